@@ -1,0 +1,49 @@
+# Everything a person types. `make demo` and `make test` set up what they need on a bare machine.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.stamp
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+packages: ## Debian packages that the demo and the tests need (root)
+	@scripts/packages
+
+$(STAMP): requirements-dev.lock pyproject.toml
+	@scripts/env $(VENV)
+	@touch $@
+
+env: $(STAMP) ## .venv with the kikitori command, from locked dependencies
+	@$(BIN)/pybabel -q compile -D kikitori -d cti/locale 2>/dev/null || true
+
+asterisk: ## a working Asterisk >= 18: the host's own, or a root file system of its own
+	@scripts/asterisk
+
+demo: packages env asterisk ## real calls, a recorder killed mid-sentence, every claim proved
+	@$(BIN)/kikitori demo $(if $(KEEP),--keep)
+
+test: packages env asterisk ## everything: checks, unit tests, properties, real Asterisk, faults
+	@$(MAKE) --no-print-directory check
+	@scripts/test-real
+
+check: env ## format, lint, types, import contracts, unit tests (under a minute)
+	@$(BIN)/ruff format --check -q . && $(BIN)/ruff check -q .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --config pyproject.toml >/tmp/.kikitori-contracts.$$$$ || { cat /tmp/.kikitori-contracts.$$$$; rm -f /tmp/.kikitori-contracts.$$$$; exit 1; }; rm -f /tmp/.kikitori-contracts.$$$$
+	@$(BIN)/pytest -q
+
+bench: packages env asterisk ## figures for docs/benchmarks.md (medians; quiet machine)
+	@scripts/bench
+
+lock: ## renew requirements*.lock from pyproject.toml
+	@scripts/lock
+
+messages: env ## collect translatable strings into cti/locale
+	@scripts/messages
+
+format: env ## rewrite the code in its format
+	@$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix .
+
+.PHONY: help packages env asterisk demo test check bench lock messages format

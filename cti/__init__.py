@@ -1,0 +1,1 @@
+"""Kikitori: the call recorder and CTI controller beside an Asterisk PBX."""

@@ -1,0 +1,112 @@
+"""What a policy file may say (B-02, B-03, B-09; the table "what is recorded")."""
+
+import re
+from datetime import date
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
+Endpoint = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")]
+Did = Annotated[str, StringConstraints(pattern=r"^[0-9][0-9-]{2,19}$")]
+
+
+class Kind(StrEnum):
+    """What an endpoint of the PBX is."""
+
+    DESIGNATED = "designated"
+    SECTION = "section"
+    EMERGENCY = "emergency"
+    TRUNK = "trunk"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Policy(_Part):
+    """The head that every policy file has."""
+
+    basis: str
+    decided_by: str
+    effective_from: date
+    open_questions: tuple[str, ...] = ()
+
+
+class Number(_Part):
+    """A dialled-in number. `designated`: calls on it are recorded (B-02)."""
+
+    did: Did
+    name: str
+    title: str
+    group: Name
+    designated: bool = True
+
+    @property
+    def digits(self) -> str:
+        """The number as the trunk sends it: digits only."""
+        return re.sub(r"\D", "", self.did)
+
+
+class Group(_Part):
+    """Phones that answer together. `strategy`: `queue` holds callers in a line, `ring` rings all phones."""
+
+    name: Name
+    title: str
+    kind: Literal[Kind.DESIGNATED, Kind.SECTION, Kind.EMERGENCY]
+    strategy: Literal["queue", "ring"] = "ring"
+    phones: tuple[Endpoint, ...] = Field(min_length=1)
+
+
+class Plan(Policy):
+    """`numbers.toml`: the numbers, the phones behind them, and the trunks towards the outside."""
+
+    number: tuple[Number, ...] = Field(min_length=1)
+    group: tuple[Group, ...] = Field(min_length=1)
+    trunks: tuple[Endpoint, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Plan":
+        groups = [group.name for group in self.group]
+        phones = [phone for group in self.group for phone in group.phones]
+        dids = [number.digits for number in self.number]
+        for what, values in (("group", groups), ("phone", [*phones, *self.trunks]), ("number", dids)):
+            twice = sorted({value for value in values if values.count(value) > 1})
+            if twice:
+                raise ValueError(f"{what} named twice: {', '.join(twice)}")
+        for number in self.number:
+            if number.group not in groups:
+                raise ValueError(f"number {number.did} goes to group {number.group!r}, which no [[group]] defines")
+            kind = next(group.kind for group in self.group if group.name == number.group)
+            if number.designated and kind is not Kind.DESIGNATED:
+                raise ValueError(f"number {number.did} is designated, but its group {number.group!r} is {kind.value}")
+        return self
+
+    def kind(self, endpoint: str | None) -> Kind | None:
+        """What `endpoint` is; None where the plan does not know it."""
+        if endpoint is None:
+            return None
+        if endpoint in self.trunks:
+            return Kind.TRUNK
+        return next((group.kind for group in self.group if endpoint in group.phones), None)
+
+    def designated(self, endpoint: str | None) -> bool:
+        """Whether `endpoint` is a phone of a designated number (B-02)."""
+        return self.kind(endpoint) is Kind.DESIGNATED
+
+    def number_of(self, dialled: str | None) -> Number | None:
+        """The dialled-in number that `dialled` (any punctuation, +81 or 0) means."""
+        digits = re.sub(r"\D", "", dialled or "")
+        if (dialled or "").strip().startswith("+81"):
+            digits = "0" + digits[2:]
+        return next((number for number in self.number if number.digits == digits), None)
+
+
+class Recording(Policy):
+    """`recording.toml`: which conversations are kept, and how (the table "what is recorded")."""
+
+    record_internal: bool
+    after_transfer: Literal["stop", "continue"]
+    rate: Literal[8000, 16000]
+    flac_level: int = Field(ge=0, le=8)

@@ -1,0 +1,29 @@
+"""Refuses a test that cites a rule which docs/reference/rules.toml does not have."""
+
+from collections.abc import Container, Iterator
+from pathlib import Path
+
+import pytest
+
+from scripts.pages.rules import load_rules
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Raises UsageError (exit code 4) that names every test with a wrong `rule` marker."""
+    known = load_rules(ROOT)[1]
+    problems = [problem for item in items for problem in _problems(item, known)]
+    if problems:
+        raise pytest.UsageError("\n".join([*problems, "docs/reference/rules.toml lists the rule ids"]))
+
+
+def _problems(item: pytest.Item, known: Container[str]) -> Iterator[str]:
+    file, line, name = item.location
+    where = f"{file}:{(line or 0) + 1}: {name}"
+    for mark in item.iter_markers("rule"):
+        if not mark.args or mark.kwargs:
+            yield f'{where}: write @pytest.mark.rule("B-03"), one or more ids'
+        for rule in mark.args:
+            if not isinstance(rule, str) or rule not in known:
+                yield f"{where}: no such rule {rule!r}"
