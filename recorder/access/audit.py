@@ -1,0 +1,176 @@
+"""Recompute an access log and say which entry is wrong.
+
+A changed byte breaks several hashes at once. To name one place, each entry is judged by two witnesses: its leaf hash,
+and the `prev` of the entry after it (for the last one, the head).
+
+| leaf fits | successor fits | verdict |
+|---|---|---|
+| yes | yes | good |
+| no | no | the bytes were changed |
+| no | yes | the leaf hash was changed |
+| yes | no | rewritten together with its leaf, unless the successor's own bytes were changed |
+
+Who rewrites all that follows, head included, is found by the checkpoints on the other medium alone.
+"""
+
+import hashlib
+import sqlite3
+from dataclasses import dataclass, field
+from typing import Any
+
+from recorder.access.entry import NO_ENTRY, Entry, parse_entry
+from recorder.access.errors import LogDamagedError
+from recorder.access.merkle import Frontier, leaf_hash
+from recorder.vault.manifest import stamp
+
+# A rotten file of millions of entries must not become millions of lines.
+MOST_PROBLEMS = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What a verification found: entries read, the root over their bytes, one sentence for each problem."""
+
+    size: int
+    root: bytes
+    problems: tuple[str, ...]
+
+
+class Problems:
+    """A list of sentences that stops growing at MOST_PROBLEMS and counts the rest."""
+
+    def __init__(self) -> None:
+        """Nothing found yet."""
+        self._said: list[str] = []
+        self._more = 0
+
+    def say(self, problem: str) -> None:
+        """Add one."""
+        if len(self._said) < MOST_PROBLEMS:
+            self._said.append(problem)
+        else:
+            self._more += 1
+
+    def all(self) -> tuple[str, ...]:
+        """Those said, and how many more there are."""
+        return (*self._said, f"and {self._more} more") if self._more else tuple(self._said)
+
+    def __bool__(self) -> bool:
+        """Whether there is any."""
+        return bool(self._said)
+
+
+def audit(connection: sqlite3.Connection) -> Report:
+    """Check the log behind `connection`, which holds one read transaction."""
+    check = _Audit()
+    try:
+        for row in connection.execute("SELECT seq, entry, leaf, object, action, at FROM entries ORDER BY seq"):
+            check.feed(*row)
+        head = connection.execute("SELECT size, last, frontier FROM head").fetchone()
+    except sqlite3.DatabaseError as error:
+        check.problems.say(f"database: cannot be read after entry {check.expected - 1} ({error})")
+        return check.report()
+    check.close(head)
+    return check.report()
+
+
+@dataclass(slots=True)
+class _Seen:
+    """An entry whose successor has not been read yet."""
+
+    seq: int
+    digest: bytes
+    leaf_fits: bool
+
+
+@dataclass(slots=True)
+class _Audit:
+    problems: Problems = field(default_factory=Problems)
+    expected: int = 0
+    _read: int = 0
+    _frontier: Frontier = field(default_factory=Frontier)
+    _last: _Seen | None = None
+
+    def report(self) -> Report:
+        return Report(size=self._read, root=self._frontier.root(), problems=self.problems.all())
+
+    def feed(self, seq: int, raw: object, leaf: object, *columns: object) -> None:
+        if seq < 0:
+            self.problems.say(f"entry {seq}: a number that the log does not give")
+            return
+        if seq != self.expected:
+            self._settle(fits=None, successor_fits=True)
+            self._last = None
+            self.problems.say(f"{_span(self.expected, seq - 1)}: missing")
+        content = raw if isinstance(raw, bytes) else b""
+        computed = leaf_hash(content)
+        leaf_fits = computed == leaf and isinstance(raw, bytes)
+        entry, problem = _read(seq, content, columns)
+        if self._last is not None or seq == 0:
+            before = self._last.digest if self._last else NO_ENTRY
+            fits = entry.prev == before.hex() if entry else None
+            if seq == 0 and fits is False and leaf_fits:
+                problem = "its prev is not sixty-four zeros"
+            self._settle(fits=fits, successor_fits=leaf_fits)
+        if problem and leaf_fits:
+            self.problems.say(f"entry {seq}: {problem}")
+        self._frontier.append(computed)
+        self._last = _Seen(seq, hashlib.sha256(content).digest(), leaf_fits)
+        self.expected = seq + 1
+        self._read += 1
+
+    def close(self, head: Any) -> None:
+        try:
+            size, last, stored = head
+            frontier = Frontier.from_bytes(stored)
+        except (TypeError, ValueError):
+            size, last, frontier = None, None, Frontier()
+        if not isinstance(size, int):
+            self._settle(fits=None, successor_fits=True)
+            self.problems.say("head: missing or cannot be read")
+            return
+        same = frontier == self._frontier
+        if size != self.expected and (same or frontier.size == self.expected):
+            self.problems.say(f"head: its size was changed: it says {size}, there are {self._read} entries")
+        elif size > self.expected:
+            self._settle(fits=None, successor_fits=True)
+            self.problems.say(f"{_span(self.expected, size - 1)}: missing at the end, the head counts {size}")
+            return
+        elif size != self.expected:
+            self._settle(fits=None, successor_fits=True)
+            self.problems.say(f"{_span(size, self.expected - 1)}: not in the head, which counts {size}")
+            return
+        fits = last == (self._last.digest if self._last else NO_ENTRY)
+        if not fits and same:
+            self.problems.say("head: its hash of the last entry was changed")
+            fits = True
+        self._settle(fits=fits, successor_fits=True)
+        if not same and not self.problems:
+            self.problems.say("head: its frontier was changed")
+
+    def _settle(self, *, fits: bool | None, successor_fits: bool) -> None:
+        """Judge the last entry: `fits` says whether its successor names it, None that there is none to ask."""
+        last = self._last
+        if last is None or (last.leaf_fits and fits is not False):
+            return
+        if not last.leaf_fits:
+            what = {True: "its leaf hash was changed", False: "its bytes were changed", None: "bytes and leaf differ"}[
+                fits
+            ]
+            self.problems.say(f"entry {last.seq}: {what}")
+        elif successor_fits:
+            self.problems.say(f"entry {last.seq}: was rewritten: what follows was chained to other bytes")
+
+
+def _read(seq: int, raw: bytes, columns: tuple[object, ...]) -> tuple[Entry | None, str]:
+    try:
+        entry = parse_entry(seq, raw)
+    except LogDamagedError as error:
+        return None, error.detail.partition(": ")[2]
+    if columns != (entry.object, entry.action, stamp(entry.ts)):
+        return entry, "the columns to search by were changed"
+    return entry, ""
+
+
+def _span(first: int, last: int) -> str:
+    return f"entry {first}" if first == last else f"entries {first} to {last}"

@@ -1,0 +1,137 @@
+"""The vault folder: where segments, slots and manifests lie, and what is still to be told to log and catalogue.
+
+    <vault>/keys.slots                        headers, one slot a segment; mirrored on the second medium
+    <vault>/segments/3f/<recording>.001.agebody   (.tail0 .tail1 while it is open)
+    <vault>/segments/3f/<recording>.001.manifest  written last: with it, the segment is finished
+    <vault>/outbox/log/<recording>.001        the access log does not know this manifest yet
+    <vault>/outbox/index/<recording>.001      the catalogue does not
+    <vault>/calls/2026-11-21.jsonl            a line a call, recorded or not
+
+The folder of a recording follows from its id alone, so that a process that has just started finds what is there.
+"""
+
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from recorder.vault.age import Recipient, wrap
+from recorder.vault.manifest import Manifest, dump
+from recorder.vault.note import Signer
+from recorder.vault.slots import Slots
+
+_MANIFEST = re.compile(r"^([0-9a-f-]{36})\.(\d{3,})\.manifest$")
+OUTBOXES = ("log", "index")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentKey:
+    """A fresh file key and where its header lies."""
+
+    slot: int
+    epoch: int
+    key_id: str
+    file_key: bytes
+
+
+def segment_name(recording: str, number: int) -> str:
+    """`<recording>.001`: what the files of a segment are named by."""
+    return f"{recording}.{number:03d}"
+
+
+def sync_folder(folder: Path) -> None:
+    """Make names in `folder` durable."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_new(path: Path, data: bytes, mode: int) -> None:
+    """A file that is there whole and durable, or not at all. Raises FileExistsError."""
+    temporary = path.with_name(f".{path.name}.new")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with os.fdopen(handle, "wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+    try:
+        os.link(temporary, path)
+    finally:
+        temporary.unlink()
+    sync_folder(path.parent)
+
+
+class VaultFolder:
+    """Reading needs no key; what the recorder needs to write is in `Writer`."""
+
+    def __init__(self, root: Path, mirror: Path) -> None:
+        """`mirror` is the folder on the second medium that holds the slots' copy."""
+        self.root = root
+        self.slots = Slots(root / "keys.slots", mirror / "keys.slots")
+
+    def folder(self, recording: str) -> Path:
+        """Where the segments of `recording` lie."""
+        return self.root / "segments" / recording[:2]
+
+    def manifest_path(self, recording: str, number: int) -> Path:
+        """The manifest of one segment."""
+        return self.folder(recording) / f"{segment_name(recording, number)}.manifest"
+
+    def manifests(self) -> Iterator[Path]:
+        """Every manifest in the vault, in the order of names."""
+        for folder in sorted((self.root / "segments").iterdir()):
+            yield from sorted(path for path in folder.iterdir() if _MANIFEST.match(path.name))
+
+    def manifests_of(self, recording: str) -> list[Path]:
+        """The manifests of `recording`, first segment first."""
+        return sorted(
+            self.folder(recording).glob(f"{recording}.*.manifest"), key=lambda path: int(path.suffixes[0][1:])
+        )
+
+    def numbers(self, recording: str) -> set[int]:
+        """The segment numbers in use."""
+        return {int(path.name.split(".")[1]) for path in self.folder(recording).glob(f"{recording}.*")}
+
+    def waiting(self, outbox: str) -> list[str]:
+        """Names of segments that `outbox` has not been told of."""
+        return sorted(path.name for path in (self.root / "outbox" / outbox).iterdir())
+
+    def told(self, outbox: str, name: str) -> None:
+        """`outbox` knows now."""
+        (self.root / "outbox" / outbox / name).unlink(missing_ok=True)
+
+
+class Writer:
+    """The recorder's side: public keys only."""
+
+    def __init__(self, folder: VaultFolder, *, epoch: int, recipient: Recipient, signer: Signer) -> None:
+        """`recipient` is that of the current epoch; `signer` signs manifests."""
+        self.folder = folder
+        self.epoch, self.recipient, self.signer = epoch, recipient, signer
+
+    def new_key(self) -> SegmentKey:
+        """A file key whose header is durable on both media."""
+        file_key = secrets.token_bytes(16)
+        slot = self.folder.slots.append(wrap(file_key, [self.recipient]))
+        return SegmentKey(slot=slot, epoch=self.epoch, key_id=self.recipient.key_id, file_key=file_key)
+
+    def prepare(self, recording: str) -> Path:
+        """The folder of `recording`, made if need be."""
+        folder = self.folder.folder(recording)
+        folder.mkdir(mode=0o2750, exist_ok=True)
+        return folder
+
+    def finish(self, manifest: Manifest) -> str:
+        """Write the manifest, durable, after noting who is to be told; returns the segment's name."""
+        name = segment_name(manifest.recording, manifest.segment)
+        for outbox in OUTBOXES:
+            (self.folder.root / "outbox" / outbox / name).touch(mode=0o660)
+        # Until now the recorder's alone; from here on the desk may read it.
+        (self.folder.folder(manifest.recording) / f"{name}.agebody").chmod(0o640)
+        path = self.folder.manifest_path(manifest.recording, manifest.segment)
+        write_new(path, dump(manifest, self.signer).encode(), 0o640)
+        return name
