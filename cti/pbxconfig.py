@@ -1,0 +1,328 @@
+"""Asterisk's configuration, rendered from the policies and the site's addresses: templates in `asterisk-config/`.
+
+Every value is checked before it meets a template, so that none can end a line, start a comment or add an option.
+"""
+
+import array
+import contextlib
+import math
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from policies.model import Group, Kind, Number, Plan, Recording
+
+MARK: Final = ".kikitori"
+"""The file that says that a folder's contents are ours to overwrite: one `sha256  name` line a file."""
+
+RING_SECONDS: Final = 120
+
+# Asterisk loads modules in the order of their own declared priorities, not of this list.
+MODULES: Final = (
+    *("pbx_config.so", "app_dial.so", "app_queue.so", "app_mixmonitor.so", "app_stack.so", "res_agi.so"),
+    "res_speech.so",  # res_agi is linked against it
+    *("func_callerid.so", "func_cdr.so", "func_channel.so", "func_logic.so", "func_strings.so"),
+    *("bridge_simple.so", "bridge_softmix.so", "bridge_holding.so", "bridge_builtin_features.so"),
+    *("codec_ulaw.so", "codec_alaw.so", "codec_g722.so", "codec_resample.so", "format_sln.so", "format_pcm.so"),
+    *("res_timing_timerfd.so", "res_musiconhold.so", "res_rtp_asterisk.so", "res_pjproject.so"),
+    *("res_sorcery_config.so", "res_sorcery_memory.so", "res_sorcery_astdb.so", "chan_pjsip.so", "res_pjsip.so"),
+    *("res_pjsip_session.so", "res_pjsip_sdp_rtp.so", "res_pjsip_refer.so", "res_pjsip_registrar.so"),
+    *("res_pjsip_authenticator_digest.so", "res_pjsip_endpoint_identifier_ip.so"),
+    *("res_pjsip_endpoint_identifier_user.so", "res_pjsip_caller_id.so", "res_pjsip_nat.so", "res_pjsip_rfc3326.so"),
+    *("res_pjsip_pubsub.so", "cdr_custom.so", "cel_custom.so", "res_cdrel_custom.so"),
+)
+
+NOISY_EVENTS: Final = (
+    *("VarSet", "Newexten", "RTCPSent", "RTCPReceived", "DeviceStateChange", "ExtensionStatus", "PresenceStatus"),
+    *("PresenceStateChange", "MusicOnHoldStart", "MusicOnHoldStop", "AGIExecStart", "AGIExecEnd", "DTMFBegin"),
+    *("DTMFEnd", "ContactStatus", "PeerStatus", "QueueMemberStatus", "MessageWaiting", "TestEvent"),
+)
+
+CEL_EVENTS: Final = (
+    *("CHAN_START", "ANSWER", "BRIDGE_ENTER", "BRIDGE_EXIT", "HANGUP", "CHAN_END", "LINKEDID_END", "APP_START"),
+    *("BLINDTRANSFER", "ATTENDEDTRANSFER", "PICKUP", "LOCAL_OPTIMIZE"),
+)
+
+CDR_COLUMNS: Final = (
+    *("start", "answer", "end", "duration", "billsec", "disposition", "channel", "dstchannel", "dcontext"),
+    *("lastapp", "uniqueid", "linkedid", "sequence"),
+)
+CEL_COLUMNS: Final = (
+    *(
+        "eventtype",
+        "eventtime",
+        "channame",
+        "uniqueid",
+        "linkedid",
+        "context",
+        "exten",
+        "appname",
+        "peer",
+        "eventextra",
+    ),
+)
+
+_CDR_OPTIONS = {"start": ",u", "answer": ",u", "end": ",u", "duration": ",f", "billsec": ",f"}
+_CEL_PLAIN = {"eventtype": "eventtype", "eventtime": "eventtime", "eventextra": "eventextra", "peer": "BRIDGEPEER"}
+
+_WORD = re.compile(r"[a-z][a-z0-9-]{0,31}")
+_PATH = re.compile(r"(/[A-Za-z0-9_+-][A-Za-z0-9_.+-]*)+")
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
+_SECRET = re.compile(r"[A-Za-z0-9_.~+/=-]{12,128}")
+_CONTACT = re.compile(r"sip:([A-Za-z0-9_.+-]+@)?(?P<host>\d+\.\d+\.\d+\.\d+)(:\d{1,5})?")
+_PHONE = re.compile(r"[1-9][0-9]{1,7}")
+_CODECS = frozenset({"ulaw", "alaw", "g722"})
+
+
+class PbxConfigError(Exception):
+    """The PBX's configuration cannot be made."""
+
+    code = "pbx-config"
+
+
+def _fit(name: str, value: str, pattern: re.Pattern[str], hint: str) -> None:
+    if not pattern.fullmatch(value):
+        raise PbxConfigError(f"{name} is {value!r}: {hint}")
+
+
+def _address(name: str, value: str) -> IPv4Address:
+    try:
+        return IPv4Address(value)
+    except ValueError as error:
+        raise PbxConfigError(f"{name} is {value!r}: an IPv4 address is needed") from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """What one PBX has that no policy says: addresses, folders (absolute, as Asterisk sees them) and secrets.
+
+    A phone with a static contact is reached and accepted there, and at no other address; any other phone registers with
+    its secret. `absent` names modules that this Asterisk does not have (versions before 22.9 lack res_cdrel_custom).
+    """
+
+    name: str
+    gate_host: str
+    gate_port: int
+    ami_bind: str
+    ami_port: int
+    ami_user: str
+    ami_secret: str = field(repr=False)
+    sip_bind: str
+    sip_port: int
+    rtp_start: int
+    rtp_end: int
+    spool: str
+    log_dir: str
+    run_dir: str
+    var_dir: str
+    trunk_match: tuple[str, ...]
+    trunk_contact: str
+    phone_secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    phone_contacts: Mapping[str, str] = field(default_factory=dict)
+    codecs: tuple[str, ...] = ("ulaw", "alaw")
+    absent: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        """Raises PbxConfigError for the first value that does not fit."""
+        for name in ("name", "ami_user"):
+            _fit(name, getattr(self, name), _WORD, "small letters, digits and hyphens, 32 at most")
+        for name in ("spool", "log_dir", "run_dir", "var_dir"):
+            _fit(name, getattr(self, name), _PATH, "an absolute path of letters, digits and _.+- without '..'")
+        # AF_UNIX addresses end at 107 bytes; Asterisk cuts a longer one without a word
+        if len(self.run_dir) + len("/asterisk.ctl") > 107:
+            raise PbxConfigError(f"run_dir is {self.run_dir!r}: 94 characters at most, the control socket lies in it")
+        for name in ("gate_port", "ami_port", "sip_port", "rtp_start", "rtp_end"):
+            if not 1 <= getattr(self, name) <= 65535:
+                raise PbxConfigError(f"{name} is {getattr(self, name)}: 1 to 65535")
+        if self.rtp_end <= self.rtp_start:
+            raise PbxConfigError(f"rtp_end ({self.rtp_end}) is not above rtp_start ({self.rtp_start})")
+        _fit("gate_host", self.gate_host, _HOST, "a host name or an IPv4 address")
+        _address("sip_bind", self.sip_bind)
+        if not _address("ami_bind", self.ami_bind).is_loopback:
+            raise PbxConfigError(f"ami_bind is {self.ami_bind}: AMI is in the clear, it stays on 127.0.0.0/8")
+        self._check_parties()
+
+    def _check_parties(self) -> None:
+        if not self.trunk_match:
+            raise PbxConfigError("trunk_match is empty: name the addresses that the trunk calls from")
+        for match in self.trunk_match:
+            try:
+                IPv4Network(match)
+            except ValueError as error:
+                raise PbxConfigError(f"trunk_match has {match!r}: an IPv4 address or network is needed") from error
+        for phone, secret in (("ami_secret", self.ami_secret), *self.phone_secrets.items()):
+            # the value itself stays out of the message
+            if not _SECRET.fullmatch(secret):
+                raise PbxConfigError(f"secret of {phone}: 12 to 128 of letters, digits and _.~+/=- are needed")
+        for phone, contact in (("trunk_contact", self.trunk_contact), *self.phone_contacts.items()):
+            _fit(f"contact of {phone}", contact, _CONTACT, "sip:[user@]IPv4[:port]")
+        if not self.codecs or not set(self.codecs) <= _CODECS:
+            raise PbxConfigError(f"codecs are {self.codecs!r}: one or more of {', '.join(sorted(_CODECS))}")
+
+
+def texts(*, plan: Plan, recording: Recording, site: Site, etc: str) -> dict[str, str]:
+    """File name -> contents of every configuration file. `etc`: the folder they will lie in, as Asterisk sees it."""
+    _fit("etc", etc, _PATH, "an absolute path of letters, digits and _.+- without '..'")
+    values = {
+        "etc": etc,
+        "site": site,
+        "recording": recording,
+        "entity": "02:" + sha256(site.name.encode()).digest()[:5].hex(":"),
+        "modules": [module for module in MODULES if module not in site.absent],
+        "trunk": _trunk(plan),
+        "phones": [phone for group in plan.group for phone in _phones(group, site)],
+        "groups": [group.name for group in plan.group],
+        "queues": [group for group in plan.group if group.strategy == "queue"],
+        "numbers": [_number(number, plan) for number in plan.number],
+        "emergency": _dial(phone for group in plan.group if group.kind is Kind.EMERGENCY for phone in group.phones),
+        "record_internal": recording.record_internal,
+        "extension": {8000: "sln", 16000: "sln16"}[recording.rate],
+        "ring_seconds": RING_SECONDS,
+        "noisy": NOISY_EVENTS,
+        "cel_events": CEL_EVENTS,
+        "cdr_fields": ",".join(_quoted(f"CDR({name}{_CDR_OPTIONS.get(name, '')})") for name in CDR_COLUMNS),
+        "cel_fields": ",".join(_quoted(_CEL_PLAIN.get(name, f"CHANNEL({name})")) for name in CEL_COLUMNS),
+    }
+    environment = Environment(
+        loader=FileSystemLoader(_templates()),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701  # not HTML; every value is checked before
+    )
+    names = sorted(name for name in environment.list_templates(extensions=["j2"]))
+    return {name.removesuffix(".j2"): environment.get_template(name).render(values) for name in names}
+
+
+def hold_tone() -> bytes:
+    """What a party on hold hears: 8 s of 8 kHz 16-bit mono, two soft notes and a rest. Our own, hence no licence."""
+    samples = array.array("h", bytes(2 * 8 * 8000))
+    for start, pitch in ((0, 440.0), (4000, 554.4)):
+        for index in range(6400):
+            level = 1500 * math.exp(-index / 1600) * min(1.0, index / 80)
+            samples[start + index] += round(level * math.sin(2 * math.pi * pitch * index / 8000))
+    return samples.tobytes()
+
+
+def render(out: Path, *, plan: Plan, recording: Recording, site: Site, gid: int | None = None) -> list[Path]:
+    """Write the configuration into `out` (0750, files 0640, group `gid`); the paths written.
+
+    Each file is replaced whole. Raises PbxConfigError where `out` holds files not ours, or changed by hand.
+    """
+    out = out.absolute()
+    files = {
+        name: text.encode() for name, text in texts(plan=plan, recording=recording, site=site, etc=str(out)).items()
+    }
+    files["moh/hold.sln"] = hold_tone()
+    before = _ours(out)
+    (out / "moh").mkdir(mode=0o750, parents=True, exist_ok=True)
+    for folder in (out, out / "moh"):
+        folder.chmod(0o750)
+        if gid is not None:
+            os.chown(folder, -1, gid)
+    # The mark names old and new files before any is touched: whatever is cut short, the folder stays known as ours.
+    _write(out / MARK, _marks(files) + _marks_of(before), gid)
+    for name, data in files.items():
+        _write(out / name, data, gid)
+    for name in before.keys() - files.keys():
+        (out / name).unlink(missing_ok=True)
+    _write(out / MARK, _marks(files), gid)
+    return [out / name for name in files]
+
+
+def _templates() -> Path:
+    here = Path(__file__).parent
+    installed = here / "asterisk_config"
+    return installed if installed.is_dir() else here.parent / "asterisk-config"
+
+
+def _quoted(value: str) -> str:
+    return f"${{CSV_QUOTE(${{{value}}})}}"
+
+
+def _trunk(plan: Plan) -> str:
+    if len(plan.trunks) != 1:
+        raise PbxConfigError(f"trunks are {', '.join(plan.trunks)}: the configuration is made for one trunk")
+    if plan.trunks[0] in {"global", "transport"}:
+        raise PbxConfigError(f"trunk is named {plan.trunks[0]!r}, which pjsip.conf uses itself: give it another name")
+    return plan.trunks[0]
+
+
+def _dial(phones: Iterable[str]) -> str:
+    return "&".join(f"PJSIP/{phone}" for phone in phones)
+
+
+def _number(number: Number, plan: Plan) -> dict[str, object]:
+    group = next(group for group in plan.group if group.name == number.group)
+    digits = number.digits
+    return {
+        "digits": digits,
+        "forms": [f"+81{digits[1:]}"] if digits.startswith("0") else [],
+        "designated": number.designated,
+        "group": group.name,
+        "queue": group.strategy == "queue",
+        "dial": _dial(group.phones),
+    }
+
+
+def _phones(group: Group, site: Site) -> list[dict[str, str]]:
+    if group.name == "general":
+        raise PbxConfigError("a group is named 'general', which queues.conf uses itself: give it another name")
+    phones = []
+    for name in group.phones:
+        _fit(f"phone of group {group.name}", name, _PHONE, "its name is its extension: 2 to 8 digits, the first not 0")
+        contact, secret = site.phone_contacts.get(name, ""), site.phone_secrets.get(name, "")
+        if not contact and not secret:
+            raise PbxConfigError(f"phone {name} has neither a secret (phone_secrets) nor a contact (phone_contacts)")
+        match = _CONTACT.fullmatch(contact)
+        phone = {"name": name, "kind": group.kind.value, "group": group.name, "contact": contact, "secret": secret}
+        phones.append(phone | {"host": match["host"] if match else ""})
+    return phones
+
+
+def _marks(files: Mapping[str, bytes]) -> bytes:
+    return _marks_of({name: {sha256(data).hexdigest()} for name, data in files.items()})
+
+
+def _marks_of(digests: Mapping[str, set[str]]) -> bytes:
+    return "".join(f"{one}  {name}\n" for name in sorted(digests) for one in sorted(digests[name])).encode()
+
+
+def _ours(out: Path) -> dict[str, set[str]]:
+    if not out.exists() or not any(out.iterdir()):
+        return {}
+    try:
+        lines = (out / MARK).read_text().splitlines()
+    except FileNotFoundError as error:
+        raise PbxConfigError(f"{out} is not empty and not made by kikitori: name another folder or empty it") from error
+    ours: dict[str, set[str]] = {}
+    for line in lines:
+        digest, _, name = line.partition("  ")
+        ours.setdefault(name, set()).add(digest)
+    for name, digests in ours.items():
+        with contextlib.suppress(FileNotFoundError):
+            if sha256((out / name).read_bytes()).hexdigest() not in digests:
+                raise PbxConfigError(
+                    f"{out / name} was changed by hand: move the change to the policies, remove the file"
+                )
+    return ours
+
+
+def _write(path: Path, data: bytes, gid: int | None) -> None:
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+    with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(file.fileno(), 0o640)
+        if gid is not None:
+            os.fchown(file.fileno(), -1, gid)
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.rename(path)
