@@ -1,0 +1,245 @@
+"""A manager connection that stays up: log in, deadlines, pings, reconnect with backoff, a bounded queue.
+
+The reader runs nobody's code: a callback that blocked for 1 ms lost 64 % of the hang-ups of a PBX with 30 calls/s, so
+it only fills a queue. Nothing is ever sent again by itself: an Originate that reached Asterisk twice calls twice.
+"""
+
+import asyncio
+import contextlib
+import random
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from cti.ami.actions import Value, encode
+from cti.ami.errors import DeadlineError, LoginRefusedError, NotConnectedError
+from cti.ami.framing import Framer
+from cti.ami.message import Message
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AmiConfig:
+    """Where Asterisk listens and who we are. Times in seconds."""
+
+    host: str
+    port: int
+    username: str
+    secret: str
+    tls: ssl.SSLContext | None = None
+    action_deadline: float = 2.0
+    ping_interval: float = 2.0
+    backoff_first: float = 0.2
+    backoff_most: float = 5.0
+    queue_limit: int = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class LinkUp:
+    """Logged in: whoever tracks calls asks Asterisk for its channels now."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkDown:
+    """The connection was lost, or events had to be dropped: what came since is not known."""
+
+    reason: str
+
+
+Item = Message | LinkUp | LinkDown
+
+
+class _Pending:
+    """An action that waits for its answer; a list is complete with its `...Complete` event."""
+
+    def __init__(self, future: "asyncio.Future[list[Message]]") -> None:
+        self.future = future
+        self.replies: list[Message] = []
+
+    def add(self, message: Message) -> bool:
+        """Take a reply; True when the answer is whole."""
+        self.replies.append(message)
+        if message.event:
+            whole = message.get("EventList").lower() in ("complete", "cancelled") or message.event.endswith("Complete")
+        else:
+            whole = message.get("Response") != "Success" or message.get("EventList").lower() != "start"
+        if whole and not self.future.done():
+            self.future.set_result(self.replies)
+        return whole
+
+
+class _Connection(asyncio.Protocol):
+    def __init__(self, client: "AmiClient") -> None:
+        self.client = client
+        self.framer = Framer()
+        self.pending: dict[str, _Pending] = {}
+        self.transport: asyncio.Transport | None = None
+        self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101  # asyncio's own promise for TCP
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        for block in self.framer.feed(data):
+            self._take(Message(block))
+
+    def _take(self, message: Message) -> None:
+        if b"ActionID:" in message.raw:
+            action_id = message.get("ActionID")
+            waiting = self.pending.get(action_id)
+            if waiting is not None and waiting.add(message):
+                del self.pending[action_id]
+        if message.event:
+            # An event that answers an action (OriginateResponse) is an event for everyone else too.
+            self.client.put(message)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        reason = str(exc) if exc else "closed by Asterisk"
+        for waiting in self.pending.values():
+            if not waiting.future.done():
+                waiting.future.set_exception(NotConnectedError(reason))
+        self.pending.clear()
+        if not self.lost.done():
+            self.lost.set_result(reason)
+
+
+class AmiClient:
+    """`run()` in a task of its own; `events()` for what happens; `send_action()` for what should."""
+
+    def __init__(self, config: AmiConfig) -> None:
+        """Nothing is opened before `run()`."""
+        self.config = config
+        self.dropped = 0
+        self._queue: asyncio.Queue[Item] = asyncio.Queue()
+        self._connection: _Connection | None = None
+        self._serial = 0
+        self._overflown = False
+
+    @property
+    def connected(self) -> bool:
+        """Logged in and not known to be lost."""
+        return self._connection is not None
+
+    @property
+    def depth(self) -> int:
+        """Events waiting to be understood."""
+        return self._queue.qsize()
+
+    def put(self, item: Item) -> None:
+        """Queue an item; past the limit, events are dropped, counted, and the tracker is told to ask anew."""
+        if self._queue.qsize() >= self.config.queue_limit and isinstance(item, Message):
+            self.dropped += 1
+            if not self._overflown:
+                self._overflown = True
+                log.error("ami queue overflow", limit=self.config.queue_limit)
+            return
+        if self._overflown and isinstance(item, Message):
+            self._overflown = False
+            self._queue.put_nowait(LinkDown("events were dropped"))
+            self._queue.put_nowait(LinkUp())
+        self._queue.put_nowait(item)
+
+    async def events(self) -> AsyncIterator[Item]:
+        """Events in order, with `LinkUp` and `LinkDown` between them."""
+        while True:
+            yield await self._queue.get()
+
+    async def run(self) -> None:
+        """Connect and stay connected until cancelled. Raises LoginRefusedError when Asterisk does not want us."""
+        delay = self.config.backoff_first
+        while True:
+            try:
+                connection = await self._connect()
+                await self._login(connection)
+            except (OSError, NotConnectedError, DeadlineError, TimeoutError) as error:
+                log.warning("ami not reachable", error=str(error) or type(error).__name__, retry_in=round(delay, 1))
+                await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, no secret
+                delay = min(delay * 2, self.config.backoff_most)
+                continue
+            delay = self.config.backoff_first
+            await self._stay(connection)
+
+    async def _connect(self) -> _Connection:
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(self.config.action_deadline):
+            _, connection = await loop.create_connection(
+                lambda: _Connection(self), self.config.host, self.config.port, ssl=self.config.tls
+            )
+        return connection
+
+    async def _login(self, connection: _Connection) -> None:
+        try:
+            action = {"Action": "Login", "Username": self.config.username, "Secret": self.config.secret, "Events": "on"}
+            reply = (await self._send(connection, action, None))[0]
+        except BaseException:
+            self._abort(connection)
+            raise
+        if reply.get("Response") != "Success":
+            self._abort(connection)
+            raise LoginRefusedError(
+                f"{self.config.host}:{self.config.port} refused user {self.config.username!r}: {reply.get('Message')}. "
+                "Compare [pbx] ami_user and the secret file with manager.conf, then start again"
+            )
+
+    async def _stay(self, connection: _Connection) -> None:
+        self._connection = connection
+        self.put(LinkUp())
+        log.info("ami connected", host=self.config.host, port=self.config.port)
+        pinger = asyncio.create_task(self._ping(connection))
+        try:
+            reason = await asyncio.shield(connection.lost)
+            self.put(LinkDown(reason))
+            log.warning("ami lost", reason=reason)
+        finally:
+            self._connection = None
+            pinger.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await pinger
+            self._abort(connection)
+
+    async def _ping(self, connection: _Connection) -> None:
+        """End a connection whose peer accepts and stays silent."""
+        while True:
+            await asyncio.sleep(self.config.ping_interval)
+            try:
+                await self._send(connection, {"Action": "Ping"}, None)
+            except DeadlineError:
+                connection.connection_lost(TimeoutError("no answer to a ping"))
+            except NotConnectedError:
+                return
+
+    def _abort(self, connection: _Connection) -> None:
+        if connection.transport is not None:
+            connection.transport.abort()
+
+    async def send_action(self, action: Mapping[str, Value], deadline: float | None = None) -> list[Message]:
+        """Send `action`, return its response and the events of its list.
+
+        `deadline` in seconds. Raises UnsafeActionError, NotConnectedError, DeadlineError.
+        """
+        if self._connection is None:
+            raise NotConnectedError("not connected to Asterisk")
+        return await self._send(self._connection, action, deadline)
+
+    async def _send(
+        self, connection: _Connection, action: Mapping[str, Value], deadline: float | None
+    ) -> list[Message]:
+        self._serial += 1
+        action_id = f"kikitori-{self._serial}"
+        data = encode(action, action_id)
+        if connection.transport is None or connection.transport.is_closing():
+            raise NotConnectedError("the connection to Asterisk is closing")
+        future: asyncio.Future[list[Message]] = asyncio.get_running_loop().create_future()
+        connection.pending[action_id] = _Pending(future)
+        connection.transport.write(data)
+        try:
+            async with asyncio.timeout(deadline or self.config.action_deadline):
+                return await future
+        except TimeoutError as error:
+            raise DeadlineError(f"no answer to {action.get('Action')}") from error
+        finally:
+            connection.pending.pop(action_id, None)

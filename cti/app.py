@@ -1,0 +1,285 @@
+"""The composition root: the only wall clock, and the one place where objects are built."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from cti import control
+from cti.ami.client import AmiClient, AmiConfig
+from cti.ami.errors import LoginRefusedError
+from cti.calls.tracker import Tracker
+from cti.desk import Desk
+from cti.errors import SettingsError
+from cti.journal import Journal
+from cti.notify import Notifier, Watchdog
+from cti.pbxconfig import Site
+from cti.pipeline import AmiSwitch, Pipeline
+from cti.routing.gate import Gate
+from cti.settings import Settings
+from cti.setup import prepare_spool
+from cti.store import engine, migrate
+from policies.load import Policies
+from policies.toml import read
+from recorder.access.log import AccessLog
+from recorder.catalogue import Catalogue
+from recorder.decide import Rules
+from recorder.session import Recorder
+from recorder.spool import Spool, check_ram
+from recorder.vault.folder import VaultFolder, Writer
+from recorder.vault.keys import load_recipient, load_signer
+
+log = structlog.get_logger()
+
+CHECKPOINT_SECONDS = 60
+GATE_WATCHDOG = 2.0
+SOCKET = "recorder.sock"
+
+Clock = Callable[[], datetime]
+
+
+def wall_clock() -> datetime:
+    """The time, in UTC. Everything else is handed it."""
+    return datetime.now(UTC)  # noqa: TID251  # the one place
+
+
+def asterisk_site(settings: Settings) -> Site:
+    """Addresses, folders and secrets for Asterisk's configuration. Raises SettingsError, PbxConfigError."""
+    ours = settings.asterisk
+    return Site(
+        name=settings.site.pbx,
+        gate_host=settings.gate.host,
+        gate_port=settings.gate.port,
+        ami_bind=settings.pbx.host,
+        ami_port=settings.pbx.port,
+        ami_user=settings.pbx.user,
+        ami_secret=_secret(settings.pbx.secret_file),
+        sip_bind=ours.sip_bind,
+        sip_port=ours.sip_port,
+        rtp_start=ours.rtp_start,
+        rtp_end=ours.rtp_end,
+        spool=str(settings.paths.spool.resolve() / "audio"),
+        log_dir=str(ours.log_dir),
+        run_dir=str(ours.run_dir),
+        var_dir=str(ours.var_dir),
+        trunk_match=tuple(part.strip() for part in ours.trunk_match.split(",")),
+        trunk_contact=ours.trunk_contact,
+        phone_secrets={name: str(secret) for name, secret in read(ours.phones_file).values.items()},
+    )
+
+
+def vault_of(settings: Settings) -> VaultFolder:
+    """The vault and its mirror."""
+    return VaultFolder(settings.paths.vault, settings.paths.mirror)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecorderParts:
+    """The recorder, wired."""
+
+    recorder: Recorder
+    pipeline: Pipeline
+    journal: Journal
+    ami: AmiClient
+
+
+def build_recorder(settings: Settings, clock: Clock) -> RecorderParts:
+    """Public keys only; needs no database. Raises PolicyError, SettingsError, KeysError, SpoolError."""
+    policies = Policies(settings.paths.policies)
+    spool_root = settings.paths.spool.resolve()
+    check_ram(spool_root, Path("/proc/self/mountinfo").read_text(), Path("/proc/swaps").read_text())
+    prepare_spool(spool_root, settings)
+    vault = vault_of(settings)
+    epoch, recipient = load_recipient(settings.paths.keys)
+    writer = Writer(vault, epoch=epoch, recipient=recipient, signer=load_signer(settings.paths.keys / "recorder.key"))
+    ami = AmiClient(
+        AmiConfig(
+            host=settings.pbx.host,
+            port=settings.pbx.port,
+            username=settings.pbx.user,
+            secret=_secret(settings.pbx.secret_file),
+        )
+    )
+    journal = Journal(lambda: AccessLog(settings.paths.log / "access.db"), vault, clock)
+    policy = policies.recording
+    pipeline = Pipeline(
+        tracker=Tracker(pbx=settings.site.pbx, plan=policies.plan),
+        plan=policies.plan,
+        rules=Rules(record_internal=policy.record_internal, follow=policy.after_transfer == "continue"),
+        ami=ami,
+        book=journal,
+        now=clock,
+    )
+    recorder = Recorder(
+        spool=Spool(spool_root),
+        writer=writer,
+        policy=policy,
+        switch=AmiSwitch(ami),
+        told=journal,
+        pbx=settings.site.pbx,
+        now=clock,
+        resolve=pipeline.resolve,
+    )
+    pipeline.attach(recorder)
+    return RecorderParts(recorder=recorder, pipeline=pipeline, journal=journal, ami=ami)
+
+
+def _secret(path: Path) -> str:
+    try:
+        return path.read_text("utf-8").strip()
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}. [pbx] secret_file names the manager user's secret") from error
+
+
+async def run_recorder(settings: Settings, clock: Clock, notifier: Notifier) -> None:
+    """The recorder's process, until SIGTERM."""
+    parts = build_recorder(settings, clock)
+    recorder, pipeline = parts.recorder, parts.pipeline
+
+    async def armed(question: dict[str, Any]) -> dict[str, Any]:
+        return {"armed": await pipeline.armed(str(question["uniqueid"]), settings.gate.deadline)}
+
+    async def status(_: dict[str, Any]) -> dict[str, Any]:
+        free, size = recorder.spool.free()
+        return {
+            "pid": os.getpid(),
+            "ami": parts.ami.connected,
+            "in_step": pipeline.synced.is_set(),
+            "calls": len(pipeline.tracker.calls()),
+            "recording": sum(work.take.joined and not work.done for work in recorder.works.values()),
+            "armed": len(recorder.works),
+            "events_waiting": parts.ami.depth,
+            "events_dropped": parts.ami.dropped,
+            "spool_free": free,
+            "spool_size": size,
+            "trouble": recorder.trouble,
+        }
+
+    recorder.recover()
+    server = await control.serve(settings.paths.run / SOCKET, {"armed": armed, "status": status})
+    parts.journal.append("recorder.started", settings.site.pbx, {})
+    async with asyncio.TaskGroup() as group:
+        recording = group.create_task(recorder.run())
+        listening = group.create_task(_listen(pipeline))
+        telling = group.create_task(_tell(parts.journal, settings))
+        beating = group.create_task(notifier.beat())
+        notifier.send("READY=1")
+        await _terminated()
+        notifier.send("STOPPING=1")
+        server.close()
+        for task in (listening, telling, recording):
+            task.cancel()
+            await asyncio.wait([task])
+        parts.journal.append("recorder.stopped", settings.site.pbx, {})
+        beating.cancel()
+
+
+async def _listen(pipeline: Pipeline) -> None:
+    """A refused login ends the listening, not the recorder: what the dialplan starts is still taken in."""
+    while True:
+        try:
+            await pipeline.run()
+        except* LoginRefusedError as refusals:
+            log.error("ami login refused", error=str(refusals.exceptions[0]))
+        await asyncio.sleep(60)
+
+
+async def _tell(journal: Journal, settings: Settings) -> None:
+    signer = load_signer(settings.paths.keys / "log.key")
+    while True:
+        await asyncio.to_thread(journal.catch_up)
+        await asyncio.to_thread(journal.checkpoint, settings.paths.mirror / "checkpoints", signer)
+        await asyncio.sleep(CHECKPOINT_SECONDS)
+
+
+async def run_gate(settings: Settings, notifier: Notifier) -> None:
+    """The gate's process, until SIGTERM."""
+    socket = settings.paths.run / SOCKET
+
+    async def ask(uniqueid: str) -> str:
+        try:
+            reply = await control.ask(socket, {"ask": "armed", "uniqueid": uniqueid}, settings.gate.deadline + 0.1)
+        except (OSError, TimeoutError, ValueError) as error:
+            log.warning("recorder does not answer", error=str(error) or type(error).__name__)
+            return "no"
+        return str(reply.get("armed", "no"))
+
+    gate = Gate(ask)
+    watchdog = asyncio.create_task(Watchdog(GATE_WATCHDOG).run())
+    beating = asyncio.create_task(notifier.beat())
+    server = await gate.start(settings.gate.host, settings.gate.port)
+    notifier.send("READY=1")
+    await _terminated()
+    notifier.send("STOPPING=1")
+    server.close()
+    for task in (watchdog, beating):
+        task.cancel()
+
+
+async def build_desk(settings: Settings, clock: Clock, actor: str) -> Desk:
+    """The desk's one service object; `actor` is who asks."""
+    database = engine(f"sqlite+aiosqlite:///{settings.paths.desk / 'catalogue.db'}")
+    await migrate(database)
+    return Desk(
+        vault=vault_of(settings),
+        keys=settings.paths.keys,
+        access=lambda: AccessLog(settings.paths.log / "access.db"),
+        checkpoints=settings.paths.mirror / "checkpoints",
+        catalogue=Catalogue(database),
+        now=clock,
+        actor=actor,
+    )
+
+
+async def run_desk(settings: Settings, clock: Clock, notifier: Notifier) -> None:
+    """The desk's process: keeps the catalogue up to date, until SIGTERM."""
+    desk = await build_desk(settings, clock, "desk")
+    beating = asyncio.create_task(notifier.beat())
+    indexing = asyncio.create_task(_every(1.0, desk.catch_up))
+    notifier.send("READY=1")
+    await _terminated()
+    notifier.send("STOPPING=1")
+    for task in (beating, indexing):
+        task.cancel()
+    await asyncio.wait([beating, indexing])
+    await desk.close()
+
+
+async def _every(seconds: float, what: Callable[[], Awaitable[object]]) -> None:
+    while True:
+        try:
+            await what()
+        except OSError as error:
+            log.error("not done", what=what.__qualname__, error=str(error))
+        await asyncio.sleep(seconds)
+
+
+async def _terminated() -> None:
+    """Wait for SIGTERM or SIGINT."""
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    await ended.wait()
+
+
+def run_role(role: str, settings: Settings) -> None:
+    """The process of one role, in the foreground."""
+    os.umask(0o007)
+    notifier = Notifier(os.environ)
+    runs: dict[str, Callable[[], Awaitable[None]]] = {
+        "recorder": lambda: run_recorder(settings, wall_clock, notifier),
+        "gate": lambda: run_gate(settings, notifier),
+        "desk": lambda: run_desk(settings, wall_clock, notifier),
+    }
+    asyncio.run(_main(runs[role]))
+
+
+async def _main(run: Callable[[], Awaitable[None]]) -> None:
+    await run()

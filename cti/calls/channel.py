@@ -1,0 +1,25 @@
+"""What the name of a channel says: `PJSIP/2001-0000002a` is a leg of endpoint 2001."""
+
+import re
+
+_SUFFIX = re.compile(r"-[0-9a-f]{8,}(?:;[12])?$")
+
+
+def endpoint_of(channel: str) -> str | None:
+    """The endpoint behind `channel`; None for Local and other channels that no device is behind."""
+    technology, slash, rest = channel.partition("/")
+    if not slash or technology in {"Local", "Message", "Surrogate", "CBAnn", "CBRec", "Announcer", "Recorder"}:
+        return None
+    return _SUFFIX.sub("", rest).partition("@")[0] or None
+
+
+def known(value: str) -> str | None:
+    """A name or number as Asterisk writes it, None for its ways of saying that there is none."""
+    value = value.strip()
+    return None if value in {"", "<unknown>", "s"} else value
+
+
+def phone_number(value: str | None) -> str | None:
+    """A number that may be kept: digits, `+`, `*`, `#`, at most 32. What the network sends instead of one is None."""
+    value = (value or "").replace("-", "").replace(" ", "")
+    return value if re.fullmatch(r"[0-9+*#]{1,32}", value) else None

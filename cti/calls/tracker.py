@@ -1,0 +1,311 @@
+"""Manager events -> facts. The live connection and a recorded file drive the same code.
+
+A conversation is the set of legs that share Asterisk's linked id. Its UUID is derived from the PBX's name and that id,
+so that a restarted process, or a replay years later, gives the same conversation the same name.
+
+    tracker = Tracker(pbx="pbx1", plan=plan)
+    for message in messages:
+        for fact in tracker.feed(message): ...
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Protocol
+from uuid import UUID, uuid5
+
+from cti.calls.channel import endpoint_of, known
+from cti.calls.model import Direction, Fact, Leg, What
+from policies.model import Kind, Plan
+
+NAMESPACE = UUID("6f0c2f6e-5d0b-5a8e-9d3c-6b696b69746f")
+
+
+class Event(Protocol):
+    """What the tracker needs of an event: a name and headers."""
+
+    @property
+    def event(self) -> str:
+        """The event's name."""
+
+    def get(self, name: str, default: str = "") -> str:
+        """A header's value."""
+
+
+class MissingTimestampError(Exception):
+    """An event has no time of its own. Set timestampevents=yes in manager.conf, or replay with --untimed."""
+
+    code = "no-timestamp"
+
+
+@dataclass(slots=True)
+class _Leg:
+    """A channel as far as it is known; mutable, and never leaves the tracker."""
+
+    uniqueid: str
+    channel: str
+    originator: bool
+    call: "_Call"
+    number: str | None = None
+    name: str | None = None
+    dialled: str | None = None
+    ringing: bool = False
+    up: bool = False
+    bridge: str | None = None
+    bridged: bool = False
+
+
+@dataclass(slots=True)
+class _Call:
+    conversation: UUID
+    linkedid: str
+    legs: dict[str, _Leg] = field(default_factory=dict)
+    answered: bool = False
+    announced: bool = False
+
+
+def event_time(event: Event) -> datetime | None:
+    """Asterisk's own time of `event`; None where it says none that is a time."""
+    try:
+        return datetime.fromtimestamp(float(event.get("Timestamp")), UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def conversation_id(pbx: str, linkedid: str) -> UUID:
+    """The UUID of the conversation that Asterisk calls `linkedid`."""
+    return uuid5(NAMESPACE, f"{pbx}/{linkedid}")
+
+
+class Tracker:
+    """Understands the events of one PBX. Never raises on what a stream leaves out or repeats."""
+
+    def __init__(self, *, pbx: str, plan: Plan | None, timed: bool = True) -> None:
+        """`plan` None: no policy knows this PBX. `timed` False: events carry no Timestamp, facts no time."""
+        self.pbx, self.plan, self.timed = pbx, plan, timed
+        self._legs: dict[str, _Leg] = {}
+        self._calls: dict[str, _Call] = {}
+        self._handlers: dict[str, Callable[[Event, datetime | None], list[Fact]]] = {
+            "Newchannel": self._newchannel,
+            "Newstate": self._newstate,
+            "DialEnd": self._dial_end,
+            "BridgeEnter": self._bridge_enter,
+            "BridgeLeave": self._bridge_leave,
+            "Hold": lambda event, at: self._hold(event, at, What.HELD),
+            "Unhold": lambda event, at: self._hold(event, at, What.RESUMED),
+            "Rename": self._rename,
+            "Hangup": self._hangup,
+        }
+
+    def feed(self, event: Event) -> list[Fact]:
+        """The facts that `event` brings. Raises MissingTimestampError."""
+        handler = self._handlers.get(event.event)
+        if handler is None or not event.get("Uniqueid", event.get("DestUniqueid")):
+            return []
+        return handler(event, self._time(event))
+
+    def calls(self) -> list[tuple[UUID, str, tuple[Leg, ...]]]:
+        """Every conversation that goes on: (uuid, linked id, legs)."""
+        return [(call.conversation, call.linkedid, self._frozen(call)) for call in self._calls.values()]
+
+    def call_of(self, uniqueid: str) -> tuple[UUID, str, tuple[Leg, ...]] | None:
+        """The conversation that channel `uniqueid` belongs to: (uuid, linked id, legs)."""
+        leg = self._legs.get(uniqueid)
+        return (leg.call.conversation, leg.call.linkedid, self._frozen(leg.call)) if leg else None
+
+    def resync(self, channels: Sequence[Event], at: datetime) -> list[Fact]:
+        """Take over what Asterisk says exists now (`CoreShowChannel` events); what is not listed has ended."""
+        facts: list[Fact] = []
+        listed = {event.get("Uniqueid") for event in channels}
+        for uniqueid in [uniqueid for uniqueid in self._legs if uniqueid not in listed]:
+            facts += self._end(self._legs[uniqueid], at, None)
+        # The one that began a conversation first: the others are legs of its call.
+        for event in sorted(channels, key=lambda event: event.get("Uniqueid") != event.get("Linkedid")):
+            new = event.get("Uniqueid") not in self._legs
+            leg, found = self._leg(event, at)
+            facts += found
+            if new and leg.originator and event.get("Context"):
+                leg.dialled = leg.dialled or known(event.get("Exten"))
+            facts += self._state(leg, event, at)
+            bridge = event.get("BridgeId") or None
+            if leg.bridge != bridge:
+                if leg.bridge:
+                    facts += self._leave(leg, at)
+                if bridge:
+                    facts += self._enter(leg, bridge, at)
+        return facts
+
+    def _time(self, event: Event) -> datetime | None:
+        if self.timed and not event.get("Timestamp"):
+            raise MissingTimestampError(
+                f"{event.event} without a Timestamp: set timestampevents=yes in manager.conf, or use --untimed"
+            )
+        return event_time(event)
+
+    def _leg(self, event: Event, at: datetime | None) -> tuple[_Leg, list[Fact]]:
+        """The leg of `event`, made where the stream began too late to say so, and moved where its call was merged."""
+        uniqueid = event.get("Uniqueid")
+        linkedid = event.get("Linkedid") or uniqueid
+        leg = self._legs.get(uniqueid)
+        if leg is None:
+            call = self._calls.get(linkedid)
+            if call is None:
+                call = self._calls[linkedid] = _Call(conversation_id(self.pbx, linkedid), linkedid)
+            leg = _Leg(uniqueid, event.get("Channel"), originator=uniqueid == linkedid, call=call)
+            self._legs[uniqueid] = call.legs[uniqueid] = leg
+        elif event.get("Linkedid") and leg.call.linkedid != linkedid:
+            self._move(leg, linkedid)
+        leg.number = known(event.get("CallerIDNum")) or leg.number
+        leg.name = known(event.get("CallerIDName")) or leg.name
+        facts: list[Fact] = []
+        if not leg.call.announced:
+            leg.call.announced = True
+            if leg.originator and event.event in ("Newchannel", "CoreShowChannel"):
+                leg.dialled = known(event.get("Exten"))
+            facts.append(self._fact(What.ARRIVED, leg.call, at, leg))
+        return leg, facts
+
+    def _move(self, leg: _Leg, linkedid: str) -> None:
+        """Two conversations became one: Asterisk keeps the older linked id, and so do we."""
+        old = leg.call
+        call = self._calls.get(linkedid)
+        if call is None:
+            call = self._calls[linkedid] = _Call(conversation_id(self.pbx, linkedid), linkedid, announced=True)
+        del old.legs[leg.uniqueid]
+        call.legs[leg.uniqueid] = leg
+        call.answered = call.answered or old.answered
+        leg.call = call
+        if not old.legs:
+            self._calls.pop(old.linkedid, None)
+
+    def _newchannel(self, event: Event, at: datetime | None) -> list[Fact]:
+        leg, facts = self._leg(event, at)
+        return facts + self._state(leg, event, at)
+
+    def _newstate(self, event: Event, at: datetime | None) -> list[Fact]:
+        leg, facts = self._leg(event, at)
+        return facts + self._state(leg, event, at)
+
+    def _state(self, leg: _Leg, event: Event, at: datetime | None) -> list[Fact]:
+        state = event.get("ChannelStateDesc")
+        if state == "Ringing" and not leg.ringing:
+            leg.ringing = True
+            return [self._fact(What.RINGING, leg.call, at, leg)]
+        if state == "Up" and not leg.up:
+            leg.up = True
+            if not leg.originator:
+                return self._answer(leg, at)
+        return []
+
+    def _answer(self, leg: _Leg, at: datetime | None) -> list[Fact]:
+        if leg.call.answered or len(leg.call.legs) < 2:
+            return []
+        leg.call.answered = True
+        return [self._fact(What.ANSWERED, leg.call, at, leg)]
+
+    def _dial_end(self, event: Event, at: datetime | None) -> list[Fact]:
+        leg = self._legs.get(event.get("DestUniqueid"))
+        if leg is None or event.get("DialStatus") != "ANSWER":
+            return []
+        leg.up = True
+        return self._answer(leg, at)
+
+    def _bridge_enter(self, event: Event, at: datetime | None) -> list[Fact]:
+        leg, facts = self._leg(event, at)
+        return facts + self._enter(leg, event.get("BridgeUniqueid"), at)
+
+    def _enter(self, leg: _Leg, bridge: str, at: datetime | None) -> list[Fact]:
+        if leg.bridge == bridge:
+            return []
+        facts = self._leave(leg, at) if leg.bridge else []
+        leg.bridge, leg.bridged = bridge, True
+        if any(other.bridge == bridge for other in leg.call.legs.values() if other is not leg):
+            facts += self._answer(leg, at)
+        return [*facts, self._fact(What.JOINED, leg.call, at, leg)]
+
+    def _bridge_leave(self, event: Event, at: datetime | None) -> list[Fact]:
+        leg, facts = self._leg(event, at)
+        return facts + self._leave(leg, at) if leg.bridge else facts
+
+    def _leave(self, leg: _Leg, at: datetime | None) -> list[Fact]:
+        leg.bridge = None
+        return [self._fact(What.LEFT, leg.call, at, leg)]
+
+    def _hold(self, event: Event, at: datetime | None, what: What) -> list[Fact]:
+        leg, facts = self._leg(event, at)
+        return [*facts, self._fact(what, leg.call, at, leg)]
+
+    def _rename(self, event: Event, at: datetime | None) -> list[Fact]:
+        leg = self._legs.get(event.get("Uniqueid"))
+        if leg is not None:
+            leg.channel = event.get("Newname") or leg.channel
+        return []
+
+    def _hangup(self, event: Event, at: datetime | None) -> list[Fact]:
+        if event.get("Uniqueid") not in self._legs:
+            return []
+        leg, facts = self._leg(event, at)
+        return facts + self._end(leg, at, event.get("Cause") or None)
+
+    def _end(self, leg: _Leg, at: datetime | None, cause: str | None) -> list[Fact]:
+        facts = self._leave(leg, at) if leg.bridge else []
+        call = leg.call
+        if len(call.legs) == 1:
+            disposition = "completed" if call.answered else _disposition(cause)
+            facts.append(self._fact(What.ENDED, call, at, leg, disposition))
+            self._calls.pop(call.linkedid, None)
+        del call.legs[leg.uniqueid]
+        del self._legs[leg.uniqueid]
+        return facts
+
+    def _fact(self, what: What, call: _Call, at: datetime | None, leg: _Leg, disposition: str | None = None) -> Fact:
+        return Fact(
+            what=what,
+            conversation=call.conversation,
+            linkedid=call.linkedid,
+            at=at,
+            legs=self._frozen(call),
+            leg=leg.uniqueid,
+            disposition=disposition,
+        )
+
+    def _frozen(self, call: _Call) -> tuple[Leg, ...]:
+        return tuple(self._freeze(leg) for leg in call.legs.values())
+
+    def _freeze(self, leg: _Leg) -> Leg:
+        endpoint = endpoint_of(leg.channel)
+        designated: bool | None = None
+        direction: Direction | None = None
+        if self.plan is not None:
+            kind = self.plan.kind(endpoint)
+            designated = kind is Kind.DESIGNATED
+            if kind is Kind.TRUNK:
+                direction = Direction.IN if leg.originator else Direction.OUT
+            elif kind is not None:
+                direction = Direction.INTERNAL
+        return Leg(
+            channel=leg.channel,
+            uniqueid=leg.uniqueid,
+            number=leg.number,
+            caller_name=leg.name,
+            endpoint=endpoint,
+            designated=designated,
+            direction=direction,
+            dialled=leg.dialled,
+            originator=leg.originator,
+            bridge=leg.bridge,
+            bridged=leg.bridged,
+        )
+
+
+def _disposition(cause: str | None) -> str | None:
+    """How a call that nobody answered ended, from the last hang-up cause (Q.850)."""
+    causes = {
+        "17": "busy",
+        "18": "no-answer",
+        "19": "no-answer",
+        "21": "rejected",
+        "127": "cancelled",
+        "16": "cancelled",
+    }
+    return causes.get(cause or "", "failed" if cause else None)

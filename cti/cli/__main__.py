@@ -1,0 +1,5 @@
+"""`python -m cti.cli`: how the supervisor starts its processes."""
+
+from cti.cli.root import main
+
+main()

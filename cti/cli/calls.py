@@ -1,0 +1,104 @@
+"""`kikitori calls`."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cti.ami.framing import Framer
+from cti.ami.message import Message
+from cti.calls.model import Fact
+from cti.calls.tracker import Tracker
+from cti.cli.common import Json, out, say_json, table, when
+from cti.cli.recordings import at_desk
+from cti.errors import KikitoriError
+from cti.i18n import _
+from policies.load import Policies
+
+BLOCK = 1 << 16
+
+
+class StreamError(KikitoriError):
+    """A captured stream cannot be replayed."""
+
+    code = "stream"
+    status = 65
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer(no_args_is_help=True, help=_("Calls."))
+    group.command(
+        "list", help=_("Calls, newest first, answered or not."), epilog=_("Example: kikitori calls list --json")
+    )(list_)
+    group.command(
+        "replay",
+        help=_("Run a captured manager stream through framing and tracker; one line a fact."),
+        epilog=_("Example: kikitori calls replay capture.ami --untimed --json"),
+    )(replay)
+    app.add_typer(group, name="calls")
+
+
+def list_(as_json: Json = False) -> None:
+    """List calls."""
+
+    async def do(desk: object) -> list[dict[str, object]]:
+        await desk.catch_up()  # type: ignore[attr-defined]
+        return await desk.catalogue.call_list()  # type: ignore[attr-defined, no-any-return]
+
+    found = at_desk(do)
+    if as_json:
+        for call in found:
+            say_json(call)
+        return
+    table(
+        (_("Arrived"), _("Answered"), _("Ended"), _("Number"), _("Caller"), _("Outcome"), _("Recording")),
+        (
+            (when(call["arrived"]), when(call["answered"]), when(call["ended"]), call["number"], call["caller"],  # type: ignore[arg-type]
+             call["disposition"], str(call["recording"] or "")[:8])
+            for call in found
+        ),
+    )  # fmt: skip
+
+
+def facts_of(file: Path, tracker: Tracker) -> Iterator[Fact]:
+    """The facts of a captured stream. Raises StreamError, MissingTimestampError."""
+    framer = Framer()
+    blocks = 0
+    try:
+        with file.open("rb") if str(file) != "-" else sys.stdin.buffer as stream:
+            while data := stream.read(BLOCK):
+                for block in framer.feed(data):
+                    message = Message(block)
+                    blocks += bool(message.event)
+                    yield from tracker.feed(message)
+    except OSError as error:
+        raise StreamError(f"{file}: {error.strerror}") from error
+    if not blocks:
+        raise StreamError(_("{file} holds no manager event: is it a captured manager stream?").format(file=file))
+
+
+def replay(
+    file: Annotated[
+        Path, typer.Argument(help=_("Captured manager stream, or - for standard input."), metavar="FILE.ami")
+    ],
+    untimed: Annotated[bool, typer.Option(help=_("The stream has no Timestamp headers; `at` is null."))] = False,
+    policies: Annotated[
+        Path | None, typer.Option(help=_("Folder of policies that know this PBX. Without it, `designated` is null."))
+    ] = None,
+    pbx: Annotated[str, typer.Option(help=_("Name of the PBX, for the conversations' ids."))] = "pbx1",
+    as_json: Json = False,
+) -> None:
+    """Replay a stream."""
+    tracker = Tracker(pbx=pbx, plan=Policies(policies).plan if policies else None, timed=not untimed)
+    for fact in facts_of(file, tracker):
+        if as_json:
+            say_json(fact.public())
+        else:
+            legs = "  ".join(f"{leg.channel} {leg.number or ''}" for leg in fact.legs)
+            at = fact.at.strftime("%H:%M:%S.%f")[:-3] if fact.at else ""
+            out.print(
+                f"{at:12} {fact.what.value:13} {str(fact.conversation)[:8]}  {legs}", highlight=False, markup=False
+            )

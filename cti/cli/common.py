@@ -1,0 +1,134 @@
+"""What every command shares: settings, output for people or programs, errors that say what to do."""
+
+import getpass
+import json
+import os
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+from zoneinfo import ZoneInfo
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cti.errors import SettingsError, UsageError
+from cti.i18n import _
+from cti.settings import Loaded, find, load
+
+out = Console()
+err = Console(stderr=True)
+JST = ZoneInfo("Asia/Tokyo")
+
+Json = Annotated[bool, typer.Option("--json", help=_("Print JSON, one object a line."))]
+PassphraseFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--passphrase-file",
+        envvar="KIKITORI_PASSPHRASE_FILE",
+        help=_("File whose first line is the passphrase of the vault. Without it you are asked."),
+        show_envvar=True,
+    ),
+]
+Recording = Annotated[str, typer.Argument(help=_("Id of the recording, or its beginning."), metavar="ID")]
+
+
+class State:
+    """What the options before the command said."""
+
+    config: Path | None = None
+
+
+def settings() -> Loaded:
+    """The settings that apply. Raises SettingsError where no file is found."""
+    file = State.config or find(os.environ, Path.cwd())
+    if file is None:
+        raise SettingsError(
+            _("no kikitori.toml here, in KIKITORI_CONFIG or in /etc/kikitori. `kikitori init DIR` makes one")
+        )
+    return load(file, os.environ)
+
+
+def actor() -> str:
+    """Who is at the keyboard, for the access log."""
+    return f"os:{os.environ.get('SUDO_USER') or getpass.getuser()}"
+
+
+def passphrase(file: Path | None, *, confirm: bool = False) -> str:
+    """From the file, or asked for on the terminal; never from the arguments. Raises UsageError."""
+    if file is not None:
+        try:
+            text = file.read_text("utf-8").partition("\n")[0]
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"{file}: {getattr(error, 'strerror', None) or error}") from error
+        if not text:
+            raise UsageError(_("{file} is empty: its first line must be the passphrase").format(file=file))
+        return text
+    if not sys.stdin.isatty():
+        raise UsageError(_("no terminal to ask for the passphrase: name --passphrase-file or KIKITORI_PASSPHRASE_FILE"))
+    text = getpass.getpass(_("Passphrase of the vault: "))
+    if confirm and getpass.getpass(_("Once more: ")) != text:
+        raise UsageError(_("the two are not the same"))
+    return text
+
+
+def plain(value: object) -> Any:
+    """`value` as JSON can hold it."""
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, Path | Enum):
+        return str(value)
+    if isinstance(value, bytes):
+        return value.hex()
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def say_json(values: Mapping[str, Any]) -> None:
+    """One line."""
+    sys.stdout.write(json.dumps(values, default=plain, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+    """Rows for people."""
+    made = Table(*columns, box=None, header_style="bold", pad_edge=False)
+    for row in rows:
+        made.add_row(*("" if value is None else str(value) for value in row))
+    out.print(made)
+
+
+def when(at: datetime | None) -> str:
+    """A time as people in Osaka read it."""
+    return at.astimezone(JST).strftime("%Y-%m-%d %H:%M:%S") if at else ""
+
+
+def length(seconds: float) -> str:
+    """`1:05.3`"""
+    minutes, rest = divmod(seconds, 60)
+    return f"{int(minutes)}:{rest:04.1f}"
+
+
+def seconds(text: str | None) -> float | None:
+    """`80`, `1:20`, `1:02:03.5` as seconds. Raises UsageError."""
+    if text is None:
+        return None
+    if not re.fullmatch(r"(\d+:){0,2}\d+(\.\d+)?", text, re.ASCII):
+        raise UsageError(_("{text!r} is no time: write 80, 1:20 or 1:02:03.5").format(text=text))
+    total = 0.0
+    for part in text.split(":"):
+        total = total * 60 + float(part)
+    return total
+
+
+def fail(error: Exception, status: int) -> NoReturn:
+    """Say what was wrong on standard error and leave."""
+    err.print(f"[bold red]kikitori:[/] {_escape(str(error))}", highlight=False, soft_wrap=True)
+    raise SystemExit(status)
+
+
+def _escape(text: str) -> str:
+    return text.replace("[", "\\[")

@@ -1,0 +1,31 @@
+"""`kikitori config`."""
+
+import typer
+
+from cti.cli.common import Json, out, say_json, settings, table
+from cti.i18n import _
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer(no_args_is_help=True, help=_("Settings."))
+    group.command(
+        "show",
+        help=_("Every setting, its value, and where it comes from."),
+        epilog=_("Example: kikitori config show --json"),
+    )(show)
+    app.add_typer(group, name="config")
+
+
+def show(as_json: Json = False) -> None:
+    """Show the settings."""
+    loaded = settings()
+    if as_json:
+        for item in loaded.sources:
+            say_json({"key": item.key, "value": item.value, "source": item.source, "description": item.description})
+        return
+    out.print(f"[dim]{loaded.file}[/]", highlight=False)
+    table(
+        (_("Setting"), _("Value"), _("From"), _("Meaning")),
+        ((item.key, item.value, item.source, item.description) for item in loaded.sources),
+    )

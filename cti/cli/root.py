@@ -1,0 +1,66 @@
+"""`kikitori`: the commands put together."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cti.i18n import _  # isort: skip - before Typer, which translates its panel titles when imported
+import typer
+
+from cti.ami.errors import AmiError
+from cti.cli import asterisk, audit, calls, catalogue, config, demo, recordings, serve, setup, sound, status, verify
+from cti.cli.common import State, fail
+from cti.errors import KikitoriError
+from cti.pbxconfig import PbxConfigError
+from policies.errors import PolicyError
+from recorder.access.errors import AccessError
+from recorder.audio import AudioError
+from recorder.spool import SpoolError
+from recorder.vault.errors import VaultError
+
+app = typer.Typer(
+    name="kikitori",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help=_("Call recorder and CTI controller beside an Asterisk PBX."),
+    epilog=_("Start with: kikitori init DIR"),
+)
+
+setup.register(app)
+config.register(app)
+serve.register(app)
+status.register(app)
+recordings.register(app)
+sound.register(app)
+verify.register(app)
+audit.register(app)
+calls.register(app)
+asterisk.register(app)
+catalogue.register(app)
+demo.register(app)
+
+
+@app.callback()
+def options(
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", help=_("Settings file. Default: KIKITORI_CONFIG, ./kikitori.toml, /etc/kikitori.")),
+    ] = None,
+) -> None:
+    """Options before the command."""
+    State.config = config
+
+
+EXPECTED = (KikitoriError, PolicyError, VaultError, AccessError, AudioError, SpoolError, AmiError, PbxConfigError)
+
+
+def main() -> None:
+    """The program. What a person can put right is one sentence on standard error, never a traceback."""
+    try:
+        app()
+    except EXPECTED as error:
+        fail(error, getattr(error, "status", 1))
+    except OSError as error:
+        fail(error, 74)
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None

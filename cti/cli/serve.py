@@ -1,0 +1,75 @@
+"""`kikitori serve`."""
+
+import asyncio
+import os
+import sys
+from enum import StrEnum
+from typing import Annotated
+
+import structlog
+import typer
+
+from cti import users
+from cti.app import run_role
+from cti.cli.common import out, settings
+from cti.i18n import _
+from cti.notify import Notifier
+from cti.settings import Settings
+from cti.supervise import Supervisor, own_command
+
+
+class Role(StrEnum):
+    """Which process."""
+
+    recorder = "recorder"
+    gate = "gate"
+    desk = "desk"
+    all = "all"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(
+        "serve",
+        help=_("Run the recorder, the gate and the desk, each as its own user. SIGTERM seals what is open."),
+        epilog=_("Examples: kikitori serve · kikitori serve --role recorder"),
+    )(serve)
+
+
+def serve(
+    role: Annotated[
+        Role, typer.Option(help=_("One process in the foreground, or all of them, supervised."))
+    ] = Role.all,
+) -> None:
+    """Serve."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+    )
+    loaded = settings()
+    if role is not Role.all:
+        users.become(_user(loaded.settings, role.value))
+        run_role(role.value, loaded.settings)
+        return
+    roles = [Role.gate.value, Role.recorder.value, Role.desk.value]
+    root = os.geteuid() == 0
+    identities = {name: users.identity(_user(loaded.settings, name)) if root else None for name in roles}
+    if loaded.file is None:
+        raise typer.Exit(78)
+    config = loaded.file
+    supervisor = Supervisor(
+        roles,
+        lambda name: own_command(name, config),
+        identities,
+        Notifier(os.environ),
+        on_ready=lambda: out.print(_("Kikitori is ready."), style="green"),
+    )
+    asyncio.run(supervisor.run())
+
+
+def _user(settings: Settings, role: str) -> str:
+    return str(getattr(settings.users, role))

@@ -1,0 +1,137 @@
+"""`kikitori play` and `kikitori export`."""
+
+import sys
+from contextlib import nullcontext
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from cti.cli.common import PassphraseFile, Recording, err, length, passphrase, seconds
+from cti.cli.recordings import at_desk
+from cti.desk import Desk, Purpose
+from cti.errors import UsageError
+from cti.i18n import _
+from recorder.export import total, whole_file
+from recorder.replay import Part
+from recorder.vault.age import Recipient
+
+
+class Side(StrEnum):
+    """Which side to hear."""
+
+    both = "both"
+    left = "left"
+    right = "right"
+
+
+class Format(StrEnum):
+    """What to write."""
+
+    age = "age"
+    flac = "flac"
+    wav = "wav"
+
+
+ForPurpose = Annotated[
+    str,
+    typer.Option(
+        "--purpose", help=_("Why: quality (応対品質の管理) or content (対応内容等の確認). Goes into the log.")
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(
+        "play",
+        help=_(
+            "Decrypt a recording as WAV, to a file or to standard output. Needs a purpose; writes a log line first."
+        ),
+        epilog=_("Example: kikitori play 3f2a --purpose quality --from 1:20 --output - | aplay"),
+    )(play)
+    app.command(
+        "export",
+        help=_("Write a whole recording: age (for a recipient, same bytes as in the vault), flac or wav."),
+        epilog=_("Example: kikitori export 3f2a --purpose content --format age --recipient age1... -o call.age"),
+    )(export)
+
+
+def play(
+    recording: Recording,
+    purpose: ForPurpose,
+    output: Annotated[str, typer.Option("--output", "-o", help=_("File, or - for standard output."))],
+    start: Annotated[str, typer.Option("--from", help=_("Begin there: 80, 1:20 or 1:02:03."))] = "0",
+    end: Annotated[str | None, typer.Option("--to", help=_("End there."))] = None,
+    side: Annotated[Side, typer.Option(help=_("left: the hooked party, right: what it heard."))] = Side.both,
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Play a recording."""
+    why = Purpose.parse(purpose)
+    begin, finish = seconds(start) or 0.0, seconds(end)
+    if output == "-" and sys.stdout.isatty():
+        raise UsageError(_("sound on a terminal is noise: name a file, or pipe it on (| aplay)"))
+    secret = passphrase(passphrase_file)
+
+    # The file belongs to whoever asks; the desk only fills it.
+    with nullcontext(sys.stdout.buffer) if output == "-" else whole_file(Path(output)) as file:
+
+        async def do(desk: Desk) -> None:
+            sound = desk.open(await desk.find(recording), begin, finish)
+            _state_gaps(sound.parts)
+            for block in desk.play(sound, secret, why, side.value):
+                file.write(block)
+            file.flush()
+
+        at_desk(do)
+
+
+def export(
+    recording: Recording,
+    purpose: ForPurpose,
+    kind: Annotated[Format, typer.Option("--format", help=_("age, flac or wav."))],
+    output: Annotated[Path, typer.Option("--output", "-o", help=_("File to write; never over an existing one."))],
+    recipient: Annotated[str | None, typer.Option(help=_("For age: the recipient's public key (age1...)."))] = None,
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Export a recording."""
+    why = Purpose.parse(purpose)
+    to = Recipient.parse(recipient) if recipient else None
+    if kind is Format.age and to is None:
+        raise UsageError(_("--format age needs --recipient age1...: whom the file is for"))
+    secret = passphrase(passphrase_file)
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    with whole_file(output) as file, Progress(*columns, console=err, transient=True) as bar:
+        task = bar.add_task(_("Exporting"), total=None)
+
+        async def do(desk: Desk) -> list[Part]:
+            sound = desk.open(await desk.find(recording), 0, None)
+            bar.update(task, total=total(sound.parts))
+            desk.export(
+                sound, secret, why, kind=kind.value, recipient=to, out=file,
+                progress=lambda samples: bar.advance(task, samples),
+            )  # fmt: skip
+            return sound.parts
+
+        parts = at_desk(do)
+    _state_gaps(parts)
+    if kind is Format.age and len(parts) > 1:
+        err.print(
+            _(
+                "{file} is a tar of {count} segments with their manifests; README.txt in it says how to join them"
+            ).format(file=output, count=len(parts)),
+            highlight=False,
+        )
+
+
+def _state_gaps(parts: list[Part]) -> None:
+    for part in parts:
+        if part.gap:
+            err.print(
+                _("gap: {gap:.3f} s are missing at {at}").format(
+                    gap=part.gap, at=length(part.start / part.manifest.rate)
+                ),
+                style="yellow",
+            )

@@ -1,0 +1,340 @@
+"""The desk: everything that staff do with recordings, behind one object. No log line, no audio (D7).
+
+A play, an export: manifests checked -> intent in the access log, durable -> first byte -> result in the log.
+"""
+
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, BinaryIO
+from uuid import uuid4
+
+import structlog
+
+from cti.errors import LogUnavailableError, NotFoundError, UsageError
+from recorder import export
+from recorder.access import checkpoint
+from recorder.access.audit import Report
+from recorder.access.entry import Entry
+from recorder.access.errors import AccessError, CheckpointError
+from recorder.access.log import AccessLog
+from recorder.catalogue import Catalogue, row
+from recorder.replay import Part, Player, layout, manifests, side, wav_head
+from recorder.vault.age import Identity, Recipient
+from recorder.vault.folder import VaultFolder
+from recorder.vault.keys import load_signer, load_verifier, unlock
+from recorder.vault.manifest import digest
+from recorder.verify import Finding, Verifying
+
+log = structlog.get_logger()
+Progress = Callable[[int], None]
+
+
+class Purpose(StrEnum):
+    """What a recording may be heard for (B-08, 4条)."""
+
+    QUALITY = "quality"
+    CONTENT = "content"
+
+    @property
+    def wording(self) -> str:
+        """As 別表 says it."""
+        return {"quality": "応対品質の管理", "content": "対応内容等の確認"}[self.value]
+
+    @classmethod
+    def parse(cls, text: str) -> "Purpose":
+        """From its key or its title. Raises UsageError."""
+        for purpose in cls:
+            if text in (purpose.value, purpose.wording):
+                return purpose
+        allowed = ", ".join(f"{purpose.value} ({purpose.wording})" for purpose in cls)
+        raise UsageError(f"{text!r} is no purpose that 4条 knows. Name one of: {allowed}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sound:
+    """A recording opened to be heard: its parts, and what was asked for, in samples."""
+
+    recording: str
+    parts: list[Part]
+    rate: int
+    start: int
+    end: int
+
+
+class Desk:
+    """One actor's desk. Methods that give sound take the passphrase of the vault's identity."""
+
+    def __init__(
+        self,
+        *,
+        vault: VaultFolder,
+        keys: Path,
+        access: Callable[[], AccessLog],
+        checkpoints: Path,
+        catalogue: Catalogue,
+        now: Callable[[], datetime],
+        actor: str,
+    ) -> None:
+        """Built by `cti.app`."""
+        self.vault, self.keys, self.checkpoints = vault, keys, checkpoints
+        self.catalogue, self.now, self.actor = catalogue, now, actor
+        self._open_log = access
+        self._verifiers = [load_verifier(keys / "recorder.pub")]
+
+    async def close(self) -> None:
+        """Let go of the database."""
+        await self.catalogue.engine.dispose()
+
+    # --- the catalogue ----------------------------------------------------------------------------------------------
+
+    async def catch_up(self) -> int:
+        """Take finished segments and calls into the catalogue; how many were new."""
+        names = self.vault.waiting("index")
+        found = [(name, self.vault.manifest_path(*_split(name))) for name in names]
+        ready = [(name, path) for name, path in found if path.exists()]
+        await self.catalogue.put([self._row(path) for _, path in ready])
+        for name, _ in ready:
+            self.vault.told("index", name)
+        await self._read_calls()
+        return len(ready)
+
+    async def rebuild(self, progress: Progress) -> int:
+        """Make the catalogue anew from the vault folder alone; how many segments it holds."""
+        await self.catalogue.clear()
+        count = 0
+        for path in self.vault.manifests():
+            await self.catalogue.put([self._row(path)])
+            count += 1
+            progress(1)
+        await self._read_calls()
+        return count
+
+    def _row(self, path: Path) -> dict[str, Any]:
+        text = path.read_text("utf-8")
+        found = next(
+            m for m in manifests(self.vault, self._verifiers, _split(path.name)[0]) if m.segment == _split(path.name)[1]
+        )
+        return row(path.name.removesuffix(".manifest"), found, digest(text))
+
+    async def _read_calls(self) -> None:
+        for path in sorted((self.vault.root / "calls").glob("*.jsonl")):
+            read = await self.catalogue.read_until(path.name)
+            if path.stat().st_size <= read:
+                continue
+            with path.open("rb") as file:
+                file.seek(read)
+                data = file.read()
+            whole = data[: data.rfind(b"\n") + 1]
+            records = [json.loads(line) for line in whole.splitlines()]
+            kept = ("conversation", "arrived", "answered", "ended", "number", "caller", "disposition", "recording")
+            rows = [{field: record[field] for field in kept} for record in records]
+            await self.catalogue.put_calls(rows, path.name, read + len(whole))
+
+    async def recordings(self, **wanted: str | None) -> list[dict[str, Any]]:
+        """Recordings, newest first."""
+        await self.catch_up()
+        return await self.catalogue.recordings(**wanted)
+
+    async def show(self, recording: str) -> dict[str, Any]:
+        """One recording with its segments, gaps and marks. Raises NotFoundError."""
+        await self.catch_up()
+        identity = await self.find(recording)
+        parts = layout(manifests(self.vault, self._verifiers, identity))
+        found = (await self.catalogue.recordings(recording=identity))[0]
+        return found | {
+            "parts": [
+                asdict(part.manifest) | {"starts_at": part.start / part.manifest.rate, "gap": part.gap}
+                for part in parts
+            ]
+        }
+
+    async def find(self, text: str) -> str:
+        """The recording whose id begins with `text`. Raises NotFoundError."""
+        await self.catch_up()
+        found = [record["recording"] for record in await self.catalogue.recordings()]
+        matching = sorted({recording for recording in found if recording.startswith(text.lower())})
+        if text and len(matching) == 1:
+            return str(matching[0])
+        if matching:
+            raise NotFoundError(f"{text!r} begins {len(matching)} ids: give more of it")
+        raise NotFoundError(f"no recording {text!r}; `kikitori recordings list` shows what there is")
+
+    # --- sound ------------------------------------------------------------------------------------------------------
+
+    def open(self, recording: str, start: float, end: float | None) -> Sound:
+        """Check the manifests of `recording`, cut out seconds `start` to `end`. Raises NotFoundError, UsageError."""
+        segments = manifests(self.vault, self._verifiers, recording)
+        if not segments:
+            raise NotFoundError(f"no recording {recording!r} in the vault")
+        parts = layout(segments)
+        rate, whole = segments[0].rate, export.total(parts)
+        first = round(start * rate)
+        last = whole if end is None else min(round(end * rate), whole)
+        if not 0 <= first < last:
+            raise UsageError(f"the recording lasts {whole / rate:.1f} s: --from {start:g} lies behind its end or --to")
+        return Sound(recording=recording, parts=parts, rate=rate, start=first, end=last)
+
+    def play(self, sound: Sound, passphrase: str, purpose: Purpose, which: str) -> Iterator[bytes]:
+        """WAV bytes of `sound`; `which` is both, left or right. The log has the intent before the first of them."""
+        player = self._player(passphrase, {part.manifest.epoch for part in sound.parts})
+        detail = {
+            "purpose": purpose.value,
+            "side": which,
+            "from": sound.start / sound.rate,
+            "to": sound.end / sound.rate,
+        }
+        with self._logged("play", sound, detail) as sent:
+            yield wav_head(sound.end - sound.start, sound.rate, 2 if which == "both" else 1)
+            for block in player.joined(sound.parts, sound.start, sound.end):
+                yield side(block, which)
+                sent(len(block) // 4)
+
+    def export(
+        self,
+        sound: Sound,
+        passphrase: str,
+        purpose: Purpose,
+        *,
+        kind: str,
+        recipient: Recipient | None,
+        out: BinaryIO,
+        progress: Progress,
+    ) -> None:
+        """Write a whole recording as `age` (to `recipient`), `flac` or `wav`."""
+        player = self._player(passphrase, {part.manifest.epoch for part in sound.parts})
+        detail: dict[str, Any] = {"purpose": purpose.value, "format": kind}
+        if recipient is not None:
+            detail["recipient"] = str(recipient)
+        with self._logged("export", sound, detail) as sent:
+
+            def moved(samples: int) -> None:
+                sent(samples)
+                progress(samples)
+
+            if kind == "age":
+                if recipient is None:
+                    raise UsageError("--format age needs --recipient age1...: whom the file is for")
+                if len(sound.parts) == 1:
+                    export.age_file(player, sound.parts[0], recipient, out)
+                else:
+                    export.age_archive(player, sound.parts, recipient, export.how_to_join(sound.parts), out)
+                moved(export.total(sound.parts))
+            elif kind == "flac":
+                export.flac_file(player, sound.parts, out, moved)
+            else:
+                export.wav_file(player, sound.parts, out, moved)
+
+    def _player(self, passphrase: str, epochs: set[int]) -> Player:
+        identities = {epoch: unlock(self.keys, epoch, passphrase) for epoch in epochs}
+        return Player(self.vault, identities.__getitem__)
+
+    @contextmanager
+    def _logged(self, action: str, sound: Sound, detail: dict[str, Any]) -> Iterator[Progress]:
+        """Intent before, result after; an intent without a result was interrupted."""
+        act = str(uuid4())
+        sent = 0
+
+        def count(samples: int) -> None:
+            nonlocal sent
+            sent += samples
+
+        self.log(f"{action}.intent", sound.recording, detail | {"act": act})
+        outcome = "interrupted"
+        try:
+            yield count
+            outcome = "done"
+        except Exception as error:
+            outcome = f"failed: {type(error).__name__}"
+            raise
+        finally:
+            self.log(
+                f"{action}.result", sound.recording, {"act": act, "outcome": outcome, "seconds": sent / sound.rate}
+            )
+
+    def log(self, action: str, about: str, detail: dict[str, Any]) -> Entry:
+        """One durable entry. Raises LogUnavailableError."""
+        try:
+            with self._open_log() as access:
+                entry = access.append(ts=self.now(), actor=self.actor, action=action, object=about, detail=detail)
+                self._checkpoint(access)
+        except AccessError as error:
+            raise LogUnavailableError(f"{error}. Nothing is played while the access log cannot be written") from error
+        return entry
+
+    def _checkpoint(self, access: AccessLog) -> None:
+        """Sign the log's state onto the second medium; the entry itself is durable whether or not that is there."""
+        signer = load_signer(self.keys / "log.key")
+        try:
+            checkpoint.write_checkpoint(access, self.checkpoints, signer, signer.name, self.now())
+        except CheckpointError as error:
+            log.warning("no checkpoint", error=str(error))
+
+    # --- proof ------------------------------------------------------------------------------------------------------
+
+    def audit(self, start: int = 0) -> Iterator[Entry]:
+        """The access log's entries from number `start`."""
+        with self._open_log() as access:
+            yield from access.entries(start)
+
+    def verify_log(self) -> tuple[Report, tuple[str, ...]]:
+        """The log against itself, and against its checkpoints on the second medium."""
+        with self._open_log() as access:
+            return access.verify(), checkpoint.verify(access, self.checkpoints, load_verifier(self.keys / "log.pub"))
+
+    async def verify(self, recording: str | None, passphrase: str | None, progress: Progress) -> AsyncIterator[Finding]:
+        """One recording, or everything: slots, headers, bodies, manifests, log, checkpoints, catalogue."""
+        identities: dict[int, Identity] = {}
+
+        def identity(epoch: int) -> Identity:
+            if epoch not in identities:
+                identities[epoch] = unlock(self.keys, epoch, passphrase or "")
+            return identities[epoch]
+
+        checks = Verifying(self.vault, self._verifiers, identity if passphrase else None)
+        paths = self.vault.manifests_of(recording) if recording else list(self.vault.manifests())
+        for path in paths:
+            for finding in checks.segment(path):
+                yield finding
+            progress(1)
+        if recording:
+            return
+        for finding in (*checks.slots(), *checks.strays(), *self._verify_rest(checks)):
+            yield finding
+        await self.catch_up()
+        for finding in checks.index(await self.catalogue.digests()):
+            yield finding
+
+    def _verify_rest(self, checks: Verifying) -> Iterator[Finding]:
+        try:
+            report, problems = self.verify_log()
+        except AccessError as error:
+            yield Finding(what="access log", problem=str(error))
+            return
+        for problem in report.problems:
+            yield Finding(what="access log", problem=problem)
+        for problem in problems:
+            yield Finding(what="checkpoints", problem=problem)
+        with self._open_log() as access:
+            sealed = {
+                entry.object: str(entry.detail["manifest_sha256"]) for entry in access.find(action="segment.sealed")
+            }
+        yield from checks.logged(sealed)
+
+
+def _split(name: str) -> tuple[str, int]:
+    recording, number = name.split(".")[:2]
+    return recording, int(number)
+
+
+@asynccontextmanager
+async def closing(desk: Desk) -> AsyncIterator[Desk]:
+    """The desk, let go of at the end."""
+    try:
+        yield desk
+    finally:
+        await desk.close()

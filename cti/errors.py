@@ -1,0 +1,43 @@
+"""Errors that a person sees: what was wrong, where, and what to do next. `code` names the kind, `status` the exit."""
+
+
+class KikitoriError(Exception):
+    """Something that the user can put right."""
+
+    code = "error"
+    status = 1
+
+
+class SettingsError(KikitoriError):
+    """A setting is missing or wrong."""
+
+    code = "settings"
+    status = 78
+
+
+class InitError(KikitoriError):
+    """The folder cannot be made into a Kikitori."""
+
+    code = "init"
+    status = 73
+
+
+class NotFoundError(KikitoriError):
+    """There is no such recording."""
+
+    code = "not-found"
+    status = 66
+
+
+class UsageError(KikitoriError):
+    """What was asked for makes no sense."""
+
+    code = "usage"
+    status = 64
+
+
+class LogUnavailableError(KikitoriError):
+    """The access log cannot be written, so nothing is played (D7)."""
+
+    code = "log-unavailable"
+    status = 75

@@ -1,0 +1,308 @@
+"""The one wire: what happens on the PBX -> what the recorder does. Nothing is decided here; `recorder.decide` does.
+
+events -> tracker -> facts -> hooks wanted now -> start or stop the difference
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+from uuid import UUID, uuid5
+
+import structlog
+
+from cti.ami.client import AmiClient, LinkDown, LinkUp
+from cti.ami.errors import AmiError, RefusedError
+from cti.ami.message import Message
+from cti.calls.channel import phone_number
+from cti.calls.model import Direction, Fact, Leg, What
+from cti.calls.tracker import MissingTimestampError, Tracker, event_time
+from policies.model import Plan
+from recorder.decide import Party, Rules, hooks, joined
+from recorder.session import Recorder
+from recorder.take import Order
+
+log = structlog.get_logger()
+
+MIXMONITOR_ID = "KIKITORI_MM"
+STARTERS = 2
+REASONS_TO_LOOK = frozenset({"Newchannel", "Newstate", "DialEnd", "BridgeEnter", "BridgeLeave", "Hangup"})
+
+
+class Now(Protocol):
+    """The clock."""
+
+    def __call__(self) -> datetime:
+        """An aware time, UTC."""
+
+
+class AmiSwitch:
+    """MixMonitor over the manager interface. File names are ours alone: its third argument would run a shell."""
+
+    def __init__(self, ami: AmiClient) -> None:
+        """`ami` may be down: then starting fails and the dialplan records by itself."""
+        self.ami = ami
+
+    async def start(self, channel: str, left: Path, right: Path) -> None:
+        """`b`: only while bridged; `r` and `t`: each side in a file of its own (decision 0002)."""
+        options = f"br({left})t({right})i({MIXMONITOR_ID})"
+        await self._act({"Action": "MixMonitor", "Channel": channel, "Options": options})
+
+    async def stop(self, channel: str) -> None:
+        """Ends every MixMonitor of `channel` (both starters may have run), and says so to the dialplan."""
+        await self._act({"Action": "StopMixMonitor", "Channel": channel})
+        with contextlib.suppress(RefusedError):
+            for _ in range(STARTERS):
+                await self._act({"Action": "StopMixMonitor", "Channel": channel})
+        await self._act({"Action": "Setvar", "Channel": channel, "Variable": MIXMONITOR_ID, "Value": ""})
+
+    async def _act(self, action: dict[str, str]) -> None:
+        reply = (await self.ami.send_action(action))[0]
+        if reply.get("Response") != "Success":
+            raise RefusedError(f"{action['Action']} on {action['Channel']}: {reply.get('Message')}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRecord:
+    """A call that ended, for the list of calls: recorded or not."""
+
+    conversation: str
+    linkedid: str
+    arrived: datetime | None
+    answered: datetime | None
+    ended: datetime | None
+    number: str | None
+    caller: str | None
+    disposition: str | None
+    recording: str | None
+
+
+class CallBook(Protocol):
+    """Where call records go."""
+
+    def write(self, record: CallRecord) -> None:
+        """Keep it, durable soon."""
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What the pipeline remembers of a conversation until it ends."""
+
+    arrived: datetime | None = None
+    answered: datetime | None = None
+    number: str | None = None
+    caller: str | None = None
+    recorded: bool = False
+
+
+def recording_of(conversation: UUID) -> str:
+    """The id of what is kept of `conversation`: derived, so that a restarted recorder goes on with the same one."""
+    return str(uuid5(conversation, "recording"))
+
+
+class Pipeline:
+    """Feeds the tracker and keeps the recorder's hooks as the rules want them."""
+
+    def __init__(self, *, tracker: Tracker, plan: Plan, rules: Rules, ami: AmiClient, book: CallBook, now: Now) -> None:
+        """`attach` a recorder before `run`."""
+        self.tracker, self.plan, self.rules, self.ami, self.book, self.now = tracker, plan, rules, ami, book, now
+        self.recorder: Recorder | None = None
+        self._seen: dict[UUID, _Seen] = {}
+        self._changed = asyncio.Event()
+        self.synced = asyncio.Event()
+
+    def attach(self, recorder: Recorder) -> None:
+        """The two know each other: the recorder asks `resolve` whose call a stray file is."""
+        self.recorder = recorder
+
+    async def run(self) -> None:
+        """Until cancelled. Raises LoginRefusedError."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.ami.run())
+            async for item in self.ami.events():
+                if isinstance(item, Message):
+                    self._feed(item)
+                elif isinstance(item, LinkUp):
+                    await self._resync()
+                elif isinstance(item, LinkDown):
+                    self.synced.clear()
+                    log.warning("what happens on the PBX is not known until the next resync", reason=item.reason)
+
+    def _feed(self, message: Message) -> None:
+        uniqueid = message.get("Uniqueid")
+        try:
+            facts = self.tracker.feed(message)
+        except MissingTimestampError as error:
+            log.error("event dropped", error=str(error))
+            return
+        self._take(facts)
+        if message.event == "Hangup":
+            self._recorder().ended(uniqueid, event_time(message) or self.now())
+        if message.event in REASONS_TO_LOOK:
+            call = self.tracker.call_of(uniqueid or message.get("DestUniqueid"))
+            # The last leg's end finds no call any more; the others of a call that goes on may need another hook now.
+            for found in [call] if call else []:
+                self._reconcile(*found, at=event_time(message) or self.now())
+            self._wake()
+
+    def _take(self, facts: Iterable[Fact]) -> None:
+        for fact in facts:
+            self._handle(fact)
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def _resync(self) -> None:
+        """Ask Asterisk what exists, and record what should be recorded and is not."""
+        try:
+            replies = await self.ami.send_action({"Action": "CoreShowChannels"}, deadline=5.0)
+        except AmiError as error:
+            log.error("resync failed", error=str(error))
+            return
+        channels = [reply for reply in replies if reply.event == "CoreShowChannel"]
+        at = self.now()
+        self._take(self.tracker.resync(channels, at))
+        alive = {channel.get("Uniqueid") for channel in channels}
+        recorder = self._recorder()
+        for work in list(recorder.works.values()):
+            if work.take.order.uniqueid not in alive:
+                recorder.ended(work.take.order.uniqueid, at)
+        for conversation, linkedid, legs in self.tracker.calls():
+            self._reconcile(conversation, linkedid, legs, at=at)
+        self.synced.set()
+        self._wake()
+        log.info("in step with the PBX", channels=len(channels))
+
+    def _recorder(self) -> Recorder:
+        if self.recorder is None:
+            raise RuntimeError("attach() comes before run()")
+        return self.recorder
+
+    # --- facts ------------------------------------------------------------------------------------------------------
+
+    def _handle(self, fact: Fact) -> None:
+        at = fact.at or self.now()
+        seen = self._seen.setdefault(fact.conversation, _Seen())
+        recorder = self._recorder()
+        if fact.what is What.ARRIVED:
+            seen.arrived = fact.at
+            self._describe_call(seen, fact.legs)
+        elif fact.what is What.ANSWERED:
+            seen.answered = fact.at
+        elif fact.what in (What.JOINED, What.LEFT) and fact.leg is not None:
+            recorder.bridge(fact.leg, at, entered=fact.what is What.JOINED)
+        elif fact.what in (What.HELD, What.RESUMED):
+            for uniqueid in recorder.hooked(leg.uniqueid for leg in fact.legs):
+                recorder.mark(uniqueid, at, "hold" if fact.what is What.HELD else "resume")
+        elif fact.what is What.ENDED:
+            self._end(fact, seen)
+
+    def _describe_call(self, seen: _Seen, legs: Sequence[Leg]) -> None:
+        for leg in legs:
+            if leg.originator:
+                number = self.plan.number_of(leg.dialled)
+                seen.number = number.digits if number else None
+                seen.caller = phone_number(leg.number)
+
+    def _end(self, fact: Fact, seen: _Seen) -> None:
+        self.book.write(
+            CallRecord(
+                conversation=str(fact.conversation),
+                linkedid=fact.linkedid,
+                arrived=seen.arrived,
+                answered=seen.answered,
+                ended=fact.at,
+                number=seen.number,
+                caller=seen.caller,
+                disposition=fact.disposition,
+                recording=recording_of(fact.conversation) if seen.recorded else None,
+            )
+        )
+        self._seen.pop(fact.conversation, None)
+
+    def _reconcile(self, conversation: UUID, linkedid: str, legs: Sequence[Leg], *, at: datetime) -> None:
+        """Start what should be recorded and is not; stop what is and should not be."""
+        recorder = self._recorder()
+        seen = self._seen.setdefault(conversation, _Seen())
+        parties = [self._party(leg) for leg in legs]
+        wanted = hooks(parties, self.rules, recorded=seen.recorded)
+        hooked = recorder.hooked(leg.uniqueid for leg in legs)
+        for leg in legs:
+            if leg.uniqueid in wanted - hooked:
+                recorder.arm(self._order(conversation, linkedid, leg, legs, seen))
+                if leg.bridge:
+                    recorder.bridge(leg.uniqueid, at, entered=True)
+        for uniqueid in hooked - wanted:
+            recorder.disarm(uniqueid)
+        for uniqueid in wanted:
+            if joined(parties, uniqueid):
+                seen.recorded = True
+                recorder.talk(uniqueid, self._agent(legs, uniqueid))
+                recorder.describe(uniqueid, **self._numbers(uniqueid, legs, seen))
+
+    def _party(self, leg: Leg) -> Party:
+        return Party(
+            uniqueid=leg.uniqueid,
+            kind=self.plan.kind(leg.endpoint),
+            originator=leg.originator,
+            bridge=leg.bridge,
+            bridged=leg.bridged,
+            designated_number=self._designated_number(leg),
+        )
+
+    def _designated_number(self, leg: Leg) -> bool:
+        number = self.plan.number_of(leg.dialled) if leg.direction is Direction.IN else None
+        return number is not None and number.designated
+
+    def _agent(self, legs: Sequence[Leg], hooked: str) -> str | None:
+        bridge = next((leg.bridge for leg in legs if leg.uniqueid == hooked), None)
+        return next((leg.endpoint for leg in legs if leg.designated and leg.bridge == bridge), None)
+
+    def _numbers(self, uniqueid: str, legs: Sequence[Leg], seen: _Seen) -> dict[str, str | None]:
+        hooked = next(leg for leg in legs if leg.uniqueid == uniqueid)
+        if hooked.direction is Direction.IN:
+            return {"caller": phone_number(hooked.number), "callee": seen.number}
+        dialled = next((leg.dialled for leg in legs if leg.originator), None)
+        return {"caller": seen.caller, "callee": phone_number(dialled) or phone_number(hooked.number)}
+
+    def _order(self, conversation: UUID, linkedid: str, leg: Leg, legs: Sequence[Leg], seen: _Seen) -> Order:
+        return Order(
+            channel=leg.channel,
+            uniqueid=leg.uniqueid,
+            linkedid=linkedid,
+            conversation=str(conversation),
+            recording=recording_of(conversation),
+            number=seen.number,
+            direction=leg.direction.value if leg.direction else None,
+            **self._numbers(leg.uniqueid, legs, seen),
+        )
+
+    # --- questions --------------------------------------------------------------------------------------------------
+
+    def resolve(self, uniqueid: str) -> Order | None:
+        """The order for a channel that the dialplan records, while its call goes on."""
+        call = self.tracker.call_of(uniqueid)
+        if call is None:
+            return None
+        conversation, linkedid, legs = call
+        leg = next(leg for leg in legs if leg.uniqueid == uniqueid)
+        return self._order(conversation, linkedid, leg, legs, self._seen.setdefault(conversation, _Seen()))
+
+    async def armed(self, uniqueid: str, deadline: float) -> str:
+        """For the gate: `yes` recording runs, `skip` the rules want none, `no` otherwise. Within `deadline` seconds."""
+        try:
+            async with asyncio.timeout(deadline):
+                while (call := self.tracker.call_of(uniqueid)) is None:
+                    await self._changed.wait()
+                recorder = self._recorder()
+                hooked = recorder.hooked(leg.uniqueid for leg in call[2])
+                if not hooked:
+                    return "skip" if self.synced.is_set() else "no"
+                results = [await recorder.armed(channel) for channel in hooked]
+                return "yes" if all(results) else "no"
+        except TimeoutError:
+            return "no"

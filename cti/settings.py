@@ -1,0 +1,187 @@
+"""One settings file and the environment -> one frozen `Settings`, every value knowing where it came from.
+
+`kikitori.toml` is looked for in KIKITORI_CONFIG, then in the current folder, then in /etc/kikitori. Relative paths in
+it start at its folder. An environment variable KIKITORI_<SECTION>_<KEY> beats the file.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cti.errors import SettingsError
+from policies.errors import PolicyError
+from policies.toml import Document, read
+
+FILE = "kikitori.toml"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Site(_Section):
+    """Who we are."""
+
+    pbx: str = Field("pbx1", pattern=r"^[a-z][a-z0-9-]{0,31}$", description="name of the PBX; also its systemname")
+
+
+class Paths(_Section):
+    """Where things lie. Relative ones start at the folder of the settings file."""
+
+    vault: Path = Field(Path("vault"), description="encrypted recordings, first medium")
+    mirror: Path = Field(Path("mirror"), description="second medium: copy of the slots, checkpoints, escrow")
+    keys: Path = Field(Path("keys"), description="public keys, signing keys, sealed identities")
+    log: Path = Field(Path("log"), description="access log")
+    spool: Path = Field(Path("spool"), description="RAM (tmpfs) where Asterisk writes")
+    run: Path = Field(Path("run"), description="sockets")
+    desk: Path = Field(Path("desk"), description="catalogue and other files of the desk")
+    policies: Path = Field(Path("policies"), description="policy files")
+
+
+class Pbx(_Section):
+    """The manager interface and the files that Asterisk writes by itself."""
+
+    host: str = Field("127.0.0.1", description="address of the manager interface")
+    port: int = Field(5038, ge=1, le=65535, description="port of the manager interface")
+    user: str = Field("kikitori", description="manager user")
+    secret_file: Path = Field(Path("keys/ami.secret"), description="file that holds the manager user's secret")
+    cel_file: Path | None = Field(None, description="Asterisk's own record of events (cel_custom), to adopt calls by")
+
+
+class Asterisk(_Section):
+    """What `kikitori asterisk render` puts into Asterisk's configuration."""
+
+    sip_bind: str = Field("0.0.0.0", description="IPv4 address that Asterisk takes SIP on")  # noqa: S104  # phones are elsewhere
+    sip_port: int = Field(5060, ge=1, le=65535, description="SIP port")
+    rtp_start: int = Field(10000, ge=1024, le=65535, description="first RTP port")
+    rtp_end: int = Field(20000, ge=1024, le=65535, description="last RTP port")
+    trunk_match: str = Field("192.0.2.1", description="addresses the trunk calls from, separated by commas")
+    trunk_contact: str = Field("sip:192.0.2.1:5060", description="where the trunk is called")
+    phones_file: Path = Field(Path("keys/phones.toml"), description="the telephones' SIP secrets")
+    log_dir: Path = Field(Path("/var/log/asterisk"), description="Asterisk's log folder")
+    run_dir: Path = Field(Path("/var/run/asterisk"), description="Asterisk's run folder")
+    var_dir: Path = Field(Path("/var/lib/asterisk"), description="Asterisk's state folder")
+
+
+class Gate(_Section):
+    """The FastAGI server that the dialplan asks."""
+
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(4573, ge=1, le=65535, description="port to listen on")
+    deadline: float = Field(0.5, gt=0, le=2, description="seconds that the recorder has to answer")
+
+
+class Users(_Section):
+    """System users, one a process."""
+
+    recorder: str = Field("kikitori-recorder", description="runs the recorder")
+    gate: str = Field("kikitori-gate", description="runs the gate")
+    desk: str = Field("kikitori-desk", description="runs the desk")
+    asterisk: str = Field("asterisk", description="runs Asterisk")
+
+
+class Settings(_Section):
+    """All settings."""
+
+    site: Site = Site()
+    paths: Paths = Paths()
+    pbx: Pbx = Pbx()
+    asterisk: Asterisk = Asterisk()
+    gate: Gate = Gate()
+    users: Users = Users()
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A value and where it came from: `default`, `environment NAME`, or `file:line`."""
+
+    key: str
+    value: Any
+    source: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Settings with the origin of each value."""
+
+    settings: Settings
+    sources: tuple[Resolved, ...]
+    file: Path | None
+
+
+def find(environ: Mapping[str, str], here: Path) -> Path | None:
+    """The settings file that applies, None where there is none."""
+    if named := environ.get("KIKITORI_CONFIG"):
+        return Path(named)
+    return next((path for path in (here / FILE, Path("/etc/kikitori") / FILE) if path.exists()), None)
+
+
+def load(file: Path | None, environ: Mapping[str, str]) -> Loaded:
+    """Settings from `file` (None: defaults) and `environ`. Raises SettingsError naming file, line and field."""
+    document = Document(path=Path(FILE), values={}, lines={})
+    if file is not None:
+        try:
+            document = read(file)
+        except PolicyError as error:
+            raise SettingsError(str(error)) from error
+    values = {
+        name: dict(section) if isinstance(section, dict) else section for name, section in document.values.items()
+    }
+    origin: dict[tuple[str, str], str] = {}
+    for section, key in _keys():
+        variable = f"KIKITORI_{section}_{key}".upper()
+        if variable in environ:
+            values.setdefault(section, {})[key] = environ[variable]
+            origin[section, key] = f"environment {variable}"
+        elif key in document.values.get(section, {}):
+            origin[section, key] = document.where((section, key)).rpartition(": ")[0]
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError(_explain(error, document, origin)) from error
+    if file is not None:
+        settings = _anchor(settings, file.resolve().parent)
+    sources = tuple(
+        Resolved(
+            f"{section}.{key}",
+            getattr(getattr(settings, section), key),
+            origin.get((section, key), "default"),
+            type(getattr(settings, section)).model_fields[key].description or "",
+        )
+        for section, key in _keys()
+    )
+    return Loaded(settings, sources, file)
+
+
+def _keys() -> list[tuple[str, str]]:
+    return [
+        (section, key)
+        for section, field in Settings.model_fields.items()
+        for key in field.default.__class__.model_fields
+    ]
+
+
+def _explain(error: ValidationError, document: Document, origin: Mapping[tuple[str, str], str]) -> str:
+    first = error.errors()[0]
+    place = tuple(first["loc"])
+    named = origin.get((str(place[0]), str(place[1]))) if len(place) > 1 else None
+    where = f"{named}: {'.'.join(map(str, place))}" if named else document.where(place)
+    return f"{where}: {first['msg']}. `kikitori config show` lists every setting"
+
+
+def _anchor(settings: Settings, folder: Path) -> Settings:
+    paths = settings.paths.model_copy(
+        update={name: folder / getattr(settings.paths, name) for name in Paths.model_fields}
+    )
+    pbx = settings.pbx.model_copy(
+        update={
+            "secret_file": folder / settings.pbx.secret_file,
+            "cel_file": folder / settings.pbx.cel_file if settings.pbx.cel_file else None,
+        }
+    )
+    asterisk = settings.asterisk.model_copy(update={"phones_file": folder / settings.asterisk.phones_file})
+    return settings.model_copy(update={"paths": paths, "pbx": pbx, "asterisk": asterisk})

@@ -1,0 +1,168 @@
+"""`kikitori init`: keys, folders, owners and modes of one installation. Whole or not at all, and never over another."""
+
+import os
+import secrets
+import shutil
+import subprocess
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from cti import users
+from cti.errors import InitError
+from cti.settings import FILE, Paths, Settings, load
+from policies.load import Policies, shipped
+from recorder.access.log import AccessLog
+from recorder.vault import keys
+from recorder.vault.folder import OUTBOXES
+from recorder.vault.slots import Slots
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """What was made. `escrow_identity` is shown once and stored nowhere."""
+
+    folder: Path
+    escrow_identity: str
+    recipient: str
+    users: tuple[str, ...]
+    mounted: bool
+
+
+def init(
+    folder: Path,
+    *,
+    passphrase: str,
+    pbx: str,
+    now: datetime,
+    work_factor: int = 18,
+    mount: bool,
+    spool_size: str = "1g",
+) -> Made:
+    """Make `folder` an installation. `mount`: put RAM under the spool now (root). Raises InitError, KeysError."""
+    if folder.exists() and any(folder.iterdir()):
+        raise InitError(f"{folder} is not empty: name a new folder; an installation is never overwritten")
+    root = os.geteuid() == 0
+    settings = Settings().model_copy(update={"site": Settings().site.model_copy(update={"pbx": pbx})})
+    made_users = tuple(users.ensure(settings.users)) if root else ()
+    fresh = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o755)
+    try:
+        created = _fill(folder, settings, passphrase=passphrase, now=now, work_factor=work_factor)
+        mounted = mount and root and _mount(folder / Paths().spool, spool_size)
+        prepare_spool(folder / Paths().spool, settings)
+    except BaseException:
+        subprocess.run(["umount", "-q", folder / Paths().spool], check=False, capture_output=True)
+        for child in folder.iterdir():
+            shutil.rmtree(child) if child.is_dir() else child.unlink()
+        if fresh:
+            folder.rmdir()
+        raise
+    return Made(
+        folder=folder,
+        escrow_identity=created.escrow_identity,
+        recipient=str(created.recipient),
+        users=made_users,
+        mounted=mounted,
+    )
+
+
+def _fill(folder: Path, settings: Settings, *, passphrase: str, now: datetime, work_factor: int) -> keys.Created:
+    who, names = settings.users, Paths()
+    mirror = folder / names.mirror
+    _folder(mirror, who.recorder, users.VAULT, 0o2770)
+    _folder(mirror / "checkpoints", who.desk, users.LOG, 0o2770)
+    _folder(mirror / "escrow", who.desk, users.VAULT, 0o700)
+    made = keys.create(
+        folder / names.keys,
+        mirror / "escrow",
+        passphrase=passphrase,
+        origin=f"kikitori/{settings.site.pbx}",
+        epoch_start=now,
+        work_factor=work_factor,
+    )
+    (folder / names.keys / "ami.secret").write_text(secrets.token_urlsafe(24) + "\n", "utf-8")
+    phones = [phone for group in Policies(shipped()).plan.group for phone in group.phones]
+    lines = [f'{phone} = "{secrets.token_urlsafe(15)}"\n' for phone in phones]
+    (folder / names.keys / "phones.toml").write_text("# SIP secrets of the telephones\n" + "".join(lines), "utf-8")
+    _keys(folder / names.keys, settings)
+    _vault(folder / names.vault, mirror, settings)
+    _folder(folder / names.log, who.recorder, users.LOG, 0o2770)
+    AccessLog(folder / names.log / "access.db").close()
+    users.own(folder / names.log / "access.db", who.recorder, users.LOG, 0o660)
+    _folder(folder / names.run, who.recorder, users.RUN, 0o2770)
+    _folder(folder / names.desk, who.desk, users.VAULT, 0o700)
+    shutil.copytree(shipped(), folder / names.policies)
+    (folder / FILE).write_text(_settings_text(settings), "utf-8")
+    load(folder / FILE, {})
+    return made
+
+
+def _folder(path: Path, user: str, group: str, mode: int) -> None:
+    path.mkdir()
+    if os.geteuid() == 0 or mode & 0o2000:
+        users.own(path, user, group, mode)
+
+
+def _keys(folder: Path, settings: Settings) -> None:
+    who = settings.users
+    users.own(folder, who.desk, users.VAULT, 0o755)
+    for path in folder.iterdir():
+        user, group, mode = {
+            "recorder.key": (who.recorder, users.RUN, 0o400),
+            "phones.toml": (who.recorder, users.RUN, 0o400),
+            "ami.secret": (who.recorder, users.RUN, 0o400),
+            "log.key": (who.recorder, users.LOG, 0o440),
+            "epoch-0001.age": (who.desk, users.VAULT, 0o400),
+            "manager.key.age": (who.desk, users.VAULT, 0o400),
+        }.get(path.name, (who.desk, users.VAULT, 0o444))
+        users.own(path, user, group, mode)
+
+
+def _vault(vault: Path, mirror: Path, settings: Settings) -> None:
+    who = settings.users
+    _folder(vault, who.recorder, users.VAULT, 0o2750)
+    for name, mode in (("segments", 0o2750), ("calls", 0o2750), ("outbox", 0o2750)):
+        _folder(vault / name, who.recorder, users.VAULT, mode)
+    for name in OUTBOXES:
+        _folder(vault / "outbox" / name, who.recorder, users.VAULT, 0o2770)
+    Slots.create(vault / "keys.slots", mirror / "keys.slots", 0o660)
+    for folder in (vault, mirror):
+        users.own(folder / "keys.slots", who.recorder, users.VAULT, 0o660)
+
+
+def _mount(spool: Path, size: str) -> bool:
+    spool.mkdir(exist_ok=True)
+    for options in (f"size={size},mode=0755,noswap", f"size={size},mode=0755"):  # noswap came with Linux 6.4
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", options, "kikitori-spool", spool], check=False, capture_output=True
+        )
+        if done.returncode == 0:
+            return True
+    reason = done.stderr.decode().strip()
+    raise InitError(f"no RAM could be mounted at {spool}: {reason}. Leave it out with --no-mount")
+
+
+def prepare_spool(spool: Path, settings: Settings) -> None:
+    """`audio` for Asterisk and the recorder, `open` for the recorder alone; made again at start, since RAM forgets."""
+    who = settings.users
+    spool.mkdir(exist_ok=True)
+    for name, group, mode in (("audio", users.SPOOL, 0o2770), ("open", users.SPOOL, 0o700)):
+        path = spool / name
+        path.mkdir(exist_ok=True)
+        users.own(path, who.recorder, group, mode)
+
+
+def _settings_text(settings: Settings) -> str:
+    return f"""# Settings of this installation; `kikitori config show` lists every one and where it comes from.
+# Relative paths start at this folder.
+
+[site]
+pbx = "{settings.site.pbx}"
+
+[pbx]
+# The record of events that Asterisk itself writes; without it, calls that ended while the recorder was down
+# cannot be told apart and wait in the spool.
+cel_file = "/var/log/asterisk/cel.csv"
+"""

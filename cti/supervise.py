@@ -1,0 +1,159 @@
+"""`kikitori serve`: starts the processes, each as its own user, kills one that hangs, starts again one that died.
+
+Speaks sd_notify in both directions: to systemd above it where there is one, and from the processes below it.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+
+from cti.notify import BEAT, Notifier
+from cti.users import Identity
+
+log = structlog.get_logger()
+
+# Seconds without a sign of life. The gate holds callers while it hangs; the recorder may wait for a disk.
+WATCHDOG = {"gate": 2.0, "recorder": 10.0, "desk": 60.0}
+READY_SECONDS = 30.0
+STOP_SECONDS = 30.0
+BACKOFF_MOST = 10.0
+
+
+@dataclass(slots=True)
+class _Child:
+    role: str
+    process: asyncio.subprocess.Process | None = None
+    ready: bool = False
+    heard: float = 0.0
+    listener: socket.socket | None = None
+    restarts: int = field(default=0)
+
+
+class Supervisor:
+    """Runs `command(role)` for every role."""
+
+    def __init__(
+        self,
+        roles: Sequence[str],
+        command: Callable[[str], Sequence[str]],
+        identities: Mapping[str, Identity | None],
+        notifier: Notifier,
+        on_ready: Callable[[], None],
+    ) -> None:
+        """`identities`: whom each role runs as, None for whoever we are. `on_ready` when all are, once."""
+        self.roles, self.command, self.identities = roles, command, identities
+        self.notifier, self.on_ready = notifier, on_ready
+        self.children = {role: _Child(role) for role in roles}
+        self._said = False
+
+    async def run(self) -> None:
+        """Until SIGTERM or SIGINT; then ends the processes in order, the gate first."""
+        loop = asyncio.get_running_loop()
+        ended = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, ended.set)
+        with tempfile.TemporaryDirectory(prefix="kikitori-serve-") as folder:
+            Path(folder).chmod(0o755)  # noqa: ASYNC240  # once, at start
+            keepers = {
+                role: asyncio.create_task(self._keep(child, Path(folder))) for role, child in self.children.items()
+            }
+            beat = asyncio.create_task(self.notifier.beat())
+            await ended.wait()
+            self.notifier.send("STOPPING=1")
+            for role in sorted(self.roles, key=["gate", "recorder", "desk"].index):
+                keepers[role].cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await keepers[role]
+            beat.cancel()
+
+    async def _keep(self, child: _Child, folder: Path) -> None:
+        """Start `child` again whenever it ends, until cancelled."""
+        loop = asyncio.get_running_loop()
+        delay = 0.1
+        try:
+            while True:
+                began = loop.time()
+                code = await self._once(child, folder)
+                child.restarts += 1
+                delay = 0.1 if loop.time() - began > BACKOFF_MOST else min(delay * 2, BACKOFF_MOST)
+                log.error("process ended, starting it again", role=child.role, code=code, after=round(delay, 1))
+                await asyncio.sleep(delay)
+        finally:
+            await self._end(child)
+
+    async def _once(self, child: _Child, folder: Path) -> int:
+        loop = asyncio.get_running_loop()
+        address = folder / f"{child.role}.notify"
+        address.unlink(missing_ok=True)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+        listener.bind(str(address))
+        address.chmod(0o666)  # the children are other users; the folder's random name keeps others out
+        loop.add_reader(listener, self._hear, child, listener)
+        who = self.identities.get(child.role)
+        rights = {"user": who.uid, "group": who.gid, "extra_groups": list(who.groups)} if who else {}
+        try:
+            child.ready, child.heard = False, loop.time()
+            child.process = await asyncio.create_subprocess_exec(
+                *self.command(child.role),
+                env=os.environ | {"NOTIFY_SOCKET": str(address)},
+                start_new_session=True,
+                **rights,  # type: ignore[arg-type]
+            )
+            log.info("process started", role=child.role, pid=child.process.pid)
+            return await self._watch(child, child.process)
+        finally:
+            loop.remove_reader(listener)
+            listener.close()
+
+    async def _watch(self, child: _Child, process: asyncio.subprocess.Process) -> int:
+        loop = asyncio.get_running_loop()
+        exited = asyncio.create_task(process.wait())
+        try:
+            while not exited.done():
+                await asyncio.wait([exited], timeout=BEAT)
+                limit = WATCHDOG[child.role] if child.ready else READY_SECONDS
+                if not exited.done() and loop.time() - child.heard > limit:
+                    log.error("process hangs, killing it", role=child.role, pid=process.pid, silent=limit)
+                    process.kill()
+                    child.heard = loop.time()
+            return exited.result()
+        finally:
+            exited.cancel()
+
+    def _hear(self, child: _Child, listener: socket.socket) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while message := listener.recv(4096):
+                child.heard = asyncio.get_running_loop().time()
+                if b"READY=1" in message:
+                    child.ready = True
+        if not self._said and all(child.ready for child in self.children.values()):
+            self._said = True
+            self.notifier.send("READY=1")
+            self.on_ready()
+
+    async def _end(self, child: _Child) -> None:
+        process = child.process
+        if process is None or process.returncode is not None:
+            return
+        process.terminate()
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await process.wait()
+        except TimeoutError:
+            log.error("process does not end, killing it", role=child.role, pid=process.pid)
+            process.kill()
+            await process.wait()
+
+
+def own_command(role: str, config: Path) -> list[str]:
+    """The command of one role's process: this program again."""
+    return [sys.executable, "-m", "cti.cli", "--config", str(config), "serve", "--role", role]

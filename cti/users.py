@@ -1,0 +1,119 @@
+"""System users and groups: one user a process, groups for what two of them share (D3).
+
+kikitori-spool   Asterisk writes sound, the recorder takes it        kikitori-vault  the desk reads what is sealed
+kikitori-log     recorder and desk append to the access log          kikitori-run    gate and desk ask the recorder
+"""
+
+import grp
+import os
+import pwd
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from cti.errors import InitError
+from cti.settings import Users
+
+SPOOL, VAULT, LOG, RUN = "kikitori-spool", "kikitori-vault", "kikitori-log", "kikitori-run"
+
+
+def memberships(users: Users) -> Mapping[str, tuple[str, ...]]:
+    """Which groups each user needs."""
+    return {
+        users.asterisk: (SPOOL,),
+        users.recorder: (SPOOL, VAULT, LOG, RUN),
+        users.gate: (RUN,),
+        users.desk: (VAULT, LOG, RUN),
+    }
+
+
+def ensure(users: Users) -> list[str]:
+    """Create what is missing (root only); the names created. Raises InitError."""
+    made = []
+    for group in (SPOOL, VAULT, LOG, RUN):
+        if not _known(grp.getgrnam, group):
+            _run("groupadd", "--system", group)
+            made.append(group)
+    for user, groups in memberships(users).items():
+        if not _known(pwd.getpwnam, user):
+            own_group = ("--gid", user) if _known(grp.getgrnam, user) else ("--user-group",)
+            options = ("--system", "--no-create-home", "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin")
+            _run("useradd", *options, *own_group, user)
+            made.append(user)
+        missing = [group for group in groups if user not in grp.getgrnam(group).gr_mem]
+        if missing:
+            _run("usermod", "--append", "--groups", ",".join(missing), user)
+    return made
+
+
+def _known(look_up: Callable[[str], object], name: str) -> bool:
+    try:
+        look_up(name)
+    except KeyError:
+        return False
+    return True
+
+
+def _run(*command: str) -> None:
+    if shutil.which(command[0]) is None:
+        raise InitError(f"{command[0]} is not there; install the package `passwd` or create the users yourself")
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise InitError(f"{' '.join(command)}: {done.stderr.strip()}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who a process runs as."""
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+
+
+def identity(user: str) -> Identity:
+    """The ids of `user`. Raises InitError where there is no such user."""
+    try:
+        entry = pwd.getpwnam(user)
+    except KeyError as error:
+        raise InitError(f"there is no user {user!r}; `kikitori init` as root creates it") from error
+    groups = tuple(sorted(group.gr_gid for group in grp.getgrall() if user in group.gr_mem))
+    return Identity(uid=entry.pw_uid, gid=entry.pw_gid, groups=groups)
+
+
+def become(user: str) -> None:
+    """Give up root for good and go on as `user`; nothing happens where we are not root."""
+    if os.geteuid() != 0:
+        return
+    who = identity(user)
+    os.setgroups(who.groups)
+    os.setgid(who.gid)
+    os.setuid(who.uid)
+
+
+@contextmanager
+def acting_as(user: str) -> Iterator[None]:
+    """Do something with the rights of `user`, and be root again afterwards; nothing changes where we are not root."""
+    if os.geteuid() != 0:
+        yield
+        return
+    who, groups = identity(user), os.getgroups()
+    os.setgroups(who.groups)
+    os.setegid(who.gid)
+    os.seteuid(who.uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+        os.setgroups(groups)
+
+
+def own(path: Path, user: str, group: str, mode: int) -> None:
+    """Owner, group and mode of `path`; without root only the mode."""
+    if os.geteuid() == 0:
+        os.chown(path, identity(user).uid, grp.getgrnam(group).gr_gid)
+    path.chmod(mode)

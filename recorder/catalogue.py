@@ -1,0 +1,148 @@
+"""The catalogue: an index over manifests and call records. The vault folder is the truth."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Column, DateTime, Float, Integer, MetaData, String, Table, delete, func, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from recorder.vault.manifest import Manifest
+
+metadata = MetaData()
+
+segments = Table(
+    "segments",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("recording", String(36), nullable=False, index=True),
+    Column("segment", Integer, nullable=False),
+    Column("conversation", String(36), nullable=False, index=True),
+    Column("number", String(32), index=True),
+    Column("direction", String(8)),
+    Column("caller", String(32), index=True),
+    Column("callee", String(32), index=True),
+    Column("agent", String(32), index=True),
+    Column("start", DateTime, nullable=False, index=True),
+    Column("end", DateTime, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("state", String(8), nullable=False),
+    Column("slot", Integer, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("manifest_sha256", String(64), nullable=False),
+)
+
+calls = Table(
+    "calls",
+    metadata,
+    Column("conversation", String(36), primary_key=True),
+    Column("arrived", DateTime, index=True),
+    Column("answered", DateTime),
+    Column("ended", DateTime),
+    Column("number", String(32), index=True),
+    Column("caller", String(32), index=True),
+    Column("disposition", String(16)),
+    Column("recording", String(36)),
+)
+
+call_files = Table(
+    "call_files", metadata, Column("name", String(32), primary_key=True), Column("read", Integer, nullable=False)
+)
+
+
+def _plain(at: datetime | None) -> datetime | None:
+    """UTC without its zone: SQLite keeps none."""
+    return at.astimezone(UTC).replace(tzinfo=None) if at else None
+
+
+def row(name: str, manifest: Manifest, digest: str) -> dict[str, Any]:
+    """One segment as the catalogue holds it."""
+    same = ("recording", "segment", "conversation", "number", "direction", "caller", "callee", "agent", "state", "slot")
+    values: dict[str, Any] = {field: getattr(manifest, field) for field in (*same, "epoch")}
+    values |= {"name": name, "start": _plain(manifest.start), "end": _plain(manifest.end)}
+    return values | {"seconds": manifest.frames / manifest.rate, "manifest_sha256": digest}
+
+
+class Catalogue:
+    """Looks up and keeps; one transaction a call."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        """`engine` is migrated already."""
+        self.engine = engine
+
+    async def put(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Add segments; those known already are replaced."""
+        async with self.engine.begin() as connection:
+            await self._replace(connection, segments, "name", rows)
+
+    async def put_calls(self, rows: Sequence[dict[str, Any]], file: str, read: int) -> None:
+        """Add call records, and remember that `file` was read up to byte `read`."""
+        for call in rows:
+            for field in ("arrived", "answered", "ended"):
+                call[field] = _plain(datetime.fromisoformat(call[field])) if call[field] else None
+        async with self.engine.begin() as connection:
+            await self._replace(connection, calls, "conversation", rows)
+            await self._replace(connection, call_files, "name", [{"name": file, "read": read}])
+
+    @staticmethod
+    async def _replace(connection: AsyncConnection, table: Table, key: str, rows: Sequence[dict[str, Any]]) -> None:
+        for values in rows:
+            await connection.execute(delete(table).where(table.c[key] == values[key]))
+            await connection.execute(insert(table).values(**values))
+
+    async def read_until(self, file: str) -> int:
+        """How many bytes of a call file are in the catalogue."""
+        async with self.engine.connect() as connection:
+            found = await connection.execute(select(call_files.c.read).where(call_files.c.name == file))
+            return found.scalar() or 0
+
+    async def clear(self) -> None:
+        """Forget everything; the vault has it all."""
+        async with self.engine.begin() as connection:
+            for table in (segments, calls, call_files):
+                await connection.execute(delete(table))
+
+    async def recordings(self, **wanted: str | None) -> list[dict[str, Any]]:
+        """Recordings, newest first; `wanted` compares number, caller, callee, agent or recording."""
+        query = (
+            select(
+                segments.c.recording,
+                segments.c.conversation,
+                func.min(segments.c.number).label("number"),
+                func.min(segments.c.direction).label("direction"),
+                func.min(segments.c.caller).label("caller"),
+                func.min(segments.c.callee).label("callee"),
+                func.min(segments.c.agent).label("agent"),
+                func.min(segments.c.start).label("start"),
+                func.max(segments.c.end).label("end"),
+                func.sum(segments.c.seconds).label("seconds"),
+                func.count().label("segments"),
+            )
+            .group_by(segments.c.recording, segments.c.conversation)
+            .order_by(func.min(segments.c.start).desc())
+        )
+        for field, value in wanted.items():
+            if value is not None:
+                query = query.where(segments.c[field] == value)
+        return await self._rows(query)
+
+    async def segments_of(self, recording: str) -> list[dict[str, Any]]:
+        """The segments of one recording."""
+        return await self._rows(select(segments).where(segments.c.recording == recording).order_by(segments.c.segment))
+
+    async def digests(self) -> dict[str, str]:
+        """Segment name -> SHA-256 of its manifest, for all."""
+        rows = await self._rows(select(segments.c.name, segments.c.manifest_sha256))
+        return {row["name"]: row["manifest_sha256"] for row in rows}
+
+    async def call_list(self) -> list[dict[str, Any]]:
+        """Call records, newest first."""
+        return await self._rows(select(calls).order_by(calls.c.arrived.desc()))
+
+    async def _rows(self, query: Any) -> list[dict[str, Any]]:
+        async with self.engine.connect() as connection:
+            found = (await connection.execute(query)).mappings().all()
+        return [
+            {key: value.replace(tzinfo=UTC) if isinstance(value, datetime) else value for key, value in record.items()}
+            for record in found
+        ]

@@ -1,0 +1,180 @@
+"""Recordings as sound again: verify, decrypt on demand, seek, join segments. Nothing decrypted touches a disk here."""
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO
+
+import soundfile
+
+from recorder.audio import STREAMINFO_AT, STREAMINFO_SIZE
+from recorder.vault.age import Identity, unwrap
+from recorder.vault.errors import VaultError
+from recorder.vault.folder import VaultFolder, segment_name
+from recorder.vault.manifest import Manifest, ManifestError, load
+from recorder.vault.note import Verifier
+from recorder.vault.stream import Reader
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+BLOCK_SECONDS = 4
+
+
+class BodyMismatchError(VaultError):
+    """The encrypted file is not the one that the manifest describes."""
+
+    code = "body-mismatch"
+
+
+class DamagedAudioError(VaultError):
+    """The sound cannot be read to its end."""
+
+    code = "damaged-audio"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A stretch of a joined recording: one segment, where it begins (samples), and the silence lost before it.
+
+    `gap` in seconds: 0 where one segment goes on exactly where the other ended.
+    """
+
+    manifest: Manifest
+    start: int
+    gap: float
+
+
+class _Overlaid(io.RawIOBase):
+    """A FLAC stream with its final STREAMINFO: length, seeking and MD5 are right then."""
+
+    def __init__(self, reader: Reader, streaminfo: bytes) -> None:
+        super().__init__()
+        self._reader = reader
+        self._info = streaminfo
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._reader.tell()
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        return self._reader.seek(offset, whence)
+
+    def readinto(self, buffer: "WriteableBuffer", /) -> int:
+        at = self._reader.tell()
+        count = self._reader.readinto(buffer)
+        begin, end = max(at, STREAMINFO_AT), min(at + count, STREAMINFO_AT + STREAMINFO_SIZE)
+        if begin < end:
+            view = memoryview(buffer).cast("B")
+            view[begin - at : end - at] = self._info[begin - STREAMINFO_AT : end - STREAMINFO_AT]
+        return count
+
+
+def manifests(vault: VaultFolder, verifiers: Sequence[Verifier], recording: str) -> list[Manifest]:
+    """The segments of `recording` in order, signatures checked. Raises ManifestError."""
+    found = []
+    for path in vault.manifests_of(recording):
+        manifest = load(path.read_text("utf-8"), verifiers, str(path))
+        if path.name != f"{segment_name(manifest.recording, manifest.segment)}.manifest":
+            raise ManifestError(str(path), "recording", f"is that of {manifest.recording}, segment {manifest.segment}")
+        found.append(manifest)
+    return found
+
+
+def layout(segments: Sequence[Manifest]) -> list[Part]:
+    """How `segments` join (in the order of their beginning), with the gaps between them."""
+    parts: list[Part] = []
+    start = 0
+    for manifest in sorted(segments, key=lambda segment: (segment.start, segment.take_offset)):
+        gap = 0.0
+        if parts:
+            before = parts[-1].manifest
+            if before.take == manifest.take:
+                gap = (manifest.take_offset - before.take_offset - before.frames) / manifest.rate
+            else:
+                gap = max(0.0, (manifest.start - before.end).total_seconds())
+        parts.append(Part(manifest=manifest, start=start, gap=gap))
+        start += manifest.frames
+    return parts
+
+
+class Player:
+    """Opens segments with the identities of their epochs."""
+
+    def __init__(self, vault: VaultFolder, identity: Callable[[int], Identity]) -> None:
+        """`identity(epoch)` gives the unlocked identity, or raises."""
+        self.vault, self.identity = vault, identity
+
+    def file_key(self, manifest: Manifest) -> bytes:
+        """The key of a segment. Raises VaultError where its slot is not its own."""
+        return unwrap(self.vault.slots.read(manifest.slot), [self.identity(manifest.epoch)])
+
+    def body(self, manifest: Manifest) -> BinaryIO:
+        """The encrypted body, opened. Raises BodyMismatchError."""
+        path = self.vault.folder(manifest.recording) / f"{segment_name(manifest.recording, manifest.segment)}.agebody"
+        try:
+            file = path.open("rb")
+        except OSError as error:
+            raise BodyMismatchError(f"{path}: {error.strerror}") from error
+        size = file.seek(0, io.SEEK_END)
+        file.seek(0)
+        nonce = file.read(16).hex()
+        file.seek(0)
+        if (size, nonce) != (manifest.body_size, manifest.nonce):
+            file.close()
+            raise BodyMismatchError(
+                f"{path}: has {size} bytes and nonce {nonce}, "
+                f"its manifest says {manifest.body_size} and {manifest.nonce}"
+            )
+        return file
+
+    def frames(self, manifest: Manifest, start: int, end: int) -> Iterator[bytes]:
+        """Interleaved 16-bit samples `start` to `end` of a segment, a few seconds at a time."""
+        with self.body(manifest) as file:
+            reader = Reader(file, self.file_key(manifest))
+            with soundfile.SoundFile(io.BufferedReader(_Overlaid(reader, bytes.fromhex(manifest.streaminfo)))) as sound:
+                sound.seek(start)
+                left = end - start
+                while left > 0:
+                    block = bytes(sound.buffer_read(min(left, BLOCK_SECONDS * manifest.rate), "int16"))
+                    # libsndfile swallows what goes wrong below it: a damaged chunk would else read as an early end.
+                    if reader.error is not None:
+                        raise reader.error
+                    if not block:
+                        raise DamagedAudioError(
+                            f"recording {manifest.recording}, segment {manifest.segment}: "
+                            f"ends {left} samples before its manifest says"
+                        )
+                    left -= len(block) // 4
+                    yield block
+
+    def joined(self, parts: Sequence[Part], start: int, end: int) -> Iterator[bytes]:
+        """Samples `start` to `end` of the joined recording."""
+        for part in parts:
+            begin, finish = max(start - part.start, 0), min(end - part.start, part.manifest.frames)
+            if begin < finish:
+                yield from self.frames(part.manifest, begin, finish)
+
+
+def side(block: bytes, which: str) -> bytes:
+    """`both`, `left` or `right` of interleaved samples."""
+    if which == "both":
+        return block
+    words = memoryview(block).cast("H")
+    return words[0 if which == "left" else 1 :: 2].tobytes()
+
+
+def wav_head(samples: int, rate: int, channels: int) -> bytes:
+    """The 44 bytes before the samples of a WAV file (RIFF; sizes saturate at 4 GiB)."""
+    size = min(samples * channels * 2, 0xFFFFFFFF - 36)
+    pieces = (
+        b"RIFF", (size + 36).to_bytes(4, "little"), b"WAVEfmt ", (16).to_bytes(4, "little"), (1).to_bytes(2, "little"),
+        channels.to_bytes(2, "little"), rate.to_bytes(4, "little"), (rate * channels * 2).to_bytes(4, "little"),
+        (channels * 2).to_bytes(2, "little"), (16).to_bytes(2, "little"), b"data", size.to_bytes(4, "little"),
+    )  # fmt: skip
+    return b"".join(pieces)

@@ -1,0 +1,219 @@
+"""From the spool into the vault: what one take needs done now. Synchronous; called from worker threads.
+
+The order of every step is what makes a crash harmless: key beside the sound (RAM) -> sound in the vault, synced ->
+hole punched behind it -> at the end manifest -> key and sound forgotten.
+"""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+import structlog
+
+from policies.model import Recording
+from recorder.segment import Segment, cut, manifest_of
+from recorder.spool import SAMPLE, Spool
+from recorder.take import OpenSegment, Take
+from recorder.vault.body import discard_tails
+from recorder.vault.folder import Writer, segment_name
+from recorder.vault.manifest import Manifest
+
+log = structlog.get_logger()
+
+# Samples read at once: 30 s. A recorder that comes back to hours of sound must not read them into memory.
+STRIDE_SECONDS = 30
+# Punching is a system call a side: not for less than this.
+PUNCH_BYTES = 65536
+
+
+def take_slack(take: Take) -> int:
+    """Samples by which two recordings of one channel may differ: they were not begun in the same instant (0.5 s)."""
+    return take.rate // 2
+
+
+class Told(Protocol):
+    """Who wants to know what became of a take."""
+
+    def sealed(self, name: str, manifest: Manifest) -> None:
+        """A segment is finished: `name` is its file name."""
+
+    def discarded(self, take: Take, reason: str, samples: int) -> None:
+        """Sound that the rules do not keep was dropped."""
+
+
+@dataclass(slots=True)
+class Work:
+    """A take and what this process holds open for it.
+
+    `twin`: another take of the same channel that was begun first. Both starters may have run; one recording is kept.
+    """
+
+    take: Take
+    segment: Segment | None = None
+    punched: int = 0
+    closed: bool = False
+    done: bool = False
+    twin: "Work | None" = None
+
+
+class Sealer:
+    """Takes sound from the spool and brings it into the vault."""
+
+    def __init__(
+        self, spool: Spool, writer: Writer, policy: Recording, *, pbx: str, now: Callable[[], datetime], told: Told
+    ) -> None:
+        """`now` is asked for the time of a take whose bridge nobody reported."""
+        self.spool, self.writer, self.policy, self.pbx, self.now, self.told = spool, writer, policy, pbx, now, told
+        self._numbers: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def step(self, work: Work) -> bool:
+        """Do what can be done for one take now; True when there is more. Raises OSError where the vault refuses."""
+        take = work.take
+        sizes = [self.spool.size(take.stem, side, take.rate) for side in "rt"]
+        known = [size for size in sizes if size is not None]
+        if work.twin is not None:
+            return self._compare(work, work.twin, max(known, default=0))
+        if not take.joined:
+            # Nothing is kept before a designated phone is in the conversation; the sound waits in RAM.
+            if work.closed:
+                self._discard(work, "no designated phone", max(known, default=0))
+            return False
+        available = (max(known, default=0) if work.closed else min(known)) if len(known) == 2 or work.closed else 0
+        if work.segment is not None:
+            work.segment.settle()
+        more = self._read(work, available)
+        self._punch(work)
+        if work.closed and not more:
+            self._finish(work)
+        return more
+
+    def _compare(self, work: Work, twin: Work, samples: int) -> bool:
+        """Drop the second recording of a channel, unless the first turns out to be the shorter one."""
+        if not (work.closed and twin.done):
+            return False
+        if samples <= twin.take.position + take_slack(work.take):
+            self._discard(work, "second recording of the same channel", samples)
+            return False
+        log.warning("the first recording of a channel is the shorter one, keeping both", run=work.take.stem)
+        work.take.joined, work.take.spans, work.twin = twin.take.joined, list(twin.take.spans), None
+        return True
+
+    def _read(self, work: Work, available: int) -> bool:
+        take = work.take
+        here = take.position if work.segment is None else work.segment.meta.offset + work.segment.fed
+        start, until = take.next_stretch(here)
+        if start != here and work.segment is not None:
+            self.seal(work, "cut by the rules")
+            here = take.position
+        if start != here:
+            take.position = min(start, max(available, here))
+            self.spool.save(take.id, take.to_dict())
+        end = min(available, until if until is not None else available, start + STRIDE_SECONDS * take.rate)
+        if end <= start:
+            return False
+        if work.segment is None:
+            work.segment = self._open(take)
+        count = end - start
+        left, right = (
+            # A side that Asterisk closed earlier than the other goes on as silence.
+            self.spool.read(take.stem, side, take.rate, start, count).ljust(count * SAMPLE, b"\0")
+            for side in "rt"
+        )
+        work.segment.feed(left, right)
+        return end < available
+
+    def _open(self, take: Take) -> Segment:
+        key = self.writer.new_key()
+        take.segment = OpenSegment(
+            number=self._number(take.order.recording),
+            slot=key.slot,
+            epoch=key.epoch,
+            key_id=key.key_id,
+            file_key=key.file_key.hex(),
+            offset=take.position,
+        )
+        self.spool.save(take.id, take.to_dict())
+        return Segment(self.writer, take, key, level=self.policy.flac_level)
+
+    def _number(self, recording: str) -> int:
+        with self._lock:
+            used = self._numbers.get(recording)
+            if used is None:
+                self.writer.prepare(recording)
+                used = max(self.writer.folder.numbers(recording), default=0)
+            self._numbers[recording] = used + 1
+            return used + 1
+
+    def _punch(self, work: Work) -> None:
+        take = work.take
+        synced = take.position if work.segment is None else work.segment.meta.offset + work.segment.synced
+        if synced * SAMPLE - work.punched >= PUNCH_BYTES:
+            work.punched = self.spool.punch(take.stem, take.rate, synced)
+
+    def seal(self, work: Work, reason: str | None) -> None:
+        """End the open segment in good order; the take may go on with another."""
+        segment, take = work.segment, work.take
+        if segment is None:
+            return
+        body, streaminfo = segment.seal()
+        self._manifest(
+            take,
+            manifest_of(
+                take, body, streaminfo, segment.fed, pbx=self.pbx, state="sealed", reason=reason, now=self.now()
+            ),
+            segment.fed,
+        )
+        work.segment = None
+
+    def _manifest(self, take: Take, manifest: Manifest, samples: int) -> None:
+        try:
+            name = self.writer.finish(manifest)
+        except FileExistsError:
+            # A predecessor died between the manifest and the next line.
+            name = segment_name(manifest.recording, manifest.segment)
+        take.position = manifest.take_offset + samples
+        take.segment = None
+        self.spool.save(take.id, take.to_dict())
+        discard_tails(self.writer.folder.folder(take.order.recording), name)
+        self.told.sealed(name, manifest)
+
+    def _finish(self, work: Work) -> None:
+        self.seal(work, None)
+        self.forget(work)
+
+    def _discard(self, work: Work, reason: str, samples: int) -> None:
+        self.told.discarded(work.take, reason, samples)
+        self.forget(work)
+
+    def forget(self, work: Work) -> None:
+        """Nothing of this take remains in the spool."""
+        self.spool.remove(work.take.stem, work.take.rate)
+        self.spool.forget(work.take.id)
+        work.done = True
+
+    def adopt(self, take: Take) -> Work:
+        """Take over from a dead predecessor: end its segment where its last sync was, go on behind it."""
+        ended = cut(self.writer, take)
+        if ended is not None:
+            body, streaminfo, samples = ended
+            self._manifest(
+                take,
+                manifest_of(
+                    take,
+                    body,
+                    streaminfo,
+                    samples,
+                    pbx=self.pbx,
+                    state="cut",
+                    reason="recorder stopped",
+                    now=self.now(),
+                ),
+                samples,
+            )
+            log.info("segment of a predecessor ended", recording=take.order.recording, samples=samples)
+        take.segment = None
+        self.spool.save(take.id, take.to_dict())
+        return Work(take)

@@ -1,0 +1,133 @@
+"""One segment being written: two sides -> FLAC -> vault, and its end in every way it can end."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from recorder.audio import STREAMINFO_AT, STREAMINFO_SIZE, Encoder, cut_streaminfo
+from recorder.take import OpenSegment, Take
+from recorder.vault.body import BodyWriter, adopt, discard_tails, read_live
+from recorder.vault.folder import SegmentKey, Writer, segment_name
+from recorder.vault.manifest import Manifest, Mark
+
+VERSION = "kikitori/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Body:
+    """What a manifest says of the encrypted file."""
+
+    nonce: bytes
+    size: int
+    sha256: str
+
+
+class Segment:
+    """An open segment. `synced` samples are durable; `fed` have been read from the spool."""
+
+    def __init__(self, writer: Writer, take: Take, key: SegmentKey, *, level: int) -> None:
+        """Creates the body; `take.segment` names it already, so that a successor finds it."""
+        assert take.segment is not None  # noqa: S101  # the caller has just set it
+        self.meta: OpenSegment = take.segment
+        name = segment_name(take.order.recording, self.meta.number)
+        self._body = BodyWriter.create(writer.prepare(take.order.recording), name, key.file_key)
+        self._encoder = Encoder(
+            rate=take.rate, level=level, comment=f"recording={take.order.recording} segment={self.meta.number}"
+        )
+        self._waiting: tuple[bytes, int] | None = None
+        self.fed = 0
+        self.synced = 0
+
+    def feed(self, left: bytes, right: bytes) -> None:
+        """Encode and make durable. Raises OSError where the disk refuses: call `settle` before feeding again."""
+        self.settle()
+        data = self._encoder.feed(left, right)
+        self.fed += len(left) // 2
+        if data:
+            self._waiting = (data, self._encoder.samples)
+            self.settle()
+
+    def settle(self) -> None:
+        """Bring to the disk what it refused before."""
+        if self._waiting is not None:
+            self._body.flush(*self._waiting)
+            self.synced = self._waiting[1]
+            self._waiting = None
+
+    def seal(self) -> tuple[Body, bytes]:
+        """End the stream; the body and the final STREAMINFO. Raises OSError; may be called again then."""
+        self.settle()
+        if not hasattr(self, "_streaminfo"):
+            data, self._streaminfo = self._encoder.finish()
+            self._waiting = (data, self.fed)
+        self.settle()
+        ended = self._body.close()
+        return Body(nonce=ended.nonce, size=ended.size, sha256=ended.sha256.hex()), self._streaminfo
+
+
+def cut(writer: Writer, take: Take) -> tuple[Body, bytes, int] | None:
+    """End the segment that a dead predecessor left open: (body, STREAMINFO, samples), None where it held no sound."""
+    meta = take.segment
+    if meta is None:
+        return None
+    folder = writer.folder.folder(take.order.recording)
+    name = segment_name(take.order.recording, meta.number)
+    key = bytes.fromhex(meta.file_key)
+    if not (folder / f"{name}.agebody").exists():
+        return None
+    ended = adopt(folder, name, key)
+    if ended.samples == 0:
+        (folder / f"{name}.agebody").unlink()
+        discard_tails(folder, name)
+        writer.folder.slots.wipe(meta.slot)
+        return None
+    head = read_live(folder, name, key)[: STREAMINFO_AT + STREAMINFO_SIZE]
+    body = Body(nonce=ended.nonce, size=ended.size, sha256=ended.sha256.hex())
+    return body, cut_streaminfo(head, ended.samples), ended.samples
+
+
+def manifest_of(
+    take: Take, body: Body, streaminfo: bytes, samples: int, *, pbx: str, state: str, reason: str | None, now: datetime
+) -> Manifest:
+    """The manifest of the take's open segment. `now` stands in for a time that no bridge told."""
+    meta = take.segment
+    assert meta is not None  # noqa: S101  # the caller ends an open segment
+    order = take.order
+    start = take.time_of(meta.offset) or now
+    end = take.time_of(meta.offset + samples) or now
+    begin, finish = meta.offset, meta.offset + samples
+    return Manifest(
+        recording=order.recording,
+        segment=meta.number,
+        conversation=order.conversation,
+        pbx=pbx,
+        linkedid=order.linkedid,
+        channel=order.channel,
+        uniqueid=order.uniqueid,
+        take=take.stem,
+        take_offset=meta.offset,
+        number=order.number,
+        direction=order.direction,
+        caller=order.caller,
+        callee=order.callee,
+        agent=order.agent,
+        start=start,
+        end=end,
+        rate=take.rate,
+        frames=samples,
+        streaminfo=streaminfo.hex(),
+        slot=meta.slot,
+        epoch=meta.epoch,
+        key_id=meta.key_id,
+        nonce=body.nonce.hex(),
+        body_size=body.size,
+        body_sha256=body.sha256,
+        state=state,
+        reason=reason,
+        gap_before=None,
+        marks=tuple(
+            Mark(at=datetime.fromisoformat(mark["at"]), sample=mark["sample"] - begin, what=mark["what"])
+            for mark in take.marks
+            if begin <= mark["sample"] <= finish
+        ),
+        writer=VERSION,
+    )

@@ -1,0 +1,205 @@
+"""The spool: a folder in RAM where Asterisk writes sound and the recorder keeps the keys of what is still open.
+
+    <spool>/audio/am-<take>-r.sln   what the hooked party says   (written by Asterisk; group-writable, setgid)
+    <spool>/audio/am-<take>-t.sln   what it hears
+    <spool>/audio/fb-<uniqueid>-... the same, begun by the dialplan because nobody answered the gate
+    <spool>/open/<take>.json        what the take is, and the key of its open segment (recorder only, 0600)
+
+Headerless 16-bit little-endian mono; `.sln` has 8000 samples a second, `.sln16` has 16000.
+"""
+
+import ctypes
+import ctypes.util
+import json
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from inotify_simple import INotify, flags
+
+SAMPLE = 2  # bytes
+EXTENSIONS = {8000: "sln", 16000: "sln16"}
+_NAME = re.compile(r"^(am|fb)-([A-Za-z0-9._-]{1,80})-([rt])\.(sln|sln16)$")
+_PAGE = 4096
+_PUNCH = 0x02 | 0x01  # FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE
+
+_libc = ctypes.CDLL(ctypes.util.find_library("c") or "libc.so.6", use_errno=True)
+
+
+class SpoolError(Exception):
+    """The spool is not a place where sound may lie in the clear."""
+
+    code = "spool"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Name:
+    """The name of a spool file. `run` is a take's id (am), or the channel's uniqueid and, where the dialplan starts a
+    second time, `_` and the time (fb).
+    """
+
+    starter: str
+    run: str
+    side: str
+    extension: str
+
+    @classmethod
+    def parse(cls, text: str) -> "Name | None":
+        """None for a file that is not ours."""
+        match = _NAME.match(text)
+        return cls(starter=match[1], run=match[2], side=match[3], extension=match[4]) if match else None
+
+    @property
+    def stem(self) -> str:
+        """What both sides of one run share."""
+        return f"{self.starter}-{self.run}"
+
+    @property
+    def uniqueid(self) -> str:
+        """Of the channel that the dialplan records; an underscore never occurs in one."""
+        return self.run.partition("_")[0]
+
+    @property
+    def rate(self) -> int:
+        """Samples a second."""
+        return next(rate for rate, extension in EXTENSIONS.items() if extension == self.extension)
+
+
+def _mounts(table: str) -> Iterator[tuple[str, str, str]]:
+    for line in table.splitlines():
+        fields, _, kind = line.partition(" - ")
+        yield fields.split()[4].replace("\\040", " "), kind.split()[0], kind.split()[-1]
+
+
+def check_ram(folder: Path, mountinfo: str, swaps: str) -> None:
+    """Refuse a spool that a disk could hold (D3): not a tmpfs, or a tmpfs that may be swapped out.
+
+    `mountinfo` and `swaps` are the texts of /proc/self/mountinfo and /proc/swaps. Raises SpoolError.
+    """
+    inside = [
+        (len(point), kind, options)
+        for point, kind, options in _mounts(mountinfo)
+        if folder == Path(point) or Path(point) in folder.parents
+    ]
+    _, kind, options = max(inside, key=lambda mount: mount[0])
+    if kind not in ("tmpfs", "ramfs"):
+        raise SpoolError(
+            f"{folder} lies on {kind}, so sound would reach a disk in the clear. "
+            f"Mount RAM there: mount -t tmpfs -o noswap,size=2g,mode=0755 tmpfs {folder}"
+        )
+    swapping = [line.split()[0] for line in swaps.splitlines()[1:] if line and not line.startswith("/dev/zram")]
+    if kind == "tmpfs" and "noswap" not in options.split(",") and swapping:
+        raise SpoolError(
+            f"{folder} may be swapped out to {', '.join(swapping)}. "
+            "Mount it with -o noswap, or end swap with swapoff -a"
+        )
+
+
+class Spool:
+    """The files of one spool folder."""
+
+    def __init__(self, root: Path) -> None:
+        """`root` holds `audio` and `open`, made by `kikitori init`."""
+        self.root = root
+        self.audio = root / "audio"
+        self.open = root / "open"
+        # Kept open until the run is over: closing one that can be written would look like Asterisk's own closing.
+        self._files: dict[tuple[str, str], int] = {}
+
+    def path(self, stem: str, side: str, rate: int) -> Path:
+        """The file of one side of one run."""
+        return self.audio / f"{stem}-{side}.{EXTENSIONS[rate]}"
+
+    def stems(self) -> dict[str, Name]:
+        """Every run that has a file here."""
+        names = (Name.parse(entry.name) for entry in os.scandir(self.audio))
+        return {name.stem: name for name in names if name is not None}
+
+    def _file(self, stem: str, side: str, rate: int) -> int | None:
+        handle = self._files.get((stem, side))
+        if handle is None:
+            try:
+                handle = os.open(self.path(stem, side, rate), os.O_RDWR | os.O_CLOEXEC)
+            except FileNotFoundError:
+                return None
+            self._files[stem, side] = handle
+        return handle
+
+    def size(self, stem: str, side: str, rate: int) -> int | None:
+        """Samples that one side holds (punched ones included); None where there is no file."""
+        handle = self._file(stem, side, rate)
+        return None if handle is None else os.fstat(handle).st_size // SAMPLE
+
+    def read(self, stem: str, side: str, rate: int, start: int, count: int) -> bytes:
+        """Up to `count` samples from sample `start`; empty where the file ends before or does not exist."""
+        handle = self._file(stem, side, rate)
+        return b"" if handle is None else os.pread(handle, count * SAMPLE, start * SAMPLE)
+
+    def punch(self, stem: str, rate: int, samples: int) -> int:
+        """Give back the memory of the first `samples` of both sides; returns the bytes that are now behind holes."""
+        length = samples * SAMPLE // _PAGE * _PAGE
+        for side in "rt":
+            handle = self._file(stem, side, rate)
+            if handle is not None and _libc.fallocate(handle, _PUNCH, ctypes.c_long(0), ctypes.c_long(length)) != 0:
+                error = ctypes.get_errno()
+                raise OSError(error, os.strerror(error), str(self.path(stem, side, rate)))
+        return length
+
+    def remove(self, stem: str, rate: int) -> None:
+        """Forget both sides of a run."""
+        for side in "rt":
+            self.path(stem, side, rate).unlink(missing_ok=True)
+            handle = self._files.pop((stem, side), None)
+            if handle is not None:
+                os.close(handle)
+
+    def save(self, take: str, values: dict[str, Any]) -> None:
+        """Keep what is known of a take beside its sound (0600). No sync: it lives and dies with the sound."""
+        temporary = self.open / f".{take}.new"
+        file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(file, "w", encoding="utf-8") as stream:
+            json.dump(values, stream)
+        temporary.replace(self.open / f"{take}.json")
+
+    def saved(self) -> Iterator[dict[str, Any]]:
+        """What a predecessor kept."""
+        for path in sorted(self.open.glob("*.json")):
+            yield json.loads(path.read_text("utf-8"))
+
+    def forget(self, take: str) -> None:
+        """The take is over and in the vault, or was nothing."""
+        (self.open / f"{take}.json").unlink(missing_ok=True)
+
+    def free(self) -> tuple[int, int]:
+        """(bytes free, bytes in all)."""
+        stat = os.statvfs(self.root)
+        return stat.f_bavail * stat.f_frsize, stat.f_blocks * stat.f_frsize
+
+
+class Watch:
+    """Tells which spool files Asterisk has begun and which it has closed, from inotify."""
+
+    def __init__(self, spool: Spool) -> None:
+        """Watches from now on; look at `Spool.stems` afterwards for what was there before."""
+        self._inotify = INotify(nonblocking=True)
+        self._inotify.add_watch(str(spool.audio), flags.CREATE | flags.CLOSE_WRITE)
+
+    def fileno(self) -> int:
+        """For the event loop."""
+        return int(self._inotify.fileno())
+
+    def events(self) -> list[tuple[Name, bool]]:
+        """(file, whether it was closed) for everything since the last call."""
+        found = []
+        for event in self._inotify.read(timeout=0):
+            name = Name.parse(event.name)
+            if name is not None:
+                found.append((name, bool(event.mask & flags.CLOSE_WRITE)))
+        return found
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._inotify.close()

@@ -1,0 +1,127 @@
+"""Is everything in the vault what its manifests say? Names the file and what is wrong with it, exactly.
+
+Without an identity, everything that a signature or a hash covers is checked; with one, every chunk is opened too.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from recorder.replay import Player
+from recorder.vault.age import Identity, unwrap
+from recorder.vault.errors import VaultError
+from recorder.vault.folder import VaultFolder, segment_name
+from recorder.vault.manifest import Manifest, ManifestError, digest, load
+from recorder.vault.note import Verifier
+from recorder.vault.stream import Reader
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Something that is not as it should be. `what` is a file, with a slot or an entry where that is meant."""
+
+    what: str
+    problem: str
+
+
+class Verifying:
+    """Checks segments one by one; the caller decides which and shows progress."""
+
+    def __init__(self, vault: VaultFolder, verifiers: Sequence[Verifier], identity: Callable[[int], Identity] | None):
+        """`identity` as for `Player`; None leaves the chunks closed."""
+        self.vault, self.verifiers, self.identity = vault, verifiers, identity
+
+    def slots(self) -> Iterator[Finding]:
+        """The slot file and its mirror."""
+        for finding in self.vault.slots.check():
+            copies = {"primary": [self.vault.slots.primary], "mirror": [self.vault.slots.mirror]}
+            paths = copies.get(finding.copy, [self.vault.slots.primary, self.vault.slots.mirror])
+            where = ", ".join(f"{path}: slot {finding.slot}" for path in paths)
+            problem = "the two copies differ" if finding.what == "differ" else f"is {finding.what}"
+            yield Finding(what=where, problem=problem)
+
+    def segment(self, path: Path) -> Iterator[Finding]:
+        """One segment: its manifest at `path`, its body, its slot."""
+        try:
+            manifest = load(path.read_text("utf-8"), self.verifiers, str(path))
+        except (ManifestError, OSError, UnicodeDecodeError) as error:
+            yield Finding(what=str(path), problem=str(error))
+            return
+        if path != self.vault.manifest_path(manifest.recording, manifest.segment):
+            yield Finding(
+                what=str(path), problem=f"is the manifest of {manifest.recording}, segment {manifest.segment}"
+            )
+            return
+        yield from self._body(manifest)
+        if self.identity is not None:
+            yield from self._chunks(manifest, self.identity)
+
+    def _body(self, manifest: Manifest) -> Iterator[Finding]:
+        path = self._body_path(manifest)
+        try:
+            with path.open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            yield Finding(what=str(path), problem=f"cannot be read: {error.strerror}")
+            return
+        if found != manifest.body_sha256:
+            size = path.stat().st_size
+            problem = f"has {size} bytes, its manifest says {manifest.body_size}"
+            if size == manifest.body_size:
+                problem = "was changed: its SHA-256 is not the one that its manifest names"
+            yield Finding(what=str(path), problem=problem)
+
+    def _chunks(self, manifest: Manifest, identity: Callable[[int], Identity]) -> Iterator[Finding]:
+        slots = self.vault.slots
+        try:
+            key = unwrap(slots.read(manifest.slot), [identity(manifest.epoch)])
+        except VaultError as error:
+            yield Finding(what=f"{slots.primary}: slot {manifest.slot}", problem=str(error))
+            return
+        try:
+            with Player(self.vault, identity).body(manifest) as file:
+                reader = Reader(file, key)
+                while reader.read(1 << 20):
+                    pass
+        except (VaultError, OSError) as error:
+            yield Finding(what=str(self._body_path(manifest)), problem=str(error))
+
+    def _body_path(self, manifest: Manifest) -> Path:
+        name = segment_name(manifest.recording, manifest.segment)
+        return self.vault.folder(manifest.recording) / f"{name}.agebody"
+
+    def strays(self) -> Iterator[Finding]:
+        """Bodies that no manifest speaks of, though nothing is being written to them, and files of no known kind."""
+        for folder in sorted((self.vault.root / "segments").iterdir()):
+            names = {path.name for path in folder.iterdir()}
+            for name in sorted(names):
+                stem, _, kind = name.rpartition(".")
+                if kind == "agebody" and f"{stem}.manifest" not in names:
+                    if f"{stem}.tail0" not in names:
+                        yield Finding(what=str(folder / name), problem="no manifest speaks of it")
+                elif kind not in ("agebody", "manifest", "tail0", "tail1"):
+                    yield Finding(what=str(folder / name), problem="is no file of a vault")
+
+    def index(self, catalogue: Mapping[str, str]) -> Iterator[Finding]:
+        """The catalogue (segment name -> SHA-256 of manifest) against the folder."""
+        here = {path.name.removesuffix(".manifest"): path for path in self.vault.manifests()}
+        for name in sorted(catalogue.keys() - here.keys()):
+            yield Finding(what=f"catalogue: {name}", problem="the vault has no manifest of this name")
+        for name in sorted(here.keys() - catalogue.keys()):
+            yield Finding(what=f"catalogue: {name}", problem="is missing; `kikitori catalogue rebuild` adds it")
+        for name in sorted(here.keys() & catalogue.keys()):
+            if digest(here[name].read_text("utf-8", errors="replace")) != catalogue[name]:
+                yield Finding(what=f"catalogue: {name}", problem="knows another manifest than the one in the vault")
+
+    def logged(self, entries: Mapping[str, str]) -> Iterator[Finding]:
+        """What the access log says was sealed (segment name -> SHA-256 of manifest) against the folder."""
+        untold = set(self.vault.waiting("log"))
+        here = {path.name.removesuffix(".manifest"): path for path in self.vault.manifests()}
+        for name in sorted(entries.keys() - here.keys()):
+            yield Finding(what=f"access log: {name}", problem="was sealed, and its manifest is gone from the vault")
+        for name, path in here.items():
+            if name not in entries and name not in untold:
+                yield Finding(what=str(path), problem="the access log does not know it")
+            elif name in entries and digest(path.read_text("utf-8", errors="replace")) != entries[name]:
+                yield Finding(what=str(path), problem="is not the manifest that the access log names")
