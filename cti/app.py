@@ -25,6 +25,7 @@ from cti.routing.gate import Gate
 from cti.settings import Settings
 from cti.setup import prepare_spool
 from cti.store import engine, migrate
+from cti.witness import CelFile
 from policies.load import Policies
 from policies.toml import read
 from recorder.access.log import AccessLog
@@ -114,6 +115,7 @@ def build_recorder(settings: Settings, clock: Clock) -> RecorderParts:
         rules=Rules(record_internal=policy.record_internal, follow=policy.after_transfer == "continue"),
         ami=ami,
         book=journal,
+        witness=CelFile(settings.pbx.cel_file),
         now=clock,
     )
     recorder = Recorder(

@@ -66,11 +66,18 @@ CEL_COLUMNS: Final = (
         "appname",
         "peer",
         "eventextra",
+        "callernum",
     ),
 )
 
 _CDR_OPTIONS = {"start": ",u", "answer": ",u", "end": ",u", "duration": ",f", "billsec": ",f"}
-_CEL_PLAIN = {"eventtype": "eventtype", "eventtime": "eventtime", "eventextra": "eventextra", "peer": "BRIDGEPEER"}
+_CEL_PLAIN = {
+    "eventtype": "eventtype",
+    "eventtime": "eventtime",
+    "eventextra": "eventextra",
+    "peer": "BRIDGEPEER",
+    "callernum": "CALLERID(num)",
+}
 
 _WORD = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _PATH = re.compile(r"(/[A-Za-z0-9_+-][A-Za-z0-9_.+-]*)+")

@@ -6,7 +6,7 @@ events -> tracker -> facts -> hooks wanted now -> start or stop the difference
 import asyncio
 import contextlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -15,15 +15,16 @@ from uuid import UUID, uuid5
 import structlog
 
 from cti.ami.client import AmiClient, LinkDown, LinkUp
-from cti.ami.errors import AmiError, RefusedError
+from cti.ami.errors import AmiError, NotConnectedError, RefusedError
 from cti.ami.message import Message
+from cti.calls.cel import Moment
 from cti.calls.channel import phone_number
 from cti.calls.model import Direction, Fact, Leg, What
 from cti.calls.tracker import MissingTimestampError, Tracker, event_time
 from policies.model import Plan
 from recorder.decide import Party, Rules, hooks, joined
-from recorder.session import Recorder
-from recorder.take import Order
+from recorder.session import Recorder, SwitchRefusedError
+from recorder.take import History, Order, Span
 
 log = structlog.get_logger()
 
@@ -49,7 +50,10 @@ class AmiSwitch:
     async def start(self, channel: str, left: Path, right: Path) -> None:
         """`b`: only while bridged; `r` and `t`: each side in a file of its own (decision 0002)."""
         options = f"br({left})t({right})i({MIXMONITOR_ID})"
-        await self._act({"Action": "MixMonitor", "Channel": channel, "Options": options})
+        try:
+            await self._act({"Action": "MixMonitor", "Channel": channel, "Options": options})
+        except (RefusedError, NotConnectedError) as error:
+            raise SwitchRefusedError(str(error)) from error
 
     async def stop(self, channel: str) -> None:
         """Ends every MixMonitor of `channel` (both starters may have run), and says so to the dialplan."""
@@ -80,6 +84,13 @@ class CallRecord:
     recording: str | None
 
 
+class Witness(Protocol):
+    """Asterisk's own record of events."""
+
+    def moments(self, uniqueid: str, tracker: Tracker) -> Iterable[Moment]:
+        """How the conversation of a channel went; nothing where the record does not know it."""
+
+
 class CallBook(Protocol):
     """Where call records go."""
 
@@ -103,12 +114,54 @@ def recording_of(conversation: UUID) -> str:
     return str(uuid5(conversation, "recording"))
 
 
+@dataclass(slots=True)
+class _Story:
+    """Collects the history of one channel, moment by moment."""
+
+    order: Order | None = None
+    began: datetime | None = None
+    ended: datetime | None = None
+    spans: list[Span] = field(default_factory=list)
+    talks: list[Span] = field(default_factory=list)
+
+    def go_on(self, at: datetime, *, bridged: bool, talking: bool) -> None:
+        self.began = self.began or at
+        for spans, now in ((self.spans, bridged), (self.talks, talking)):
+            on = bool(spans) and spans[-1][1] is None
+            if now and not on:
+                spans.append((at, None))
+            elif on and not now:
+                spans[-1] = (spans[-1][0], at)
+
+    def end(self, at: datetime) -> None:
+        self.go_on(at, bridged=False, talking=False)
+        self.ended = at
+
+    def history(self) -> History | None:
+        if self.order is None:
+            return None
+        return History(
+            order=self.order, began=self.began, spans=tuple(self.spans), talks=tuple(self.talks), ended=self.ended
+        )
+
+
 class Pipeline:
     """Feeds the tracker and keeps the recorder's hooks as the rules want them."""
 
-    def __init__(self, *, tracker: Tracker, plan: Plan, rules: Rules, ami: AmiClient, book: CallBook, now: Now) -> None:
+    def __init__(
+        self,
+        *,
+        tracker: Tracker,
+        plan: Plan,
+        rules: Rules,
+        ami: AmiClient,
+        book: CallBook,
+        witness: Witness,
+        now: Now,
+    ) -> None:
         """`attach` a recorder before `run`."""
         self.tracker, self.plan, self.rules, self.ami, self.book, self.now = tracker, plan, rules, ami, book, now
+        self.witness = witness
         self.recorder: Recorder | None = None
         self._seen: dict[UUID, _Seen] = {}
         self._changed = asyncio.Event()
@@ -168,9 +221,19 @@ class Pipeline:
         self._take(self.tracker.resync(channels, at))
         alive = {channel.get("Uniqueid") for channel in channels}
         recorder = self._recorder()
+        # Before anything is armed: a channel that the dialplan records already must not get a second recording.
+        recorder.adopt_strangers()
         for work in list(recorder.works.values()):
-            if work.take.order.uniqueid not in alive:
-                recorder.ended(work.take.order.uniqueid, at)
+            uniqueid = work.take.order.uniqueid
+            history = self._history(uniqueid)
+            if history is not None:
+                recorder.revise(uniqueid, history)
+                seen = self._seen.setdefault(UUID(history.order.conversation), _Seen())
+                seen.arrived = history.began or seen.arrived
+                seen.answered = history.talks[0][0] if history.talks else seen.answered
+                seen.recorded = seen.recorded or bool(history.talks)
+            if uniqueid not in alive:
+                recorder.ended(uniqueid, (history.ended if history else None) or at)
         for conversation, linkedid, legs in self.tracker.calls():
             self._reconcile(conversation, linkedid, legs, at=at)
         self.synced.set()
@@ -281,16 +344,73 @@ class Pipeline:
             **self._numbers(leg.uniqueid, legs, seen),
         )
 
-    # --- questions --------------------------------------------------------------------------------------------------
+    # --- what happened while nobody listened ------------------------------------------------------------------------
 
-    def resolve(self, uniqueid: str) -> Order | None:
-        """The order for a channel that the dialplan records, while its call goes on."""
+    def resolve(self, uniqueid: str) -> History | None:
+        """Whose call a channel is that the dialplan records: from Asterisk's own record, and from the live call.
+
+        None while neither knows it, or while it is not known whether it goes on.
+        """
+        history = self._history(uniqueid)
         call = self.tracker.call_of(uniqueid)
-        if call is None:
+        if call is not None:
+            return replace(history, ended=None) if history else self._live(uniqueid, *call)
+        if history is None or (history.ended is None and not self.synced.is_set()):
             return None
-        conversation, linkedid, legs = call
+        if history.ended is None:
+            history = replace(history, ended=self.now())
+        self._book_adopted(history)
+        return history
+
+    def _live(self, uniqueid: str, conversation: UUID, linkedid: str, legs: Sequence[Leg]) -> History:
         leg = next(leg for leg in legs if leg.uniqueid == uniqueid)
-        return self._order(conversation, linkedid, leg, legs, self._seen.setdefault(conversation, _Seen()))
+        seen = self._seen.setdefault(conversation, _Seen())
+        now: tuple[Span, ...] = ((self.now(), None),)
+        talking = joined([self._party(leg) for leg in legs], uniqueid)
+        return History(
+            order=self._order(conversation, linkedid, leg, legs, seen),
+            spans=now if leg.bridge else (),
+            talks=now if talking else (),
+            ended=None,
+        )
+
+    def _history(self, uniqueid: str) -> History | None:
+        """What Asterisk's own record says of a channel; None where it says nothing."""
+        story = _Story()
+        seen = _Seen()
+        for moment in self.witness.moments(uniqueid, Tracker(pbx=self.tracker.pbx, plan=self.plan)):
+            if not moment.legs:
+                story.end(moment.at)
+                break
+            leg = next(leg for leg in moment.legs if leg.uniqueid == uniqueid)
+            if seen.arrived is None:
+                seen.arrived = moment.at
+                self._describe_call(seen, moment.legs)
+            talking = joined([self._party(leg) for leg in moment.legs], uniqueid)
+            story.go_on(moment.at, bridged=leg.bridge is not None, talking=talking)
+            order = self._order(UUID(moment.conversation), moment.linkedid, leg, moment.legs, seen)
+            story.order = replace(order, agent=story.order.agent if story.order else None)
+            if talking:
+                story.order = replace(story.order, agent=self._agent(moment.legs, uniqueid))
+        return story.history()
+
+    def _book_adopted(self, history: History) -> None:
+        order = history.order
+        self.book.write(
+            CallRecord(
+                conversation=order.conversation,
+                linkedid=order.linkedid,
+                arrived=history.began,
+                answered=history.talks[0][0] if history.talks else None,
+                ended=history.ended,
+                number=order.number,
+                caller=order.caller,
+                disposition="completed" if history.spans else None,
+                recording=order.recording if history.talks else None,
+            )
+        )
+
+    # --- questions --------------------------------------------------------------------------------------------------
 
     async def armed(self, uniqueid: str, deadline: float) -> str:
         """For the gate: `yes` recording runs, `skip` the rules want none, `no` otherwise. Within `deadline` seconds."""

@@ -72,27 +72,30 @@ class Sealer:
     def step(self, work: Work) -> bool:
         """Do what can be done for one take now; True when there is more. Raises OSError where the vault refuses."""
         take = work.take
+        # Before the sizes: what is written before the closing is in them then.
+        closed = work.closed
         sizes = [self.spool.size(take.stem, side, take.rate) for side in "rt"]
         known = [size for size in sizes if size is not None]
         if work.twin is not None:
-            return self._compare(work, work.twin, max(known, default=0))
+            return closed and self._compare(work, work.twin, max(known, default=0))
         if not take.joined:
             # Nothing is kept before a designated phone is in the conversation; the sound waits in RAM.
-            if work.closed:
+            if closed:
                 self._discard(work, "no designated phone", max(known, default=0))
             return False
-        available = (max(known, default=0) if work.closed else min(known)) if len(known) == 2 or work.closed else 0
+        whole = min(known) if len(known) == 2 else 0
+        available = max(known, default=0) if closed else whole
         if work.segment is not None:
             work.segment.settle()
         more = self._read(work, available)
         self._punch(work)
-        if work.closed and not more:
+        if closed and not more:
             self._finish(work)
         return more
 
     def _compare(self, work: Work, twin: Work, samples: int) -> bool:
         """Drop the second recording of a channel, unless the first turns out to be the shorter one."""
-        if not (work.closed and twin.done):
+        if not twin.done:
             return False
         if samples <= twin.take.position + take_slack(work.take):
             self._discard(work, "second recording of the same channel", samples)
@@ -110,7 +113,7 @@ class Sealer:
             here = take.position
         if start != here:
             take.position = min(start, max(available, here))
-            self.spool.save(take.id, take.to_dict())
+            self.spool.save(take)
         end = min(available, until if until is not None else available, start + STRIDE_SECONDS * take.rate)
         if end <= start:
             return False
@@ -135,7 +138,7 @@ class Sealer:
             file_key=key.file_key.hex(),
             offset=take.position,
         )
-        self.spool.save(take.id, take.to_dict())
+        self.spool.save(take)
         return Segment(self.writer, take, key, level=self.policy.flac_level)
 
     def _number(self, recording: str) -> int:
@@ -176,7 +179,7 @@ class Sealer:
             name = segment_name(manifest.recording, manifest.segment)
         take.position = manifest.take_offset + samples
         take.segment = None
-        self.spool.save(take.id, take.to_dict())
+        self.spool.save(take)
         discard_tails(self.writer.folder.folder(take.order.recording), name)
         self.told.sealed(name, manifest)
 
@@ -215,5 +218,5 @@ class Sealer:
             )
             log.info("segment of a predecessor ended", recording=take.order.recording, samples=samples)
         take.segment = None
-        self.spool.save(take.id, take.to_dict())
+        self.spool.save(take)
         return Work(take)

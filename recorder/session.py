@@ -18,7 +18,7 @@ import structlog
 from policies.model import Recording
 from recorder.sealer import Sealer, Told, Work
 from recorder.spool import Name, Spool, Watch
-from recorder.take import Order, Take
+from recorder.take import History, Order, Take
 from recorder.vault.folder import Writer
 from recorder.vault.manifest import Manifest
 
@@ -30,11 +30,17 @@ WORKERS = 8  # a sync of 100 ms must not hold up the other calls
 GONE = 2.0  # seconds without growth after which the files of a dead channel are complete
 
 
+class SwitchRefusedError(Exception):
+    """The PBX said no: nothing was started."""
+
+    code = "switch-refused"
+
+
 class Switch(Protocol):
     """The PBX as the recorder needs it."""
 
     async def start(self, channel: str, left: Path, right: Path) -> None:
-        """Record what `channel` says to `left` and what it hears to `right`. Raises Exception where it cannot."""
+        """Record what `channel` says to `left` and what it hears to `right`. Raises SwitchRefusedError, or anything."""
 
     async def stop(self, channel: str) -> None:
         """End that."""
@@ -53,9 +59,9 @@ class Recorder:
         told: Told,
         pbx: str,
         now: Callable[[], datetime],
-        resolve: Callable[[str], Order | None],
+        resolve: Callable[[str], History | None],
     ) -> None:
-        """`resolve`: the order for a channel that the dialplan began to record (by uniqueid), None while unknown."""
+        """`resolve`: what is known of a channel that the dialplan records (by uniqueid), None while nothing is."""
         self.spool, self.policy, self.switch, self.told, self.now, self.resolve = (
             spool,
             policy,
@@ -69,7 +75,8 @@ class Recorder:
         self.works: dict[str, Work] = {}
         self.recent: deque[str] = deque(maxlen=100)
         self.trouble: str | None = None
-        self._by_channel: dict[str, str] = {}
+        self._of: dict[str, list[Work]] = {}
+        self._armed: dict[str, Work] = {}
         self._arming: dict[str, asyncio.Task[bool]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._closed: dict[str, set[str]] = {}
@@ -83,22 +90,24 @@ class Recorder:
 
     def arm(self, order: Order) -> None:
         """Have `order.channel` recorded; asking again changes nothing."""
-        if order.uniqueid in self._by_channel:
+        if order.uniqueid in self._armed:
             return
         take = Take(id=uuid4().hex, starter="am", rate=self.policy.rate, order=order)
-        self.spool.save(take.id, take.to_dict())
-        self.works[take.id] = Work(take)
-        self._by_channel[order.uniqueid] = take.id
+        self.spool.save(take)
+        self._armed[order.uniqueid] = self._add(take)
         self._arming[order.uniqueid] = self._spawn(self._start(take))
 
     async def _start(self, take: Take) -> bool:
+        uniqueid = take.order.uniqueid
         left, right = (self.spool.path(take.stem, side, take.rate) for side in "rt")
         try:
             await self.switch.start(take.order.channel, left, right)
         except Exception as error:  # noqa: BLE001  # whatever it was, the dialplan's own MixMonitor takes over
-            log.error("not armed", channel=take.order.uniqueid, error=str(error))
-            self._by_channel.pop(take.order.uniqueid, None)
-            take.stopped = True
+            log.error("not armed", channel=uniqueid, error=str(error))
+            self._armed.pop(uniqueid, None)
+            # A refusal is certain. After silence MixMonitor may run all the same: what it writes is looked for
+            # until the channel ends.
+            take.stopped = take.stopped or isinstance(error, SwitchRefusedError)
             return False
         return True
 
@@ -107,85 +116,95 @@ class Recorder:
         task = self._arming.get(uniqueid)
         if task is not None:
             return await asyncio.shield(task)
-        return uniqueid in self._by_channel
+        return uniqueid in self._armed
 
     def hooked(self, uniqueids: Iterable[str]) -> set[str]:
         """Those of `uniqueids` whose channels are being recorded."""
-        return {uniqueid for uniqueid in uniqueids if uniqueid in self._by_channel}
+        return {uniqueid for uniqueid in uniqueids if uniqueid in self._armed}
 
     def disarm(self, uniqueid: str) -> None:
         """Stop recording `uniqueid`: no designated phone talks to it any more (B-03)."""
-        take = self._forget_channel(uniqueid)
-        if take is not None:
+        takes = self._takes(uniqueid)
+        starting = self._arming.pop(uniqueid, None)
+        self._armed.pop(uniqueid, None)
+        for take in takes:
             take.stopped = True
-            self._spawn(self._stop(take))
+            self.spool.save(take)
+        if takes:
+            self._spawn(self._stop(takes[-1].order.channel, starting))
 
-    async def _stop(self, take: Take) -> None:
+    async def _stop(self, channel: str, starting: "asyncio.Task[bool] | None") -> None:
         # A start that is still on its way must not come after the stop.
-        await self.armed(take.order.uniqueid)
+        if starting is not None:
+            await asyncio.wait([starting])
         try:
-            await self.switch.stop(take.order.channel)
+            await self.switch.stop(channel)
         except Exception as error:  # noqa: BLE001  # a channel that is gone has stopped too
-            log.info("not stopped", channel=take.order.uniqueid, error=str(error))
-
-    def _forget_channel(self, uniqueid: str) -> Take | None:
-        take_id = self._by_channel.pop(uniqueid, None)
-        self._arming.pop(uniqueid, None)
-        return self.works[take_id].take if take_id else None
+            log.info("not stopped", channel=channel, error=str(error))
 
     def talk(self, uniqueid: str, agent: str | None) -> None:
-        """A designated phone is joined: from now on the sound of this take is kept."""
-        take = self._take(uniqueid)
-        if take is not None and (take.describe(agent=agent) | (not take.joined)):
-            take.joined = True
-            self.spool.save(take.id, take.to_dict())
+        """A designated phone is joined: from now on the sound of this channel is kept."""
+        for take in self._takes(uniqueid):
+            if take.describe(agent=agent) | (not take.joined):
+                take.joined = True
+                self.spool.save(take)
 
     def bridge(self, uniqueid: str, at: datetime, *, entered: bool) -> None:
         """The hooked channel entered or left a bridge."""
-        take = self._take(uniqueid)
-        if take is not None:
+        for take in self._takes(uniqueid):
             (take.enter if entered else take.leave)(at)
-            self.spool.save(take.id, take.to_dict())
+            self.spool.save(take)
 
     def describe(self, uniqueid: str, **what: str | None) -> None:
         """Numbers that became known."""
-        take = self._take(uniqueid)
-        if take is not None and take.describe(**what):
-            self.spool.save(take.id, take.to_dict())
+        for take in self._takes(uniqueid):
+            if take.describe(**what):
+                self.spool.save(take)
 
     def mark(self, uniqueid: str, at: datetime, what: str) -> None:
         """Hold, resume: kept beside the sound."""
-        take = self._take(uniqueid)
-        if take is not None:
+        for take in self._takes(uniqueid):
             take.mark(at, what)
-            self.spool.save(take.id, take.to_dict())
+            self.spool.save(take)
 
     def ended(self, uniqueid: str, at: datetime) -> None:
         """The channel is gone; Asterisk writes what it still holds and closes the files."""
-        take = self._take(uniqueid)
-        if take is not None:
+        for take in self._takes(uniqueid):
             take.leave(at)
             take.stopped = True
-            self.spool.save(take.id, take.to_dict())
-            self._forget_channel(uniqueid)
+            self.spool.save(take)
+        self._armed.pop(uniqueid, None)
+        self._arming.pop(uniqueid, None)
 
-    def _take(self, uniqueid: str) -> Take | None:
-        take_id = self._by_channel.get(uniqueid)
-        return self.works[take_id].take if take_id else None
+    def revise(self, uniqueid: str, history: History) -> None:
+        """What a witness says of a channel that nobody of us watched for a while."""
+        for take in self._takes(uniqueid):
+            take.revise(history)
+            self.spool.save(take)
+
+    def _takes(self, uniqueid: str) -> list[Take]:
+        """The takes of a channel that still run, in the order in which they were begun."""
+        return [work.take for work in self._of.get(uniqueid, []) if not work.take.stopped]
+
+    def _add(self, take: Take) -> Work:
+        of = self._of.setdefault(take.order.uniqueid, [])
+        work = Work(take, twin=next((work for work in of if not work.take.stopped), None))
+        of.append(work)
+        self.works[take.id] = work
+        return work
 
     # --- what the files say -----------------------------------------------------------------------------------------
 
     def recover(self) -> list[Take]:
         """Take over what a predecessor left. Call before `run` and before anything is armed."""
-        takes = []
         for values in self.spool.saved():
             take = Take.from_dict(values)
             work = self.sealer.adopt(take)
             self.works[take.id] = work
+            self._of.setdefault(take.order.uniqueid, []).append(work)
             if not take.stopped:
-                self._by_channel[take.order.uniqueid] = take.id
-            takes.append(take)
-        return takes
+                self._armed.setdefault(take.order.uniqueid, work)
+        return [work.take for work in self.works.values()]
 
     async def run(self) -> None:
         """Until cancelled; then seals what is open and leaves the sound of calls that go on to a successor."""
@@ -195,7 +214,7 @@ class Recorder:
         self._failure = self._loop.create_future()
         try:
             while not self._failure.done():
-                self._adopt_strangers()
+                self.adopt_strangers()
                 self._settle_quiet()
                 self._schedule(self.works)
                 await asyncio.wait([self._failure], timeout=TICK)
@@ -223,7 +242,7 @@ class Recorder:
                 self._schedule([work.take.id])
                 return
 
-    def _adopt_strangers(self) -> None:
+    def adopt_strangers(self) -> None:
         """Runs that the dialplan started: give them an order as soon as the call behind them is known."""
         known = {work.take.stem for work in self.works.values()}
         for stem, name in self.spool.stems().items():
@@ -231,14 +250,18 @@ class Recorder:
                 self._adopt_stranger(stem, name)
 
     def _adopt_stranger(self, stem: str, name: Name) -> None:
-        order = self.resolve(name.uniqueid) if name.starter == "fb" else None
-        if order is None:
+        history = self.resolve(name.uniqueid) if name.starter == "fb" else None
+        if history is None:
             return
-        take = Take(id=name.run, starter=name.starter, rate=name.rate, order=order)
-        self.spool.save(take.id, take.to_dict())
-        first = self._by_channel.setdefault(order.uniqueid, take.id)
-        self.works[take.id] = Work(take, twin=self.works[first] if first != take.id else None)
-        log.warning("recording begun by the dialplan adopted", run=stem, second=first != take.id)
+        take = Take(id=name.run, starter=name.starter, rate=name.rate, order=history.order)
+        work = self._add(take)
+        if work.twin is None:
+            take.revise(history)
+        take.stopped = history.ended is not None
+        self.spool.save(take)
+        if not take.stopped:
+            self._armed.setdefault(name.uniqueid, work)
+        log.warning("recording begun by the dialplan adopted", run=stem, second=work.twin is not None)
 
     def _settle_quiet(self) -> None:
         """A take whose channel is gone and whose files were closed while nobody watched: wait until they are still."""
@@ -291,10 +314,14 @@ class Recorder:
         return again
 
     def _drop(self, take_id: str) -> None:
-        uniqueid = self.works[take_id].take.order.uniqueid
-        if self._by_channel.get(uniqueid) == take_id:
-            self._forget_channel(uniqueid)
-        del self.works[take_id]
+        work = self.works.pop(take_id)
+        uniqueid = work.take.order.uniqueid
+        others = [other for other in self._of.pop(uniqueid, []) if other is not work]
+        if others:
+            self._of[uniqueid] = others
+        if self._armed.get(uniqueid) is work:
+            del self._armed[uniqueid]
+            self._arming.pop(uniqueid, None)
         self._quiet.pop(take_id, None)
 
     async def _park(self) -> None:

@@ -13,10 +13,11 @@ import ctypes.util
 import json
 import os
 import re
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from inotify_simple import INotify, flags
 
@@ -98,6 +99,15 @@ def check_ram(folder: Path, mountinfo: str, swaps: str) -> None:
         )
 
 
+class Kept(Protocol):
+    """What is kept of a take."""
+
+    id: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+
+
 class Spool:
     """The files of one spool folder."""
 
@@ -108,6 +118,7 @@ class Spool:
         self.open = root / "open"
         # Kept open until the run is over: closing one that can be written would look like Asterisk's own closing.
         self._files: dict[tuple[str, str], int] = {}
+        self._saving = threading.Lock()
 
     def path(self, stem: str, side: str, rate: int) -> Path:
         """The file of one side of one run."""
@@ -156,13 +167,18 @@ class Spool:
             if handle is not None:
                 os.close(handle)
 
-    def save(self, take: str, values: dict[str, Any]) -> None:
-        """Keep what is known of a take beside its sound (0600). No sync: it lives and dies with the sound."""
-        temporary = self.open / f".{take}.new"
-        file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(file, "w", encoding="utf-8") as stream:
-            json.dump(values, stream)
-        temporary.replace(self.open / f"{take}.json")
+    def save(self, take: Kept) -> None:
+        """Keep what is known of a take beside its sound (0600). No sync: it lives and dies with the sound.
+
+        The state is read under the lock: event loop and sealing threads both save, and an older state written last
+        would lose the key of an open segment.
+        """
+        temporary = self.open / f".{take.id}.new"
+        with self._saving:
+            file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(file, "w", encoding="utf-8") as stream:
+                json.dump(take.to_dict(), stream)
+            temporary.replace(self.open / f"{take.id}.json")
 
     def saved(self) -> Iterator[dict[str, Any]]:
         """What a predecessor kept."""

@@ -1,5 +1,6 @@
 """One run of MixMonitor: two growing files in RAM, what they are, and how far they have been taken into the vault."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,6 +20,26 @@ class Order:
     caller: str | None = None
     callee: str | None = None
     agent: str | None = None
+
+
+Span = tuple[datetime, datetime | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """What a witness that never slept says of a channel: whose call it is, when it was in a bridge (`spans`), when a
+    designated phone was with it (`talks`), and when it ended, if it has. Times of Asterisk's own.
+    """
+
+    order: Order
+    spans: tuple[Span, ...]
+    talks: tuple[Span, ...]
+    ended: datetime | None
+    began: datetime | None = None
+
+
+# Two channels enter a bridge one after the other, milliseconds apart: so short a time alone is no reason to cut.
+ENTERING = timedelta(milliseconds=250)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -95,6 +116,19 @@ class Take:
         """Remember when something happened, and at which sample."""
         self.marks.append({"at": at.isoformat(), "sample": self.sample_at(at), "what": what})
 
+    def revise(self, history: History) -> None:
+        """Take over what happened while nobody of us watched: when there was sound, and which of it is kept."""
+        order = {name: value for name, value in asdict(history.order).items() if value}
+        self.describe(**{name: value for name, value in order.items() if name not in ("recording", "conversation")})
+        self.spans = [(start.isoformat(), end.isoformat() if end else None) for start, end in history.spans]
+        self.joined = self.joined or bool(history.talks)
+        self.stopped = self.stopped or history.ended is not None
+        self.cuts = [
+            (self.sample_at(start), self.sample_at(end) if end else FOREVER)
+            for start, end in _without(history.spans, history.talks)
+            if end is None or end - start > ENTERING
+        ]
+
     def sample_at(self, at: datetime) -> int:
         """The sample that was written at `at`."""
         seconds = 0.0
@@ -125,3 +159,22 @@ class Take:
                 start = end
         following = [begin for begin, _ in self.cuts if begin > start]
         return start, min(following) if following else None
+
+
+FOREVER = 1 << 62
+
+
+def _without(spans: Sequence[Span], talks: Sequence[Span]) -> list[Span]:
+    """The parts of `spans` that lie in none of `talks`."""
+    alone: list[Span] = []
+    for begin, finish in spans:
+        at: datetime | None = begin
+        for start, end in sorted(talks, key=lambda talk: talk[0]):
+            if at is None or (finish is not None and start >= finish) or (end is not None and end <= at):
+                continue
+            if start > at:
+                alone.append((at, start))
+            at = end
+        if at is not None and (finish is None or at < finish):
+            alone.append((at, finish))
+    return alone

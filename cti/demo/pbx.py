@@ -190,6 +190,9 @@ class Pbx:
         for folder in [*etc_run, etc_run[-1] / "spool", etc_run[-1] / "cache", etc_run[-1] / "keys"]:
             folder.mkdir(mode=0o750, parents=True, exist_ok=True)
             os.chown(folder, self.users.asterisk, self.users.group)
+        # The recorder reads Asterisk's own record of events (cel.csv) to adopt what it slept through.
+        os.chown(self.site.log_dir, self.users.asterisk, self.users.spool)
+        Path(self.site.log_dir).chmod(0o2750)
         # a killed Asterisk leaves its socket behind, and `-rx` would be refused instead of waiting
         for name in ("asterisk.ctl", "asterisk.pid"):
             (etc_run[0] / name).unlink(missing_ok=True)

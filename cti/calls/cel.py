@@ -1,0 +1,96 @@
+"""Asterisk's own record of events (CEL), for what happened while nobody listened: the tracker reads it like events.
+
+Columns as in asterisk-config (`CEL_COLUMNS`). Times are Asterisk's, in seconds with microseconds.
+"""
+
+import csv
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from cti.calls.model import Leg
+from cti.calls.tracker import Tracker, event_time
+from cti.pbxconfig import CEL_COLUMNS
+
+_NAMES = {
+    "CHAN_START": "Newchannel",
+    "ANSWER": "Newstate",
+    "BRIDGE_ENTER": "BridgeEnter",
+    "BRIDGE_EXIT": "BridgeLeave",
+    "CHAN_END": "Hangup",
+}
+_HEADERS = {
+    "Channel": "channame",
+    "Uniqueid": "uniqueid",
+    "Linkedid": "linkedid",
+    "Context": "context",
+    "Exten": "exten",
+    "CallerIDNum": "callernum",
+    "Timestamp": "eventtime",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CelEvent:
+    """One row, looking like a manager event."""
+
+    row: dict[str, str]
+
+    @property
+    def event(self) -> str:
+        """The manager event that says the same; empty where none does."""
+        return _NAMES.get(self.row["eventtype"], "")
+
+    def get(self, name: str, default: str = "") -> str:
+        """A header's value."""
+        if name == "BridgeUniqueid":
+            return _bridge(self.row["eventextra"]) or default
+        if name == "ChannelStateDesc":
+            return "Up" if self.row["eventtype"] == "ANSWER" else default
+        return self.row.get(_HEADERS.get(name, ""), "") or default
+
+
+def _bridge(extra: str) -> str:
+    try:
+        return str(json.loads(extra).get("bridge_id", ""))
+    except (ValueError, AttributeError):
+        return ""
+
+
+def read(lines: Iterable[str]) -> Iterator[CelEvent]:
+    """The events in `lines`; what is not a whole row is passed over (the first line of a tail, one being written)."""
+    for line in lines:
+        try:
+            values = next(csv.reader([line]), [])
+        except csv.Error:
+            continue
+        if len(values) == len(CEL_COLUMNS):
+            yield CelEvent(dict(zip(CEL_COLUMNS, values, strict=True)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """The legs of a channel's conversation, as they were from `at` on. `legs` is empty once the channel has ended."""
+
+    at: datetime
+    conversation: str
+    linkedid: str
+    legs: tuple[Leg, ...]
+
+
+def moments(events: Iterable[CelEvent], uniqueid: str, tracker: Tracker) -> Iterator[Moment]:
+    """How the conversation of channel `uniqueid` went, row by row."""
+    known = None
+    for event in events:
+        at = event_time(event)
+        if at is None:
+            continue
+        known = tracker.call_of(uniqueid) or known
+        tracker.feed(event)
+        call = tracker.call_of(uniqueid)
+        if call is not None:
+            yield Moment(at=at, conversation=str(call[0]), linkedid=call[1], legs=call[2])
+        elif known is not None:
+            yield Moment(at=at, conversation=str(known[0]), linkedid=known[1], legs=())
+            return
