@@ -30,6 +30,7 @@ log = structlog.get_logger()
 
 MIXMONITOR_ID = "KIKITORI_MM"
 STARTERS = 2
+RESYNC_SECONDS = 5.0
 REASONS_TO_LOOK = frozenset({"Newchannel", "Newstate", "DialEnd", "BridgeEnter", "BridgeLeave", "Hangup"})
 
 
@@ -186,6 +187,8 @@ class Pipeline:
 
     def _feed(self, message: Message) -> None:
         uniqueid = message.get("Uniqueid")
+        before = self.tracker.call_of(uniqueid) if message.event == "Hangup" else None
+        others = [leg.uniqueid for leg in before[2] if leg.uniqueid != uniqueid] if before else []
         try:
             facts = self.tracker.feed(message)
         except MissingTimestampError as error:
@@ -195,10 +198,10 @@ class Pipeline:
         if message.event == "Hangup":
             self._recorder().ended(uniqueid, event_time(message) or self.now())
         if message.event in REASONS_TO_LOOK:
-            call = self.tracker.call_of(uniqueid or message.get("DestUniqueid"))
-            # The last leg's end finds no call any more; the others of a call that goes on may need another hook now.
-            for found in [call] if call else []:
-                self._reconcile(*found, at=event_time(message) or self.now())
+            # The leg that left is in no call any more; the others of a call that goes on may need another hook now.
+            call = self.tracker.call_of(others[0] if others else uniqueid or message.get("DestUniqueid"))
+            if call is not None:
+                self._reconcile(*call, at=event_time(message) or self.now())
             self._wake()
 
     def _take(self, facts: Iterable[Fact]) -> None:
@@ -212,9 +215,14 @@ class Pipeline:
     async def _resync(self) -> None:
         """Ask Asterisk what exists, and record what should be recorded and is not."""
         try:
-            replies = await self.ami.send_action({"Action": "CoreShowChannels"}, deadline=5.0)
+            replies = await self.ami.send_action({"Action": "CoreShowChannels"}, deadline=RESYNC_SECONDS)
+            if replies[0].get("Response") != "Success" or replies[-1].event != "CoreShowChannelsComplete":
+                raise RefusedError(f"CoreShowChannels: {replies[0].get('Message') or 'the list is not whole'}")
         except AmiError as error:
-            log.error("resync failed", error=str(error))
+            # Half a list would end calls that go on. A connection that is lost comes back with a LinkUp of its own.
+            log.error("resync failed", error=str(error), retry_in=RESYNC_SECONDS)
+            if self.ami.connected:
+                asyncio.get_running_loop().call_later(RESYNC_SECONDS, self.ami.put, LinkUp())
             return
         channels = [reply for reply in replies if reply.event == "CoreShowChannel"]
         at = self.now()
@@ -291,8 +299,7 @@ class Pipeline:
         """Start what should be recorded and is not; stop what is and should not be."""
         recorder = self._recorder()
         seen = self._seen.setdefault(conversation, _Seen())
-        parties = [self._party(leg) for leg in legs]
-        wanted = hooks(parties, self.rules, recorded=seen.recorded)
+        parties, wanted = self._wanted(legs, seen)
         hooked = recorder.hooked(leg.uniqueid for leg in legs)
         for leg in legs:
             if leg.uniqueid in wanted - hooked:
@@ -306,6 +313,10 @@ class Pipeline:
                 seen.recorded = True
                 recorder.talk(uniqueid, self._agent(legs, uniqueid))
                 recorder.describe(uniqueid, **self._numbers(uniqueid, legs, seen))
+
+    def _wanted(self, legs: Sequence[Leg], seen: _Seen) -> tuple[list[Party], frozenset[str]]:
+        parties = [self._party(leg) for leg in legs]
+        return parties, hooks(parties, self.rules, recorded=seen.recorded)
 
     def _party(self, leg: Leg) -> Party:
         return Party(
@@ -418,11 +429,12 @@ class Pipeline:
             async with asyncio.timeout(deadline):
                 while (call := self.tracker.call_of(uniqueid)) is None:
                     await self._changed.wait()
-                recorder = self._recorder()
-                hooked = recorder.hooked(leg.uniqueid for leg in call[2])
-                if not hooked:
+                conversation, _, legs = call
+                _, wanted = self._wanted(legs, self._seen.get(conversation, _Seen()))
+                if not wanted:
                     return "skip" if self.synced.is_set() else "no"
-                results = [await recorder.armed(channel) for channel in hooked]
+                # Wanted, not hooked: a start that Asterisk refused leaves no hook, and the dialplan has to know.
+                results = [await self._recorder().armed(channel) for channel in wanted]
                 return "yes" if all(results) else "no"
         except TimeoutError:
             return "no"

@@ -16,6 +16,7 @@ from policies.errors import PolicyError
 from policies.toml import Document, read
 
 FILE = "kikitori.toml"
+REMEDY = "`kikitori config show` lists every setting"
 
 
 class _Section(BaseModel):
@@ -128,9 +129,12 @@ def load(file: Path | None, environ: Mapping[str, str]) -> Loaded:
             document = read(file)
         except PolicyError as error:
             raise SettingsError(str(error)) from error
-    values = {
+    values: dict[str, Any] = {
         name: dict(section) if isinstance(section, dict) else section for name, section in document.values.items()
     }
+    for name, section in values.items():
+        if not isinstance(section, dict):
+            raise SettingsError(f"{document.where((name,))}: is a table: write [{name}]. {REMEDY}")
     origin: dict[tuple[str, str], str] = {}
     for section, key in _keys():
         variable = f"KIKITORI_{section}_{key}".upper()
@@ -170,7 +174,7 @@ def _explain(error: ValidationError, document: Document, origin: Mapping[tuple[s
     place = tuple(first["loc"])
     named = origin.get((str(place[0]), str(place[1]))) if len(place) > 1 else None
     where = f"{named}: {'.'.join(map(str, place))}" if named else document.where(place)
-    return f"{where}: {first['msg']}. `kikitori config show` lists every setting"
+    return f"{where}: {first['msg']}. {REMEDY}"
 
 
 def _anchor(settings: Settings, folder: Path) -> Settings:

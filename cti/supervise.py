@@ -67,13 +67,18 @@ class Supervisor:
                 role: asyncio.create_task(self._keep(child, Path(folder))) for role, child in self.children.items()
             }
             beat = asyncio.create_task(self.notifier.beat())
-            await ended.wait()
+            told = asyncio.create_task(ended.wait())
+            # A keeper ends by itself only where a process cannot be started at all: that is not to be kept quiet.
+            await asyncio.wait([told, *keepers.values()], return_when=asyncio.FIRST_COMPLETED)
             self.notifier.send("STOPPING=1")
             for role in sorted(self.roles, key=["gate", "recorder", "desk"].index):
                 keepers[role].cancel()
+                await asyncio.wait([keepers[role]])
+            for task in (told, beat):
+                task.cancel()
+            for keeper in keepers.values():
                 with contextlib.suppress(asyncio.CancelledError):
-                    await keepers[role]
-            beat.cancel()
+                    keeper.result()
 
     async def _keep(self, child: _Child, folder: Path) -> None:
         """Start `child` again whenever it ends, until cancelled."""

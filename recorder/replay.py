@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, BinaryIO
 
 import soundfile
@@ -87,10 +88,16 @@ def manifests(vault: VaultFolder, verifiers: Sequence[Verifier], recording: str)
 
 
 def layout(segments: Sequence[Manifest]) -> list[Part]:
-    """How `segments` join (in the order of their beginning), with the gaps between them."""
+    """How `segments` join, with the gaps between them: takes by their beginning, each in the order of its samples.
+
+    Samples count where the clock does not: it may have been set back in the middle of a take.
+    """
+    begun: dict[str, datetime] = {}
+    for manifest in segments:
+        begun[manifest.take] = min(manifest.start, begun.get(manifest.take, manifest.start))
     parts: list[Part] = []
     start = 0
-    for manifest in sorted(segments, key=lambda segment: (segment.start, segment.take_offset)):
+    for manifest in sorted(segments, key=lambda segment: (begun[segment.take], segment.take, segment.take_offset)):
         gap = 0.0
         if parts:
             before = parts[-1].manifest

@@ -13,7 +13,7 @@ from typing import Protocol
 import structlog
 
 from policies.model import Recording
-from recorder.segment import Segment, cut, manifest_of
+from recorder.segment import Segment, cut, manifest_of, sweep
 from recorder.spool import SAMPLE, Spool
 from recorder.take import OpenSegment, Take
 from recorder.vault.body import discard_tails
@@ -129,17 +129,24 @@ class Sealer:
         return end < available
 
     def _open(self, take: Take) -> Segment:
-        key = self.writer.new_key()
-        take.segment = OpenSegment(
-            number=self._number(take.order.recording),
-            slot=key.slot,
-            epoch=key.epoch,
-            key_id=key.key_id,
-            file_key=key.file_key.hex(),
-            offset=take.position,
-        )
+        # What a full disk refused before is tried again under the same number and key: slots are never given back.
+        if take.segment is None:
+            key = self.writer.new_key()
+            take.segment = OpenSegment(
+                number=self._number(take.order.recording),
+                slot=key.slot,
+                epoch=key.epoch,
+                key_id=key.key_id,
+                file_key=key.file_key.hex(),
+                offset=take.position,
+            )
+        take.segment.offset = take.position
         self.spool.save(take)
-        return Segment(self.writer, take, key, level=self.policy.flac_level)
+        try:
+            return Segment(self.writer, take, level=self.policy.flac_level)
+        except FileExistsError:
+            take.segment = None
+            raise
 
     def _number(self, recording: str) -> int:
         with self._lock:
@@ -165,7 +172,15 @@ class Sealer:
         self._manifest(
             take,
             manifest_of(
-                take, body, streaminfo, segment.fed, pbx=self.pbx, state="sealed", reason=reason, now=self.now()
+                take,
+                segment.meta,
+                body,
+                streaminfo,
+                segment.fed,
+                pbx=self.pbx,
+                state="sealed",
+                reason=reason,
+                now=self.now(),
             ),
             segment.fed,
         )
@@ -199,13 +214,14 @@ class Sealer:
 
     def adopt(self, take: Take) -> Work:
         """Take over from a dead predecessor: end its segment where its last sync was, go on behind it."""
-        ended = cut(self.writer, take)
-        if ended is not None:
+        meta, ended = take.segment, cut(self.writer, take)
+        if meta is not None and ended is not None:
             body, streaminfo, samples = ended
             self._manifest(
                 take,
                 manifest_of(
                     take,
+                    meta,
                     body,
                     streaminfo,
                     samples,
@@ -219,4 +235,5 @@ class Sealer:
             log.info("segment of a predecessor ended", recording=take.order.recording, samples=samples)
         take.segment = None
         self.spool.save(take)
+        sweep(self.writer, take.order.recording)
         return Work(take)

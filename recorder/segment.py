@@ -6,7 +6,7 @@ from datetime import datetime
 from recorder.audio import STREAMINFO_AT, STREAMINFO_SIZE, Encoder, cut_streaminfo
 from recorder.take import OpenSegment, Take
 from recorder.vault.body import BodyWriter, adopt, discard_tails, read_live
-from recorder.vault.folder import SegmentKey, Writer, segment_name
+from recorder.vault.folder import Writer, segment_name
 from recorder.vault.manifest import Manifest, Mark
 
 VERSION = "kikitori/1"
@@ -24,12 +24,13 @@ class Body:
 class Segment:
     """An open segment. `synced` samples are durable; `fed` have been read from the spool."""
 
-    def __init__(self, writer: Writer, take: Take, key: SegmentKey, *, level: int) -> None:
+    def __init__(self, writer: Writer, take: Take, *, level: int) -> None:
         """Creates the body; `take.segment` names it already, so that a successor finds it."""
         assert take.segment is not None  # noqa: S101  # the caller has just set it
         self.meta: OpenSegment = take.segment
         name = segment_name(take.order.recording, self.meta.number)
-        self._body = BodyWriter.create(writer.prepare(take.order.recording), name, key.file_key)
+        key = bytes.fromhex(self.meta.file_key)
+        self._body = BodyWriter.create(writer.prepare(take.order.recording), name, key)
         self._encoder = Encoder(
             rate=take.rate, level=level, comment=f"recording={take.order.recording} segment={self.meta.number}"
         )
@@ -85,12 +86,30 @@ def cut(writer: Writer, take: Take) -> tuple[Body, bytes, int] | None:
     return body, cut_streaminfo(head, ended.samples), ended.samples
 
 
+def sweep(writer: Writer, recording: str) -> None:
+    """Remove the tails that a predecessor was about to remove: those of finished segments, and those without a body."""
+    folder = writer.folder.folder(recording)
+    for number in writer.folder.numbers(recording):
+        name = segment_name(recording, number)
+        tails = [folder / f"{name}.tail0", folder / f"{name}.tail1"]
+        ended = (folder / f"{name}.manifest").exists() or not (folder / f"{name}.agebody").exists()
+        if ended and any(tail.exists() for tail in tails):
+            discard_tails(folder, name)
+
+
 def manifest_of(
-    take: Take, body: Body, streaminfo: bytes, samples: int, *, pbx: str, state: str, reason: str | None, now: datetime
+    take: Take,
+    meta: OpenSegment,
+    body: Body,
+    streaminfo: bytes,
+    samples: int,
+    *,
+    pbx: str,
+    state: str,
+    reason: str | None,
+    now: datetime,
 ) -> Manifest:
-    """The manifest of the take's open segment. `now` stands in for a time that no bridge told."""
-    meta = take.segment
-    assert meta is not None  # noqa: S101  # the caller ends an open segment
+    """The manifest of the segment `meta` of a take. `now` stands in for a time that no bridge told."""
     order = take.order
     start = take.time_of(meta.offset) or now
     end = take.time_of(meta.offset + samples) or now

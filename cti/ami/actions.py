@@ -20,7 +20,10 @@ def encode(action: Mapping[str, Value], action_id: str) -> bytes:
         lines.extend(f"{name}: {item}" for item in values)
     if len(lines) > HEADER_LIMIT:
         raise UnsafeActionError(f"{len(lines)} headers; Asterisk reads {HEADER_LIMIT}")
-    encoded = [line.encode() for line in lines]
+    try:
+        encoded = [line.encode() for line in lines]
+    except UnicodeEncodeError as error:
+        raise UnsafeActionError(f"a value is not text: {error.reason}") from error
     for line in encoded:
         name = line.partition(b":")[0].decode()
         if any(char in line for char in b"\r\n\0"):

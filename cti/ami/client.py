@@ -138,14 +138,20 @@ class AmiClient:
                 log.error("ami queue overflow", limit=self.config.queue_limit)
             return
         if self._overflown and isinstance(item, Message):
-            self._overflown = False
-            self._queue.put_nowait(LinkDown("events were dropped"))
-            self._queue.put_nowait(LinkUp())
+            self._own_up()
         self._queue.put_nowait(item)
+
+    def _own_up(self) -> None:
+        self._overflown = False
+        self._queue.put_nowait(LinkDown("events were dropped"))
+        self._queue.put_nowait(LinkUp())
 
     async def events(self) -> AsyncIterator[Item]:
         """Events in order, with `LinkUp` and `LinkDown` between them."""
         while True:
+            # After the last event of a burst nothing more may come for hours: the gap is told without waiting for it.
+            if self._overflown and self._queue.empty():
+                self._own_up()
             yield await self._queue.get()
 
     async def run(self) -> None:

@@ -46,26 +46,31 @@ class Framer:
         return whole
 
     def _add(self, block: bytes, whole: list[bytes]) -> None:
+        if b"\r\n\n" in block:
+            for part in _ODD_END.split(block):
+                self._add(part, whole)
+            return
         if self._skipping:
             self._skipping = False
             return
-        if b"\r\n\n" in block:
-            whole.extend(part for part in (piece.strip(b"\r\n") for piece in _ODD_END.split(block)) if part)
-            return
         if block[:1] in b"\r\n":
             block = block.lstrip(b"\r\n")
-        if block:
+        if len(block) > self.limit:
+            self.oversized += 1
+        elif block:
             whole.append(block)
 
     def _hold(self, data: bytes) -> None:
         if self._skipping:
-            data = data[-3:]
-            self._pieces = [data]
+            self._pieces = [self._last]
             return
+        if not self._pieces:
+            data = data.lstrip(b"\r\n")
         if data:
             self._pieces.append(data)
             self._pending += len(data)
-        if self._pending > self.limit:
+        # Up to three of the bytes held may be the beginning of the block's end.
+        if self._pending > self.limit + 3:
             self.oversized += 1
             self._skipping = True
-            self._pieces, self._pending = [data[-3:]], 0
+            self._pieces, self._pending = [self._last], 0

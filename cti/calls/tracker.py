@@ -19,6 +19,9 @@ from cti.calls.model import Direction, Fact, Leg, What
 from policies.model import Kind, Plan
 
 NAMESPACE = UUID("6f0c2f6e-5d0b-5a8e-9d3c-6b696b69746f")
+# Channels and calls whose end is remembered: an event that comes after it (a repeated one, one that waited in the
+# queue during a resync, a dead channel in a list: asterisk#783) must not raise them again. An hour of 3,000 calls.
+MEMORY = 20_000
 
 
 class Event(Protocol):
@@ -64,6 +67,21 @@ class _Call:
     announced: bool = False
 
 
+class _Past:
+    """The last `MEMORY` names of what is over."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, None] = {}
+
+    def add(self, name: str) -> None:
+        self._names[name] = None
+        if len(self._names) > MEMORY:
+            del self._names[next(iter(self._names))]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._names
+
+
 def event_time(event: Event) -> datetime | None:
     """Asterisk's own time of `event`; None where it says none that is a time."""
     try:
@@ -85,6 +103,7 @@ class Tracker:
         self.pbx, self.plan, self.timed = pbx, plan, timed
         self._legs: dict[str, _Leg] = {}
         self._calls: dict[str, _Call] = {}
+        self._gone, self._over = _Past(), _Past()
         self._handlers: dict[str, Callable[[Event, datetime | None], list[Fact]]] = {
             "Newchannel": self._newchannel,
             "Newstate": self._newstate,
@@ -100,7 +119,8 @@ class Tracker:
     def feed(self, event: Event) -> list[Fact]:
         """The facts that `event` brings. Raises MissingTimestampError."""
         handler = self._handlers.get(event.event)
-        if handler is None or not event.get("Uniqueid", event.get("DestUniqueid")):
+        uniqueid = event.get("Uniqueid", event.get("DestUniqueid"))
+        if handler is None or not uniqueid or uniqueid in self._gone:
             return []
         return handler(event, self._time(event))
 
@@ -116,6 +136,7 @@ class Tracker:
     def resync(self, channels: Sequence[Event], at: datetime) -> list[Fact]:
         """Take over what Asterisk says exists now (`CoreShowChannel` events); what is not listed has ended."""
         facts: list[Fact] = []
+        channels = [event for event in channels if event.get("Uniqueid") and event.get("Uniqueid") not in self._gone]
         listed = {event.get("Uniqueid") for event in channels}
         for uniqueid in [uniqueid for uniqueid in self._legs if uniqueid not in listed]:
             facts += self._end(self._legs[uniqueid], at, None)
@@ -146,18 +167,16 @@ class Tracker:
         """The leg of `event`, made where the stream began too late to say so, and moved where its call was merged."""
         uniqueid = event.get("Uniqueid")
         linkedid = event.get("Linkedid") or uniqueid
+        facts: list[Fact] = []
         leg = self._legs.get(uniqueid)
         if leg is None:
-            call = self._calls.get(linkedid)
-            if call is None:
-                call = self._calls[linkedid] = _Call(conversation_id(self.pbx, linkedid), linkedid)
+            call = self._call(linkedid, uniqueid)
             leg = _Leg(uniqueid, event.get("Channel"), originator=uniqueid == linkedid, call=call)
             self._legs[uniqueid] = call.legs[uniqueid] = leg
-        elif event.get("Linkedid") and leg.call.linkedid != linkedid:
-            self._move(leg, linkedid)
+        elif event.get("Linkedid") and leg.call.linkedid != linkedid and linkedid not in self._over:
+            facts += self._move(leg, linkedid, at)
         leg.number = known(event.get("CallerIDNum")) or leg.number
         leg.name = known(event.get("CallerIDName")) or leg.name
-        facts: list[Fact] = []
         if not leg.call.announced:
             leg.call.announced = True
             if leg.originator and event.event in ("Newchannel", "CoreShowChannel"):
@@ -165,18 +184,28 @@ class Tracker:
             facts.append(self._fact(What.ARRIVED, leg.call, at, leg))
         return leg, facts
 
-    def _move(self, leg: _Leg, linkedid: str) -> None:
-        """Two conversations became one: Asterisk keeps the older linked id, and so do we."""
-        old = leg.call
+    def _call(self, linkedid: str, uniqueid: str) -> _Call:
         call = self._calls.get(linkedid)
         if call is None:
-            call = self._calls[linkedid] = _Call(conversation_id(self.pbx, linkedid), linkedid, announced=True)
+            # A leg of a call that has ended already begins another conversation: the ended one ended once.
+            name = f"{linkedid}/{uniqueid}" if linkedid in self._over else linkedid
+            call = self._calls[linkedid] = _Call(conversation_id(self.pbx, name), linkedid)
+        return call
+
+    def _move(self, leg: _Leg, linkedid: str, at: datetime | None) -> list[Fact]:
+        """Two conversations became one: Asterisk keeps the older linked id, and so do we."""
+        old, call = leg.call, self._call(linkedid, leg.uniqueid)
+        facts = self._over_with(old, at, leg, "merged") if len(old.legs) == 1 else []
         del old.legs[leg.uniqueid]
         call.legs[leg.uniqueid] = leg
         call.answered = call.answered or old.answered
         leg.call = call
-        if not old.legs:
-            self._calls.pop(old.linkedid, None)
+        return facts
+
+    def _over_with(self, call: _Call, at: datetime | None, leg: _Leg, disposition: str | None) -> list[Fact]:
+        self._calls.pop(call.linkedid, None)
+        self._over.add(call.linkedid)
+        return [self._fact(What.ENDED, call, at, leg, disposition)]
 
     def _newchannel(self, event: Event, at: datetime | None) -> list[Fact]:
         leg, facts = self._leg(event, at)
@@ -252,10 +281,10 @@ class Tracker:
         call = leg.call
         if len(call.legs) == 1:
             disposition = "completed" if call.answered else _disposition(cause)
-            facts.append(self._fact(What.ENDED, call, at, leg, disposition))
-            self._calls.pop(call.linkedid, None)
+            facts += self._over_with(call, at, leg, disposition)
         del call.legs[leg.uniqueid]
         del self._legs[leg.uniqueid]
+        self._gone.add(leg.uniqueid)
         return facts
 
     def _fact(self, what: What, call: _Call, at: datetime | None, leg: _Leg, disposition: str | None = None) -> Fact:

@@ -14,10 +14,26 @@ from pathlib import Path
 UNSHARE = ("unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child")
 
 
+OUTER_PID = "KIKITORI_OUTER_PID_FILE"
+
+
 def run(command: Sequence[str]) -> int:
     """Run `command` inside and return its exit status (root)."""
     again = (sys.executable, "-m", "cti.demo.namespace", "--inside")
-    return subprocess.run([*UNSHARE, *again, *command], check=False).returncode
+    with tempfile.NamedTemporaryFile("w", prefix="kikitori-pid-") as told:
+        process = subprocess.Popen([*UNSHARE, *again, *command], env=os.environ | {OUTER_PID: told.name})
+        told.write(str(process.pid))
+        told.flush()
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            # The terminal has told those inside too: they end in order.
+            return process.wait()
+
+
+def outer_pid() -> int:
+    """The process that holds these namespaces, as the world outside numbers it: for `nsenter -n -m`."""
+    return int(Path(os.environ[OUTER_PID]).read_text())
 
 
 def _inside(command: Sequence[str]) -> int:
