@@ -31,8 +31,10 @@ from policies.toml import read
 from recorder.access.log import AccessLog
 from recorder.catalogue import Catalogue
 from recorder.decide import Rules
+from recorder.memory import seal_memory
 from recorder.session import Recorder
 from recorder.spool import Spool, check_ram
+from recorder.vault.errors import VaultError
 from recorder.vault.folder import VaultFolder, Writer
 from recorder.vault.keys import load_recipient, load_signer
 
@@ -163,14 +165,15 @@ async def run_recorder(settings: Settings, clock: Clock, notifier: Notifier) -> 
             "trouble": recorder.trouble,
         }
 
-    recorder.recover()
+    beating = asyncio.create_task(notifier.beat())
+    # In a thread: hours of sound may have to be looked at, and whoever watches us must not think that we hang.
+    await asyncio.to_thread(recorder.recover)
     server = await control.serve(settings.paths.run / SOCKET, {"armed": armed, "status": status})
     parts.journal.append("recorder.started", settings.site.pbx, {})
     async with asyncio.TaskGroup() as group:
         recording = group.create_task(recorder.run())
         listening = group.create_task(_listen(pipeline))
-        telling = group.create_task(_tell(parts.journal, settings))
-        beating = group.create_task(notifier.beat())
+        telling = group.create_task(_tell(parts.journal, recorder.writer, settings))
         notifier.send("READY=1")
         await _terminated()
         notifier.send("STOPPING=1")
@@ -192,10 +195,16 @@ async def _listen(pipeline: Pipeline) -> None:
         await asyncio.sleep(60)
 
 
-async def _tell(journal: Journal, settings: Settings) -> None:
+async def _tell(journal: Journal, writer: Writer, settings: Settings) -> None:
+    """Once a minute: what the log does not know yet, a checkpoint, and what the second medium missed."""
     signer = load_signer(settings.paths.keys / "log.key")
     while True:
         await asyncio.to_thread(journal.catch_up)
+        try:
+            if mended := await asyncio.to_thread(writer.mend_mirror):
+                log.info("second medium brought up to date", slots=mended)
+        except (OSError, VaultError) as error:
+            log.error("second medium not brought up to date", error=str(error))
         await asyncio.to_thread(journal.checkpoint, settings.paths.mirror / "checkpoints", signer)
         await asyncio.sleep(CHECKPOINT_SECONDS)
 
@@ -274,6 +283,8 @@ async def _terminated() -> None:
 def run_role(role: str, settings: Settings) -> None:
     """The process of one role, in the foreground."""
     os.umask(0o007)
+    if role != "gate":
+        seal_memory(Path("/proc/swaps").read_text())
     notifier = Notifier(os.environ)
     runs: dict[str, Callable[[], Awaitable[None]]] = {
         "recorder": lambda: run_recorder(settings, wall_clock, notifier),

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 from uuid import uuid4
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from cti.errors import LogUnavailableError, NotFoundError, UsageError
 from recorder import export
@@ -22,12 +23,14 @@ from recorder.access.audit import Report
 from recorder.access.entry import Entry
 from recorder.access.errors import AccessError, CheckpointError
 from recorder.access.log import AccessLog
-from recorder.catalogue import Catalogue, row
+from recorder.catalogue import Catalogue
+from recorder.catalogue import row as catalogue_row
 from recorder.replay import Part, Player, layout, manifests, side, wav_head
 from recorder.vault.age import Identity, Recipient
+from recorder.vault.errors import VaultError
 from recorder.vault.folder import VaultFolder
-from recorder.vault.keys import load_signer, load_verifier, unlock
-from recorder.vault.manifest import digest
+from recorder.vault.keys import load_recipients, load_signer, load_verifier, unlock
+from recorder.vault.manifest import ManifestError, digest, load
 from recorder.verify import Finding, Verifying
 
 log = structlog.get_logger()
@@ -96,30 +99,37 @@ class Desk:
         """Take finished segments and calls into the catalogue; how many were new."""
         names = self.vault.waiting("index")
         found = [(name, self.vault.manifest_path(*_split(name))) for name in names]
-        ready = [(name, path) for name, path in found if path.exists()]
-        await self.catalogue.put([self._row(path) for _, path in ready])
-        for name, _ in ready:
-            self.vault.told("index", name)
+        rows = [row for _, path in found if path.exists() and (row := self._row(path)) is not None]
+        await self.catalogue.put(rows)
+        for row in rows:
+            self.vault.told("index", row["name"])
         await self._read_calls()
-        return len(ready)
+        return len(rows)
 
     async def rebuild(self, progress: Progress) -> int:
         """Make the catalogue anew from the vault folder alone; how many segments it holds."""
         await self.catalogue.clear()
         count = 0
         for path in self.vault.manifests():
-            await self.catalogue.put([self._row(path)])
-            count += 1
+            if (row := self._row(path)) is not None:
+                await self.catalogue.put([row])
+                count += 1
             progress(1)
         await self._read_calls()
         return count
 
-    def _row(self, path: Path) -> dict[str, Any]:
-        text = path.read_text("utf-8")
-        found = next(
-            m for m in manifests(self.vault, self._verifiers, _split(path.name)[0]) if m.segment == _split(path.name)[1]
-        )
-        return row(path.name.removesuffix(".manifest"), found, digest(text))
+    def _row(self, path: Path) -> dict[str, Any] | None:
+        """None for a manifest that cannot be used: it must not hide the others; `kikitori verify` names it."""
+        try:
+            text = path.read_text("utf-8")
+            found = load(text, self._verifiers, str(path))
+        except (ManifestError, UnicodeDecodeError) as error:
+            log.error("manifest not in the catalogue", error=str(error))
+            return None
+        if path != self.vault.manifest_path(found.recording, found.segment):
+            log.error("manifest under another name", file=str(path), recording=found.recording)
+            return None
+        return catalogue_row(path.name.removesuffix(".manifest"), found, digest(text))
 
     async def _read_calls(self) -> None:
         for path in sorted((self.vault.root / "calls").glob("*.jsonl")):
@@ -130,9 +140,7 @@ class Desk:
                 file.seek(read)
                 data = file.read()
             whole = data[: data.rfind(b"\n") + 1]
-            records = [json.loads(line) for line in whole.splitlines()]
-            kept = ("conversation", "arrived", "answered", "ended", "number", "caller", "disposition", "recording")
-            rows = [{field: record[field] for field in kept} for record in records]
+            rows = [row for line in whole.splitlines() if (row := _call(line, path)) is not None]
             await self.catalogue.put_calls(rows, path.name, read + len(whole))
 
     async def recordings(self, **wanted: str | None) -> list[dict[str, Any]]:
@@ -191,8 +199,9 @@ class Desk:
         with self._logged("play", sound, detail) as sent:
             yield wav_head(sound.end - sound.start, sound.rate, 2 if which == "both" else 1)
             for block in player.joined(sound.parts, sound.start, sound.end):
-                yield side(block, which)
+                # Before the block is out: who stops in its middle has heard of it.
                 sent(len(block) // 4)
+                yield side(block, which)
 
     def export(
         self,
@@ -303,11 +312,22 @@ class Desk:
             progress(1)
         if recording:
             return
-        for finding in (*checks.slots(), *checks.strays(), *self._verify_rest(checks)):
+        for finding in (*self._verify_keys(), *checks.slots(), *checks.strays(), *self._verify_rest(checks)):
             yield finding
-        await self.catch_up()
-        for finding in checks.index(await self.catalogue.digests()):
+        try:
+            await self.catch_up()
+            rows = await self.catalogue.segments()
+        except (SQLAlchemyError, ValueError) as error:
+            yield Finding(what="catalogue", problem=f"cannot be read ({error}); `kikitori catalogue rebuild`")
+            return
+        for finding in checks.index(rows):
             yield finding
+
+    def _verify_keys(self) -> Iterator[Finding]:
+        try:
+            load_recipients(self.keys)
+        except VaultError as error:
+            yield Finding(what=str(self.keys / "recipients.note"), problem=str(error))
 
     def _verify_rest(self, checks: Verifying) -> Iterator[Finding]:
         try:
@@ -319,11 +339,30 @@ class Desk:
             yield Finding(what="access log", problem=problem)
         for problem in problems:
             yield Finding(what="checkpoints", problem=problem)
-        with self._open_log() as access:
-            sealed = {
-                entry.object: str(entry.detail["manifest_sha256"]) for entry in access.find(action="segment.sealed")
-            }
+        try:
+            with self._open_log() as access:
+                sealed = {
+                    entry.object: str(entry.detail.get("manifest_sha256"))
+                    for entry in access.find(action="segment.sealed")
+                }
+        except AccessError as error:
+            yield Finding(what="access log", problem=f"cannot be compared with the vault: {error}")
+            return
         yield from checks.logged(sealed)
+
+
+def _call(line: bytes, path: Path) -> dict[str, Any] | None:
+    """A line of a call file, None where it is damaged: it must not hide the others."""
+    kept = ("conversation", "arrived", "answered", "ended", "number", "caller", "disposition", "recording")
+    try:
+        record = json.loads(line)
+        row = {field: record[field] for field in kept}
+        for field in ("arrived", "answered", "ended"):
+            row[field] = datetime.fromisoformat(row[field]) if row[field] else None
+    except (ValueError, KeyError, TypeError) as error:
+        log.error("line of a call file cannot be read", file=str(path), error=str(error))
+        return None
+    return row
 
 
 def _split(name: str) -> tuple[str, int]:

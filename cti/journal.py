@@ -78,7 +78,9 @@ class Journal:
         line = json.dumps(asdict(record), default=_text, sort_keys=True) + "\n"
         path = self._vault.root / "calls" / f"{at:%Y-%m-%d}.jsonl"
         try:
-            with path.open("a", encoding="utf-8") as file:
+            with path.open("a+", encoding="utf-8") as file:
+                if file.tell() and not _ends_a_line(path):
+                    line = "\n" + line  # what a full disk cut off stays a line of its own
                 file.write(line)
                 file.flush()
                 os.fdatasync(file.fileno())
@@ -93,6 +95,12 @@ class Journal:
             write_checkpoint(self._log, folder, signer, signer.name, self._now())
         except AccessError as error:
             log.error("no checkpoint", error=str(error))
+
+
+def _ends_a_line(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"
 
 
 def _text(value: object) -> str:

@@ -101,8 +101,7 @@ def _fill(folder: Path, settings: Settings, *, passphrase: str, now: datetime, w
 
 def _folder(path: Path, user: str, group: str, mode: int) -> None:
     path.mkdir()
-    if os.geteuid() == 0 or mode & 0o2000:
-        users.own(path, user, group, mode)
+    users.own(path, user, group, mode)
 
 
 def _keys(folder: Path, settings: Settings) -> None:

@@ -6,6 +6,7 @@ Speaks sd_notify in both directions: to systemd above it where there is one, and
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 import socket
 import sys
@@ -61,6 +62,9 @@ class Supervisor:
         ended = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, ended.set)
+        with contextlib.suppress(ValueError, OSError):
+            # Inherited by the processes below, which lock their memory where there is swap.
+            resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         with tempfile.TemporaryDirectory(prefix="kikitori-serve-") as folder:
             Path(folder).chmod(0o755)  # noqa: ASYNC240  # once, at start
             keepers = {

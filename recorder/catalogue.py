@@ -77,9 +77,7 @@ class Catalogue:
 
     async def put_calls(self, rows: Sequence[dict[str, Any]], file: str, read: int) -> None:
         """Add call records, and remember that `file` was read up to byte `read`."""
-        for call in rows:
-            for field in ("arrived", "answered", "ended"):
-                call[field] = _plain(datetime.fromisoformat(call[field])) if call[field] else None
+        rows = [call | {field: _plain(call[field]) for field in ("arrived", "answered", "ended")} for call in rows]
         async with self.engine.begin() as connection:
             await self._replace(connection, calls, "conversation", rows)
             await self._replace(connection, call_files, "name", [{"name": file, "read": read}])
@@ -130,10 +128,11 @@ class Catalogue:
         """The segments of one recording."""
         return await self._rows(select(segments).where(segments.c.recording == recording).order_by(segments.c.segment))
 
-    async def digests(self) -> dict[str, str]:
-        """Segment name -> SHA-256 of its manifest, for all."""
-        rows = await self._rows(select(segments.c.name, segments.c.manifest_sha256))
-        return {row["name"]: row["manifest_sha256"] for row in rows}
+    async def segments(self) -> dict[str, dict[str, Any]]:
+        """Segment name -> what `row` made of its manifest, for all."""
+        async with self.engine.connect() as connection:
+            found = (await connection.execute(select(segments))).mappings().all()
+        return {record["name"]: dict(record) for record in found}
 
     async def call_list(self) -> list[dict[str, Any]]:
         """Call records, newest first."""

@@ -1,5 +1,6 @@
 """Recordings for outsiders: age files over the identical body, or joined FLAC and WAV. Never half a file."""
 
+import hashlib
 import io
 import os
 import tarfile
@@ -10,10 +11,11 @@ from typing import BinaryIO
 
 import soundfile
 
-from recorder.replay import Part, Player, wav_head
+from recorder.replay import BodyMismatchError, Part, Player, wav_head
 from recorder.vault.age import Recipient, wrap
 from recorder.vault.folder import segment_name, sync_folder
 from recorder.vault.manifest import stamp
+from recorder.vault.stream import Reader
 
 Progress = Callable[[int], None]
 
@@ -40,11 +42,22 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def age_file(player: Player, part: Part, recipient: Recipient, out: BinaryIO) -> None:
-    """An ordinary `.age` file: a header for `recipient` before the body as it lies in the vault."""
-    out.write(wrap(player.file_key(part.manifest), [recipient]))
+    """An ordinary `.age` file: a header for `recipient` before the body as it lies in the vault.
+
+    Raises VaultError where the key is not that of the body, or the body not the one that the manifest names.
+    """
+    key = player.file_key(part.manifest)
+    out.write(wrap(key, [recipient]))
     with player.body(part.manifest) as body:
+        Reader(body, key)
+        body.seek(0)
+        found = hashlib.sha256()
         while block := body.read(1 << 20):
+            found.update(block)
             out.write(block)
+    if found.hexdigest() != part.manifest.body_sha256:
+        name = segment_name(part.manifest.recording, part.manifest.segment)
+        raise BodyMismatchError(f"{name}.agebody: its SHA-256 is not the one that its manifest names")
 
 
 def age_archive(player: Player, parts: Sequence[Part], recipient: Recipient, note: str, out: BinaryIO) -> None:
@@ -67,14 +80,47 @@ def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
     archive.addfile(entry, io.BytesIO(data))
 
 
+class _Latch:
+    """A file for libsndfile, which loses what goes wrong below it: the first error is kept until it is asked for."""
+
+    def __init__(self, out: BinaryIO) -> None:
+        self._out = out
+        self._error: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        try:
+            return len(data) if self._error else self._out.write(data)
+        except OSError as error:
+            self._error = error
+            return len(data)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        try:
+            return self._out.seek(offset, whence)
+        except OSError as error:
+            self._error = self._error or error
+            return 0
+
+    def tell(self) -> int:
+        return self._out.tell()
+
+    def check(self) -> None:
+        """Raises the error that was kept."""
+        if self._error is not None:
+            raise self._error
+
+
 def flac_file(player: Player, parts: Sequence[Part], out: BinaryIO, progress: Progress) -> None:
     """All segments as one FLAC, with length and MD5."""
     first = parts[0].manifest
-    with soundfile.SoundFile(out, "w", samplerate=first.rate, channels=2, format="FLAC", subtype="PCM_16") as sound:
+    file = _Latch(out)
+    with soundfile.SoundFile(file, "w", samplerate=first.rate, channels=2, format="FLAC", subtype="PCM_16") as sound:
         sound.comment = f"recording={first.recording}"
         for block in player.joined(parts, 0, total(parts)):
             sound.buffer_write(block, "int16")
+            file.check()
             progress(len(block) // 4)
+    file.check()
 
 
 def wav_file(player: Player, parts: Sequence[Part], out: BinaryIO, progress: Progress) -> None:

@@ -68,7 +68,10 @@ class _Overlaid(io.RawIOBase):
 
     def readinto(self, buffer: "WriteableBuffer", /) -> int:
         at = self._reader.tell()
-        count = self._reader.readinto(buffer)
+        try:
+            count = self._reader.readinto(buffer)
+        except (VaultError, OSError):
+            return 0  # an exception would be lost in libsndfile: the reader keeps it in `error`
         begin, end = max(at, STREAMINFO_AT), min(at + count, STREAMINFO_AT + STREAMINFO_SIZE)
         if begin < end:
             view = memoryview(buffer).cast("B")
@@ -144,21 +147,22 @@ class Player:
         """Interleaved 16-bit samples `start` to `end` of a segment, a few seconds at a time."""
         with self.body(manifest) as file:
             reader = Reader(file, self.file_key(manifest))
-            with soundfile.SoundFile(io.BufferedReader(_Overlaid(reader, bytes.fromhex(manifest.streaminfo)))) as sound:
-                sound.seek(start)
-                left = end - start
-                while left > 0:
-                    block = bytes(sound.buffer_read(min(left, BLOCK_SECONDS * manifest.rate), "int16"))
-                    # libsndfile swallows what goes wrong below it: a damaged chunk would else read as an early end.
-                    if reader.error is not None:
-                        raise reader.error
-                    if not block:
-                        raise DamagedAudioError(
-                            f"recording {manifest.recording}, segment {manifest.segment}: "
-                            f"ends {left} samples before its manifest says"
-                        )
-                    left -= len(block) // 4
-                    yield block
+            stream = io.BufferedReader(_Overlaid(reader, bytes.fromhex(manifest.streaminfo)))
+            at = start
+            try:
+                with soundfile.SoundFile(stream) as sound:
+                    sound.seek(start)
+                    while at < end:
+                        block = bytes(sound.buffer_read(min(end - at, BLOCK_SECONDS * manifest.rate), "int16"))
+                        # What goes wrong below libsndfile reads as silence or as an early end.
+                        if reader.error is not None or not block:
+                            break
+                        at += len(block) // 4
+                        yield block
+            except (soundfile.LibsndfileError, AssertionError) as error:
+                raise reader.error or DamagedAudioError(_where(manifest, at)) from error
+            if at < end:
+                raise reader.error or DamagedAudioError(_where(manifest, at))
 
     def joined(self, parts: Sequence[Part], start: int, end: int) -> Iterator[bytes]:
         """Samples `start` to `end` of the joined recording."""
@@ -166,6 +170,10 @@ class Player:
             begin, finish = max(start - part.start, 0), min(end - part.start, part.manifest.frames)
             if begin < finish:
                 yield from self.frames(part.manifest, begin, finish)
+
+
+def _where(manifest: Manifest, at: int) -> str:
+    return f"recording {manifest.recording}, segment {manifest.segment}: cannot be read from sample {at} on"
 
 
 def side(block: bytes, which: str) -> bytes:

@@ -70,11 +70,12 @@ class Recorder:
             now,
             resolve,
         )
+        self.writer = writer
         self._failure: asyncio.Future[None] | None = None
         self.sealer = Sealer(spool, writer, policy, pbx=pbx, now=now, told=self)
         self.works: dict[str, Work] = {}
         self.recent: deque[str] = deque(maxlen=100)
-        self.trouble: str | None = None
+        self._troubles: dict[str, str] = {}
         self._of: dict[str, list[Work]] = {}
         self._armed: dict[str, Work] = {}
         self._arming: dict[str, asyncio.Task[bool]] = {}
@@ -85,6 +86,11 @@ class Recorder:
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="seal")
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = False
+
+    @property
+    def trouble(self) -> str | None:
+        """Why sound waits in RAM, or what else needs a person; None where all is well."""
+        return next(iter(self._troubles.values()), None) or self.writer.mirror_trouble
 
     # --- what the calls ask for -------------------------------------------------------------------------------------
 
@@ -305,12 +311,12 @@ class Recorder:
             try:
                 if self.sealer.step(work) or work.closed != was_closed:
                     again.append(work.take.id)
-                self.trouble = None
+                self._troubles.pop(work.take.id, None)
             except OSError as error:
                 # The sound stays in RAM and is tried again at every tick.
-                if self.trouble is None:
+                if work.take.id not in self._troubles:
                     log.error("vault refuses", error=str(error), recording=work.take.order.recording)
-                self.trouble = str(error)
+                self._troubles[work.take.id] = str(error)
         return again
 
     def _drop(self, take_id: str) -> None:

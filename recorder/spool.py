@@ -75,6 +75,11 @@ def _mounts(table: str) -> Iterator[tuple[str, str, str]]:
         yield fields.split()[4].replace("\\040", " "), kind.split()[0], kind.split()[-1]
 
 
+def swap_devices(swaps: str) -> list[str]:
+    """Where memory may be swapped to, from the text of /proc/swaps; compressed RAM is no disk."""
+    return [line.split()[0] for line in swaps.splitlines()[1:] if line and not line.startswith("/dev/zram")]
+
+
 def check_ram(folder: Path, mountinfo: str, swaps: str) -> None:
     """Refuse a spool that a disk could hold (D3): not a tmpfs, or a tmpfs that may be swapped out.
 
@@ -91,7 +96,7 @@ def check_ram(folder: Path, mountinfo: str, swaps: str) -> None:
             f"{folder} lies on {kind}, so sound would reach a disk in the clear. "
             f"Mount RAM there: mount -t tmpfs -o noswap,size=2g,mode=0755 tmpfs {folder}"
         )
-    swapping = [line.split()[0] for line in swaps.splitlines()[1:] if line and not line.startswith("/dev/zram")]
+    swapping = swap_devices(swaps)
     if kind == "tmpfs" and "noswap" not in options.split(",") and swapping:
         raise SpoolError(
             f"{folder} may be swapped out to {', '.join(swapping)}. "

@@ -7,10 +7,12 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from recorder.catalogue import row
 from recorder.replay import Player
 from recorder.vault.age import Identity, unwrap
-from recorder.vault.errors import VaultError
+from recorder.vault.errors import PayloadError, VaultError
 from recorder.vault.folder import VaultFolder, segment_name
 from recorder.vault.manifest import Manifest, ManifestError, digest, load
 from recorder.vault.note import Verifier
@@ -53,9 +55,10 @@ class Verifying:
                 what=str(path), problem=f"is the manifest of {manifest.recording}, segment {manifest.segment}"
             )
             return
-        yield from self._body(manifest)
+        damage = list(self._body(manifest))
+        yield from damage
         if self.identity is not None:
-            yield from self._chunks(manifest, self.identity)
+            yield from self._chunks(manifest, self.identity, intact=not damage)
 
     def _body(self, manifest: Manifest) -> Iterator[Finding]:
         path = self._body_path(manifest)
@@ -72,18 +75,27 @@ class Verifying:
                 problem = "was changed: its SHA-256 is not the one that its manifest names"
             yield Finding(what=str(path), problem=problem)
 
-    def _chunks(self, manifest: Manifest, identity: Callable[[int], Identity]) -> Iterator[Finding]:
+    def _chunks(self, manifest: Manifest, identity: Callable[[int], Identity], *, intact: bool) -> Iterator[Finding]:
         slots = self.vault.slots
+        slot = f"{slots.primary}: slot {manifest.slot}"
         try:
             key = unwrap(slots.read(manifest.slot), [identity(manifest.epoch)])
         except VaultError as error:
-            yield Finding(what=f"{slots.primary}: slot {manifest.slot}", problem=str(error))
+            yield Finding(what=slot, problem=str(error))
             return
         try:
             with Player(self.vault, identity).body(manifest) as file:
                 reader = Reader(file, key)
                 while reader.read(1 << 20):
                     pass
+        except PayloadError as error:
+            # A body that is the one its manifest names opens with its own key.
+            problem = f"holds the key of another segment than {manifest.recording}.{manifest.segment:03d}"
+            yield (
+                Finding(what=slot, problem=problem)
+                if intact
+                else Finding(what=str(self._body_path(manifest)), problem=str(error))
+            )
         except (VaultError, OSError) as error:
             yield Finding(what=str(self._body_path(manifest)), problem=str(error))
 
@@ -103,16 +115,25 @@ class Verifying:
                 elif kind not in ("agebody", "manifest", "tail0", "tail1"):
                     yield Finding(what=str(folder / name), problem="is no file of a vault")
 
-    def index(self, catalogue: Mapping[str, str]) -> Iterator[Finding]:
-        """The catalogue (segment name -> SHA-256 of manifest) against the folder."""
+    def index(self, catalogue: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
+        """The catalogue (segment name -> its row) against the folder."""
         here = {path.name.removesuffix(".manifest"): path for path in self.vault.manifests()}
         for name in sorted(catalogue.keys() - here.keys()):
             yield Finding(what=f"catalogue: {name}", problem="the vault has no manifest of this name")
         for name in sorted(here.keys() - catalogue.keys()):
             yield Finding(what=f"catalogue: {name}", problem="is missing; `kikitori catalogue rebuild` adds it")
         for name in sorted(here.keys() & catalogue.keys()):
-            if digest(here[name].read_text("utf-8", errors="replace")) != catalogue[name]:
+            text = here[name].read_text("utf-8", errors="replace")
+            if digest(text) != catalogue[name]["manifest_sha256"]:
                 yield Finding(what=f"catalogue: {name}", problem="knows another manifest than the one in the vault")
+                continue
+            try:
+                expected = row(name, load(text, self.verifiers, str(here[name])), digest(text))
+            except ManifestError:
+                continue  # said already, of the manifest
+            if wrong := [field for field, value in expected.items() if catalogue[name][field] != value]:
+                problem = f"{', '.join(wrong)}: not what the manifest says; `kikitori catalogue rebuild` puts it right"
+                yield Finding(what=f"catalogue: {name}", problem=problem)
 
     def logged(self, entries: Mapping[str, str]) -> Iterator[Finding]:
         """What the access log says was sealed (segment name -> SHA-256 of manifest) against the folder."""

@@ -1,57 +1,74 @@
 """What tests on a real PBX share: a house of telephones around a `Lab`, and the judge of what was kept of their calls.
 
-Every call has a number of its own; it is spelled in the sound of both sides and dialled or shown as a telephone number,
-so that a recording is found by what its manifest says and judged by what it sounds like.
+Every call has a number of its own. It is spelled in the sound of both sides, and it is the number that the outside
+party shows or is dialled by: a recording is found by what its manifest says, and judged by what it sounds like.
 """
 
 import asyncio
 import contextlib
 import json
 import os
-import signal
-import time
-from collections.abc import AsyncIterator, Iterable
+import re
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-import pytest
 
 from cti.ami.client import AmiClient, AmiConfig
 from cti.ami.message import Message
 from cti.calls.cel import CelEvent, read
 from cti.demo.compare import Comparison, compare
-from cti.demo.lab import PASSPHRASE, TRUNK_HOST, TRUNK_PORT, Lab
+from cti.demo.lab import PASSPHRASE, TRUNK_HOST, TRUNK_PORT, Lab, remove
 from cti.demo.scenarios import Answer, Dial, Hold, Talk
 from cti.demo.sipp import Phone, write_speech
-from cti.demo.tones import Samples, reference
+from cti.demo.tones import Samples, Side, reference
 from recorder.replay import Part, Player, layout, manifests
+from recorder.vault.age import Identity
 from recorder.vault.folder import VaultFolder
 from recorder.vault.keys import load_verifier, unlock
 
 RATE = 8000
-CHUNK = 65536
-# Number dialled -> the telephone that answers.
+CHUNK = 65536  # bytes of sound in a chunk of an age file
+INSIDE = "127.0.0.1"
+PHONE_PORT = 10000  # plus its number: where a telephone is called (cti.demo.lab)
+# Number dialled -> a telephone that it rings.
 IN = {"0664581132": "2001", "0664587160": "2101", "0664587211": "2201", "0664587225": "2301"}
+
+Way = Literal["in", "out", "internal"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """A call as it was placed. `left` is the side that a recording of it has on the left: the hooked party."""
+    """A call as it was placed. `party` is the number of the hooked party: what a caller shows, what a phone dials."""
 
     call: int
     seconds: float
-    way: str  # in, out, internal
-    number: str | None  # the designated number dialled
-    party: str  # the number of whoever is recorded: shown by a caller, dialled by a phone
-    phone: str  # the designated phone
+    way: Way
+    party: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Live:
+    """A call that goes on: who dialled, and who was called."""
+
+    call: Call
+    caller: Phone
+    callee: Phone
+
+    async def talking(self, seconds: float = 10) -> None:
+        """Wait until both have begun to speak."""
+        await self.callee.reached("talking", seconds)
+        await self.caller.reached("talking", seconds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Kept:
-    """A recording, opened: `parts` in order, `sound` joined."""
+    """A recording, opened: its segments in order, and their sound joined (left, right)."""
 
     recording: str
     parts: list[Part]
@@ -63,90 +80,333 @@ class Kept:
         return [(part.manifest.state, part.manifest.reason) for part in self.parts]
 
     @property
-    def takes(self) -> set[str]:
-        """The runs of MixMonitor that it is made of."""
-        return {part.manifest.take for part in self.parts}
+    def takes(self) -> list[str]:
+        """The starter of each run of MixMonitor that it is made of: am or fb."""
+        return sorted({part.manifest.take: part.manifest.take[:2] for part in self.parts}.values())
 
     @property
-    def seams(self) -> list[int]:
-        """Samples at which one segment ends and another begins."""
-        return [part.start for part in self.parts[1:]]
+    def marks(self) -> list[str]:
+        """What happened in it."""
+        return [mark.what for part in self.parts for mark in part.manifest.marks]
 
-    def side(self, channel: int, call: Call) -> Comparison:
-        """0: left, 1: right, against what was said there."""
-        said = "caller" if channel == 0 else "callee"
-        return compare(self.sound[:, channel], reference(call.call, "caller" if said == "caller" else "callee", call.seconds))
+    def against(self, call: Call, channel: int, side: Side, seconds: float | None = None) -> Comparison:
+        """Channel 0 (left) or 1 (right) against what a side of `call` said."""
+        return compare(self.sound[:, channel], reference(call.call, side, seconds or call.seconds))
 
 
-def judge(kept: Kept, call: Call) -> None:
-    """Every sample of both sides, once, in order, each on its side, and nothing lost where segments meet.
+def judge(kept: Kept, call: Call, *, left: Side = "caller") -> None:
+    """Every sample of both sides, once, in order, on its side, from the first to the last.
 
-    A packet that came late may have made Asterisk put in a frame of silence (see test_sipp_media): one in twenty
-    seconds, and never at a seam, where it would be ours.
+    A packet that comes late makes Asterisk put in a frame of silence (test_sipp_media.py): one in 20 s may, but none
+    where two segments meet: there it would be ours.
     """
-    for channel, side in enumerate(("left", "right")):
-        found = kept.side(channel, call)
-        where = f"call {call.call} ({call.way}, {call.seconds} s), {side}, {kept.states}: {found}"
+    right: Side = "callee" if left == "caller" else "caller"
+    seams = [part.start for part in kept.parts[1:]]
+    for channel, side in enumerate((left, right)):
+        found = kept.against(call, channel, side)
+        where = f"call {call.call} ({call.way}), {side} on channel {channel}, segments {kept.states}: {found}"
         assert found.waited is not None, where
         assert found.waited <= 1 + call.seconds // 20, where
-        close = [splice for splice in found.splices for seam in kept.seams if abs(splice.at - seam) <= 1]
-        assert not close, f"{where}; at a seam"
-    assert [part.gap for part in kept.parts] == [0.0] * len(kept.parts), f"call {call.call}: gaps in {kept.states}"
-    offsets = [(part.manifest.take_offset, part.manifest.frames) for part in kept.parts]
-    assert offsets[0][0] == 0, f"call {call.call} begins at sample {offsets[0][0]} of its take"
+        assert not [splice for splice in found.splices for seam in seams if abs(splice.at - seam) <= 1], where
+    assert [part.gap for part in kept.parts] == [0.0] * len(kept.parts), f"call {call.call}: gaps, {kept.states}"
+    assert kept.parts[0].manifest.take_offset == 0, f"call {call.call} does not begin where its take does"
 
 
-class _Lines(asyncio.DatagramProtocol):
-    """One side of the trunk's far end."""
+class _Relay(asyncio.DatagramProtocol):
+    def __init__(self, got: Callable[[bytes], None]) -> None:
+        self._got = got
 
-    def __init__(self, got: "asyncio.Queue[tuple[bytes, tuple[str, int]]] | None", far: "Far | None" = None) -> None:
-        self.got, self.far = got, far
-        self.transport: asyncio.DatagramTransport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self.transport = transport
+    def datagram_received(self, data: bytes, addr: tuple[str | Any, int]) -> None:
+        self._got(data)
 
 
 class Far:
-    """The far end of the trunk: hands each INVITE to the telephone whose number was dialled, and answers back.
-
-    Packets go through unchanged; answers must come from the port that Asterisk sent its request to.
-    """
+    """The far end of the trunk: hands each call to the telephone whose number was dialled. Packets stay as they are."""
 
     def __init__(self) -> None:
-        """`open` takes the port."""
-        self.ports: dict[str, int] = {}
+        """`open` takes the trunk's port."""
+        self._ports: dict[str, int] = {}
+        self._numbers: dict[bytes, str] = {}
         self._front: asyncio.DatagramTransport | None = None
         self._backs: dict[str, asyncio.DatagramTransport] = {}
 
     async def open(self) -> None:
-        """Listen where the trunk is configured to be."""
+        """Listen where Asterisk calls the trunk."""
         loop = asyncio.get_running_loop()
         self._front, _ = await loop.create_datagram_endpoint(
             lambda: _Relay(self._from_pbx), local_addr=(TRUNK_HOST, TRUNK_PORT)
         )
 
     def close(self) -> None:
-        """Let go of the ports."""
-        for transport in [self._front, *self._backs.values()]:
+        """Let go of all ports."""
+        for transport in (self._front, *self._backs.values()):
             if transport is not None:
                 transport.close()
 
     async def plug(self, number: str, port: int) -> None:
-        """`number` is answered at `port`."""
-        loop = asyncio.get_running_loop()
-        self.ports[number] = port
-        self._backs[number], _ = await loop.create_datagram_endpoint(
-            lambda: _Relay(lambda data, _: self._to_pbx(data)), local_addr=(TRUNK_HOST, 0)
+        """From now on `number` is answered at `port`."""
+        self._ports[number] = port
+        self._backs[number], _ = await asyncio.get_running_loop().create_datagram_endpoint(
+            lambda: _Relay(self._to_pbx), local_addr=(TRUNK_HOST, 0)
         )
 
-    def _from_pbx(self, data: bytes, _: tuple[str, int]) -> None:
-        words = data.split(b"\r\n", 1)[0].split(b" ")
-        number = words[1].removeprefix(b"sip:").partition(b"@")[0].decode() if len(words) > 1 else ""
-        if number in self.ports:
-            self._backs[number].sendto(data, (TRUNK_HOST, self.ports[number]))
+    def _from_pbx(self, data: bytes) -> None:
+        named = re.search(rb"\r\nCall-ID: *([^\r]+)", data, re.IGNORECASE)
+        call_id = named[1] if named else b""
+        dialled = re.match(rb"INVITE sip:([0-9]+)@", data)
+        if dialled:
+            self._numbers[call_id] = dialled[1].decode()
+        number = self._numbers.get(call_id, "")
+        if number in self._ports:
+            self._backs[number].sendto(data, (TRUNK_HOST, self._ports[number]))
 
     def _to_pbx(self, data: bytes) -> None:
         if self._front is not None:
-            self._front.sendto(data, ("127.0.0.1", 5060))
+            self._front.sendto(data, (INSIDE, 5060))
+
+
+class Manager:
+    """A manager connection of the test's own: what Asterisk says, and what it is told."""
+
+    def __init__(self, client: AmiClient) -> None:
+        """`listen` runs in a task."""
+        self.client = client
+        self._waiting: list[tuple[Callable[[Message], bool], asyncio.Future[Message]]] = []
+
+    async def listen(self) -> None:
+        """Until cancelled."""
+        async for item in self.client.events():
+            if isinstance(item, Message):
+                for wanted, future in self._waiting:
+                    if not future.done() and wanted(item):
+                        future.set_result(item)
+                self._waiting = [(wanted, future) for wanted, future in self._waiting if not future.done()]
+
+    def heard(self, wanted: Callable[[Message], bool]) -> "asyncio.Future[Message]":
+        """The first event from now on that is wanted."""
+        future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        self._waiting.append((wanted, future))
+        return future
+
+    async def act(self, **action: str) -> Message:
+        """One action; its response."""
+        return (await self.client.send_action(action))[0]
+
+
+@dataclass
+class House:
+    """A `Lab`, its telephones, and what was kept of their calls."""
+
+    lab: Lab
+    far: Far
+    _numbers: Iterator[int] = field(default_factory=lambda: count(1))
+
+    # --- calls ------------------------------------------------------------------------------------------------------
+
+    @contextlib.asynccontextmanager
+    async def call_in(
+        self,
+        seconds: float,
+        to: str = "0664581132",
+        *,
+        phone: str | None = None,
+        number: str | None = None,
+        name: str | None = None,
+        holds: tuple[Hold, ...] = (),
+        hang_up: Literal["caller", "callee"] = "caller",
+        tone: Callable[..., Phone] = Phone,
+    ) -> AsyncIterator[Live]:
+        """Somebody on the trunk dials `to`; ends when the call has ended. `tone` makes the caller's telephone."""
+        call, folder = self._folder()
+        party = number or f"0901{call:06d}"
+        after = seconds + sum(hold.seconds for hold in holds) + 1.0
+        ends = {"caller": None, "callee": None} | {hang_up: after}
+        said = {side: write_speech(folder / f"{side}.ulaw", call, side, seconds) for side in _SIDES}
+        answer = Answer(talk=Talk(audio=said["callee"], holds=holds, hang_up_after=ends["callee"]))
+        talk = Talk(audio=said["caller"], hang_up_after=ends["caller"])
+        rings = phone or IN.get(to, to)
+        callee = Phone(self.lab.line(f"p{rings}", port=PHONE_PORT + int(rings), host=INSIDE), answer, folder)
+        dial = Dial(to=to, number=party, name=name, talk=talk)
+        caller = tone(self.lab.line("trunk", port=6000 + call, host=TRUNK_HOST), dial, folder)
+        live = Live(call=Call(call=call, seconds=seconds, way="in", party=party), caller=caller, callee=callee)
+        async with callee, caller:
+            yield live
+            await _over(live, after)
+
+    @contextlib.asynccontextmanager
+    async def call_out(self, seconds: float, phone: str = "2002") -> AsyncIterator[Live]:
+        """`phone` calls somebody on the trunk, whom it hears as the caller's voice; ends when the call has ended."""
+        call, folder = self._folder()
+        party = f"0602{call:06d}"
+        said = {side: write_speech(folder / f"{side}.ulaw", call, side, seconds) for side in _SIDES}
+        outside = Phone(
+            self.lab.line("outside", port=7000 + call, host=TRUNK_HOST), Answer(talk=Talk(audio=said["caller"])), folder
+        )
+        await self.far.plug(party, outside.line.port)
+        inside = self._dials(phone, party, folder, said["callee"], seconds + 1.0, call)
+        live = Live(call=Call(call=call, seconds=seconds, way="out", party=party), caller=inside, callee=outside)
+        async with outside, inside:
+            yield live
+            await _over(live, seconds)
+
+    @contextlib.asynccontextmanager
+    async def call_inside(self, seconds: float, phone: str, to: str) -> AsyncIterator[Live]:
+        """`phone` calls the telephone `to`; ends when the call has ended."""
+        call, folder = self._folder()
+        said = {side: write_speech(folder / f"{side}.ulaw", call, side, seconds) for side in _SIDES}
+        answer = Answer(talk=Talk(audio=said["callee"]))
+        callee = Phone(self.lab.line(f"p{to}", port=PHONE_PORT + int(to), host=INSIDE), answer, folder)
+        caller = self._dials(phone, to, folder, said["caller"], seconds + 1.0, call)
+        live = Live(call=Call(call=call, seconds=seconds, way="internal", party=phone), caller=caller, callee=callee)
+        async with callee, caller:
+            yield live
+            await _over(live, seconds)
+
+    def _dials(self, phone: str, to: str, folder: Path, said: Path, hang_up_after: float, call: int) -> Phone:
+        secret = self.lab.pbx.site.phone_secrets[phone]
+        talk = Talk(audio=said, hang_up_after=hang_up_after)
+        dial = Dial(to=to, number=phone, user=phone, password=secret, talk=talk)
+        return Phone(self.lab.line(f"d{phone}", port=8000 + call, host=INSIDE), dial, folder)
+
+    def _folder(self) -> tuple[int, Path]:
+        call = next(self._numbers)
+        folder = self.lab.folder / "phones" / str(call)
+        folder.mkdir(parents=True)
+        return call, folder
+
+    # --- what was kept ----------------------------------------------------------------------------------------------
+
+    @property
+    def vault(self) -> VaultFolder:
+        """The vault, as a reader has it."""
+        return VaultFolder(self.lab.settings.paths.vault, self.lab.settings.paths.mirror)
+
+    @cached_property
+    def _identity(self) -> Identity:
+        return unlock(self.lab.settings.paths.keys, 1, PASSPHRASE)
+
+    def recordings(self) -> list[str]:
+        """The ids of all recordings, by the manifests in the vault."""
+        return sorted({path.name.split(".")[0] for path in self.vault.manifests()})
+
+    def segments(self, recording: str) -> list[Part]:
+        """Its segments as they join, signatures checked."""
+        verifier = load_verifier(self.lab.settings.paths.keys / "recorder.pub")
+        return layout(manifests(self.vault, [verifier], recording))
+
+    def open(self, recording: str) -> Kept:
+        """Its sound."""
+        parts = self.segments(recording)
+        player = Player(self.vault, lambda _: self._identity)
+        blocks = player.joined(parts, 0, sum(part.manifest.frames for part in parts))
+        sound = np.frombuffer(b"".join(blocks), dtype="<i2").astype(np.int16).reshape(-1, 2)
+        return Kept(recording=recording, parts=parts, sound=sound)
+
+    def ids_of(self, call: Call) -> list[str]:
+        """The recordings whose manifests name the call's party."""
+        found = []
+        for recording in self.recordings():
+            first = self.segments(recording)[0].manifest
+            if (first.callee if call.way == "out" else first.caller) == call.party:
+                found.append(recording)
+        return found
+
+    def of(self, call: Call) -> Kept:
+        """The one recording of a call."""
+        found = self.ids_of(call)
+        assert len(found) == 1, f"call {call.call} ({call.way}) has {len(found)} recordings, not one"
+        return self.open(found[0])
+
+    def whole(self, *calls: Call) -> None:
+        """Judge them."""
+        for call in calls:
+            judge(self.of(call), call)
+
+    def verified(self) -> None:
+        """`kikitori verify --all --open` finds nothing to complain of."""
+        lines = self.lab.kikitori("verify", "--all", "--open", "--json", check=False).splitlines()
+        assert lines, "verify says nothing at all"
+        assert json.loads(lines[-1])["problems"] == 0, "\n".join(lines)
+
+    def files(self) -> set[str]:
+        """Every file of vault and spool."""
+        roots = (self.lab.settings.paths.vault, self.lab.settings.paths.spool)
+        return {str(path) for root in roots for path in root.rglob("*") if path.is_file()}
+
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        """What the service has said since it was started last."""
+        lines = (self.lab.folder / "service.log").read_text().splitlines()
+        said = [json.loads(line) for line in lines if line.startswith("{")]
+        return [line for line in said if line.get("event") == event]
+
+    def cel(self) -> list[CelEvent]:
+        """Asterisk's own record of events."""
+        return list(read((Path(self.lab.pbx.site.log_dir) / "cel.csv").read_text("utf-8", "replace").splitlines()))
+
+    # --- the processes ----------------------------------------------------------------------------------------------
+
+    def pid_of(self, role: str) -> int | None:
+        """The process of a role; None while there is none."""
+        assert self.lab.service is not None
+        service = self.lab.service.pid
+        for pid in Path(f"/proc/{service}/task/{service}/children").read_text().split():
+            with contextlib.suppress(OSError):
+                if Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").endswith(b"\0--role\0" + role.encode()):
+                    return int(pid)
+        return None
+
+    async def process(self, role: str) -> int:
+        """The process of a role, as soon as there is one."""
+        await self.lab.until(lambda: self.pid_of(role) is not None, 20, f"no {role}")
+        pid = self.pid_of(role)
+        assert pid is not None
+        return pid
+
+    def signal(self, role: str, number: int) -> int | None:
+        """Send a signal to a role's process; its pid, None where there is none."""
+        pid = self.pid_of(role)
+        if pid is not None:
+            os.kill(pid, number)
+        return pid
+
+    @contextlib.asynccontextmanager
+    async def manager(self) -> AsyncIterator[Manager]:
+        """A manager connection, logged in."""
+        pbx = self.lab.settings.pbx
+        config = AmiConfig(host=pbx.host, port=pbx.port, username=pbx.user, secret=pbx.secret_file.read_text().strip())
+        client = AmiClient(config)
+        manager = Manager(client)
+        tasks = [asyncio.create_task(client.run()), asyncio.create_task(manager.listen())]
+        await self.lab.until(lambda: client.connected, 10, "the manager interface did not let the test in")
+        try:
+            yield manager
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+
+
+_SIDES: tuple[Side, Side] = ("caller", "callee")
+
+
+async def _over(live: Live, seconds: float) -> None:
+    await live.caller.finished(seconds + 30)
+    await live.callee.finished(10)
+
+
+@contextlib.asynccontextmanager
+async def a_house() -> AsyncIterator[House]:
+    """A house of its own, with everything running; gone at the end."""
+    folder = Path(tempfile.mkdtemp(prefix="kikitori-house-", dir="/var/tmp"))
+    lab, far = Lab(folder), Far()
+    try:
+        await lab.start()
+        await far.open()
+        # One telephone takes what the queue brings: which one rings is certain then.
+        for phone in ("2002", "2003"):
+            lab.pbx.rx(f"queue pause member PJSIP/{phone} queue daihyo")
+        yield House(lab, far)
+    finally:
+        far.close()
+        await lab.stop()
+        await asyncio.to_thread(remove, folder)

@@ -102,6 +102,9 @@ class Lab:
                 "",
                 "[asterisk]",
                 'sip_bind = "127.0.0.1"',
+                # clear of the telephones' own ports: a phone that finds Asterisk's media on its port cannot be called
+                "rtp_start = 20000",
+                "rtp_end = 29999",
                 'trunk_match = "127.0.0.2"',
                 f'trunk_contact = "sip:{TRUNK_HOST}:{TRUNK_PORT}"',
                 f'log_dir = "{asterisk}/log"',

@@ -83,7 +83,7 @@ class Phone:
         self._folder.mkdir(parents=True, exist_ok=True)
         for old in (self._marks, self._errors):
             old.unlink(missing_ok=True)
-        self._path("xml").write_text(scenario(self.role), encoding="utf-8")
+        self._path("xml").write_bytes(self.script())
         target = () if isinstance(self.role, Answer) else (self.line.pbx,)
         with self._path("out").open("wb") as output:
             self._process = await asyncio.create_subprocess_exec(
@@ -99,6 +99,10 @@ class Phone:
                 cwd=self._folder,
             )
         await self._until(self._bound, 5.0, f"port {self.line.port} was not bound")
+
+    def script(self) -> bytes:
+        """What SIPp is given to run."""
+        return scenario(self.role).encode()
 
     async def reached(self, mark: Mark, seconds: float, times: int = 1) -> None:
         """Wait until the telephone is `mark` (for the `times`-th time). Raises PhoneError if it ends before."""

@@ -112,12 +112,31 @@ class Writer:
         """`recipient` is that of the current epoch; `signer` signs manifests."""
         self.folder = folder
         self.epoch, self.recipient, self.signer = epoch, recipient, signer
+        self.mirror_trouble: str | None = None
 
     def new_key(self) -> SegmentKey:
-        """A file key whose header is durable on both media."""
+        """A file key whose header is durable: on both media, or on the first where the second is gone.
+
+        Raises OSError where the first refuses.
+        """
         file_key = secrets.token_bytes(16)
-        slot = self.folder.slots.append(wrap(file_key, [self.recipient]))
+        header = wrap(file_key, [self.recipient])
+        try:
+            slot = self.folder.slots.append(header)
+        except OSError as error:
+            slot = self.folder.slots.append_alone(header)
+            self.mirror_trouble = str(error)
         return SegmentKey(slot=slot, epoch=self.epoch, key_id=self.recipient.key_id, file_key=file_key)
+
+    def mend_mirror(self) -> int:
+        """Copy to the second medium what it missed, if it is back; how many slots. Raises OSError, SlotError."""
+        if self.mirror_trouble is None or not self.folder.slots.mirror.exists():
+            return 0
+        behind = [finding.slot for finding in self.folder.slots.check() if finding.copy == "mirror"]
+        for slot in behind:
+            self.folder.slots.repair(slot)
+        self.mirror_trouble = None
+        return len(behind)
 
     def prepare(self, recording: str) -> Path:
         """The folder of `recording`, made if need be."""

@@ -79,6 +79,19 @@ class Slots:
             self._write(primary, number, header)
             return number
 
+    def append_alone(self, header: bytes) -> int:
+        """As `append`, while the mirror cannot be reached: a call must not wait for a second medium.
+
+        One slot is given up, marked as erased: the mirror may hold one that the primary has not got.
+        `repair` brings the mirror up to date later.
+        """
+        with self._open([self.primary]) as (primary,):
+            number = _slots(os.fstat(primary).st_size) + 1
+            self._check(number, header)
+            self._write(primary, number - 1, _ERASED)
+            self._write(primary, number, header)
+            return number
+
     def read(self, number: int) -> bytes:
         """The header in slot `number`, from the primary, or from the mirror where that is damaged or lost.
 
@@ -165,15 +178,20 @@ class Slots:
 
     @contextmanager
     def _changing(self) -> Iterator[tuple[int, int]]:
+        # Always the primary's lock first, so that two processes cannot wait for each other.
+        with self._open([self.primary, self.mirror]) as fds:
+            yield fds[0], fds[1]
+
+    @contextmanager
+    def _open(self, paths: list[Path]) -> Iterator[list[int]]:
         with ExitStack() as stack:
             fds = []
-            # Always the primary's lock first, so that two processes cannot wait for each other.
-            for path in (self.primary, self.mirror):
+            for path in paths:
                 fd = self._disk.open(path)
                 stack.callback(os.close, fd)
                 fcntl.flock(fd, fcntl.LOCK_EX)
                 fds.append(fd)
-            yield fds[0], fds[1]
+            yield fds
 
     def _check(self, number: int, header: bytes) -> None:
         if not 0 < len(header) <= MAX_HEADER:

@@ -13,7 +13,9 @@ import soundfile
 
 def describe() -> list[str]:
     """CPU, kernel and versions, one line each."""
-    cpu = next(line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model n" in line)
+    cpu = next(
+        line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model n" in line
+    )
     return [
         f"{os.cpu_count()} cores of {cpu}; Linux {platform.release()}",
         f"Python {platform.python_version()}, cryptography {version('cryptography')}, "

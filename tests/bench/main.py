@@ -1,0 +1,152 @@
+"""All figures of docs/benchmarks.md: `scripts/bench`; `--quick` for one short run that only shows that all works.
+
+Every figure is a median of the runs; a ratio is taken within each run, and the median of these is given.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from cti.app import wall_clock
+from tests.bench.machine import describe, load
+
+PAGE = Path(__file__).parents[2] / "docs/benchmarks.md"
+BEGIN, END = "<!-- figures: scripts/bench --write -->\n", "<!-- end of figures -->\n"
+Run = dict[str, Any]
+
+
+def measure(program: str, *arguments: object) -> Run:
+    """One program of this folder in a process of its own; what it found."""
+    print(f"  {program} {' '.join(map(str, arguments))} (load {load():.2f})", file=sys.stderr, flush=True)
+    command = [sys.executable, "-m", f"tests.bench.{program}", *map(str, arguments)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    found: Run = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def run(given: argparse.Namespace) -> Run:
+    """Everything once."""
+    disk = ("--disk", given.disk)
+    sound = ("--seconds", given.seconds)
+    return {
+        "path": measure("path", "--calls", given.calls, *sound, *disk),
+        "pipe": measure("pipe", *sound, *disk),
+        "pbx": measure("pbx", "--calls", given.calls, "--flood", given.flood, "--window", given.window, *disk),
+    }
+
+
+def _median(runs: list[Run], what: Callable[[Run], float]) -> str:
+    values = sorted(what(run) for run in runs)
+    digits = 2 if abs(values[-1]) < 20 else 0
+    spread = f" ({values[0]:.{digits}f}-{values[-1]:.{digits}f})" if len(values) > 1 else ""
+    return f"{statistics.median(values):.{digits}f}{spread}"
+
+
+def _mixmonitor(run: Run, phase: str) -> float:
+    found: float = run["pbx"][phase]["asterisk_us"] - run["pbx"]["plain"]["asterisk_us"]
+    return found
+
+
+ROWS: tuple[tuple[str, str, Callable[[Run], float]], ...] = (
+    ("Record path: us of CPU a call-second, spool to sealed segment", "350", lambda run: run["path"]["us"]),
+    ("- of it in the kernel", "", lambda run: run["path"]["us_system"]),
+    ("- memory a call, KiB", "", lambda run: run["path"]["ram_kib"]),
+    ("- spool a call at its fullest, KiB", "", lambda run: run["path"]["spool_kib"]),
+    ("- sealed, kB/s", "", lambda run: run["path"]["kbytes"]),
+    ("Pipe, both sides kept (sox, FLAC, age): us a call-second", "", lambda run: run["pipe"]["stereo_us"]),
+    ("Pipe, sides mixed (flac, age): us a call-second", "", lambda run: run["pipe"]["mono_us"]),
+    ("- record path / pipe, both sides kept", "0.33", lambda run: run["path"]["us"] / run["pipe"]["stereo_us"]),
+    ("- record path / pipe, sides mixed", "0.33", lambda run: run["path"]["us"] / run["pipe"]["mono_us"]),
+    ("Asterisk without recording: us a call-second", "", lambda run: run["pbx"]["plain"]["asterisk_us"]),
+    ("MixMonitor in Asterisk, as we start it: us a call-second", "", lambda run: _mixmonitor(run, "ours")),
+    ("MixMonitor in Asterisk, one mixed wav: us a call-second", "", lambda run: _mixmonitor(run, "wav")),
+    ("Recorder beside Asterisk: us a call-second", "", lambda run: run["pbx"]["ours"]["recorder_us"]),
+    (
+        "- recorder / MixMonitor",
+        "0.2",
+        lambda run: run["pbx"]["ours"]["recorder_us"] / _mixmonitor(run, "ours"),
+    ),
+    (
+        "- whole way, ours / the pipe's with mixed sides (MixMonitor counted in both)",
+        "",
+        lambda run: (
+            (run["pbx"]["ours"]["recorder_us"] + _mixmonitor(run, "ours"))
+            / (run["pipe"]["mono_us"] + _mixmonitor(run, "wav"))
+        ),
+    ),
+    ("Arming: calls answered", "", lambda run: run["pbx"]["arming"]["answered"]),
+    ("- Newchannel to MixMonitorStart, p50 ms", "", lambda run: run["pbx"]["arming"]["p50_ms"]),
+    ("- p99 ms", "10", lambda run: run["pbx"]["arming"]["p99_ms"]),
+    ("- longest ms", "", lambda run: run["pbx"]["arming"]["max_ms"]),
+    ("- begun after the answer", "0", lambda run: run["pbx"]["arming"]["late"]),
+    ("Flooded: calls begun", "", lambda run: run["pbx"]["flooded"]["begun"]),
+    ("- answered", "", lambda run: run["pbx"]["flooded"]["answered"]),
+    ("- load average", "", lambda run: run["pbx"]["flooded"]["load"]),
+    ("- Newchannel to MixMonitorStart, p50 ms", "", lambda run: run["pbx"]["flooded"]["p50_ms"]),
+    ("- p99 ms", "", lambda run: run["pbx"]["flooded"]["p99_ms"]),
+    ("- longest ms", "", lambda run: run["pbx"]["flooded"]["max_ms"]),
+    ("- shortest from MixMonitorStart to the answer, ms", "", lambda run: run["pbx"]["flooded"]["least_ms"]),
+    ("- begun after the answer", "0", lambda run: run["pbx"]["flooded"]["late"]),
+    ("Load average after the record path", "", lambda run: run["path"]["load"]),
+    ("Load average after 100 calls", "", lambda run: run["pbx"]["ours"]["load"]),
+)
+
+
+def page(runs: list[Run], given: argparse.Namespace) -> str:
+    """The part of docs/benchmarks.md that is measured."""
+    lines = [
+        f"Taken {wall_clock():%Y-%m-%d}, {len(runs)} runs of {given.calls} calls; median (least-most).",
+        "",
+        *(f"- {line}" for line in [*describe(), runs[0]["pbx"]["asterisk"]]),
+        "",
+        "| figure | goal | measured |",
+        "|---|---|---|",
+        *(f"| {name} | {goal} | {_median(runs, what)} |" for name, goal, what in ROWS),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def write(text: str) -> None:
+    """Put the figures where the page has its old ones."""
+    old = PAGE.read_text("utf-8")
+    before, _, rest = old.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    PAGE.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", "utf-8")
+
+
+def main() -> None:
+    """See the module."""
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one short run: shows that it works, not how fast it is")
+    parser.add_argument("--write", action="store_true", help="put the figures into docs/benchmarks.md")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--calls", type=int, default=100)
+    parser.add_argument("--flood", type=int, default=300)
+    parser.add_argument("--seconds", type=float, default=60.0, help="length of a call on the record path")
+    parser.add_argument("--window", type=float, default=20.0, help="seconds in which Asterisk's calls are measured")
+    parser.add_argument("--disk", type=Path, default=Path("/var/tmp"), help="where vaults lie; no RAM")  # noqa: S108
+    parser.add_argument("--json", type=Path, help="keep what every run found")
+    given = parser.parse_args()
+    if given.quick:
+        given.runs, given.calls, given.flood, given.seconds, given.window = 1, 20, 40, 10.0, 5.0
+    runs = []
+    for number in range(given.runs):
+        print(f"run {number + 1} of {given.runs}", file=sys.stderr, flush=True)
+        runs.append(run(given))
+        if given.json:
+            given.json.write_text(json.dumps(runs, indent=1))
+    text = page(runs, given)
+    print(text)
+    if given.write:
+        write(text)
+    late = sum(run["pbx"][phase]["late"] for run in runs for phase in ("arming", "flooded"))
+    raise SystemExit(f"{late} recordings were begun after the answer" if late else 0)
+
+
+if __name__ == "__main__":
+    main()

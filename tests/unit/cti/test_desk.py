@@ -1,0 +1,814 @@
+"""The desk: sound by the log only, exports that others can open, and a verification that names what was touched."""
+
+import asyncio
+import hashlib
+import io
+import json
+import shutil
+import sqlite3
+import subprocess
+import tarfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import soundfile
+
+from cti import store
+from cti.desk import Desk, Purpose, Sound
+from cti.errors import LogUnavailableError, NotFoundError, UsageError
+from cti.journal import Journal
+from cti.pipeline import CallRecord
+from recorder.access import checkpoint
+from recorder.access.log import AccessLog
+from recorder.catalogue import Catalogue
+from recorder.export import whole_file
+from recorder.replay import BodyMismatchError, DamagedAudioError, wav_head
+from recorder.vault import keys
+from recorder.vault.age import Identity
+from recorder.vault.errors import VaultError
+from recorder.vault.folder import VaultFolder
+from recorder.vault.manifest import dump, load
+from recorder.verify import Finding
+from tests.unit.recorder.rig import RATE, START, MixMonitor, Rig, interleave, noise, ram_folder, record, run, take, uuid
+
+PASSPHRASE = "correct horse battery"
+SECONDS = {"one": 3, "two": 5, "three": 12}
+BREAKS = {"one": 0, "two": 1, "three": 2}
+SIDES = {name: (noise(f"{name} l", RATE * s), noise(f"{name} r", RATE * s)) for name, s in SECONDS.items()}
+BOTH = {name: interleave(*sides) for name, sides in SIDES.items()}
+WEAK = 10
+
+
+@dataclass
+class Office:
+    """A desk over a folder, and what the folder's parts are called."""
+
+    root: Path
+    desk: Desk
+    vault: VaultFolder
+
+    @property
+    def log(self) -> Path:
+        return self.root / "log/access.db"
+
+    def entries(self, action: str) -> list[dict[str, Any]]:
+        with AccessLog(self.log) as access:
+            return [dict(entry.detail) for entry in access.find(action=action)]
+
+    def open(self, name: str, start: float = 0, end: float | None = None) -> Sound:
+        return self.desk.open(uuid(name), start, end)
+
+    def play(self, name: str, start: float = 0, end: float | None = None, side: str = "both") -> bytes:
+        return b"".join(self.desk.play(self.open(name, start, end), PASSPHRASE, Purpose.QUALITY, side))
+
+    def export(self, name: str, kind: str, to: Identity | None = None, out: Any = None) -> bytes:
+        out = out or io.BytesIO()
+        self.desk.export(
+            self.open(name),
+            PASSPHRASE,
+            Purpose.CONTENT,
+            kind=kind,
+            recipient=to.recipient if to else None,
+            out=out,
+            progress=lambda _samples: None,
+        )
+        return bytes(out.getvalue()) if isinstance(out, io.BytesIO) else b""
+
+    def segment(self, name: str, number: int, kind: str) -> Path:
+        return self.vault.folder(uuid(name)) / f"{uuid(name)}.{number:03d}.{kind}"
+
+    async def verify(self, passphrase: str | None = PASSPHRASE) -> list[Finding]:
+        return [finding async for finding in self.desk.verify(None, passphrase, lambda _count: None)]
+
+
+@pytest.fixture(scope="module")
+def template() -> Iterator[Path]:
+    """Three recordings of one, two and three segments, logged, with a checkpoint; all in the catalogue."""
+    with ram_folder() as folder:
+        root = folder / "site"
+        for name in ("log", "escrow", "checkpoints"):
+            (root / name).mkdir(parents=True)
+        keys.create(
+            root / "keys",
+            root / "escrow",
+            passphrase=PASSPHRASE,
+            origin="kikitori/pbx1",
+            epoch_start=START,
+            work_factor=WEAK,
+        )
+        rig = Rig(
+            root,
+            folder / "spool",
+            identity=keys.unlock(root / "keys", 1, PASSPHRASE),
+            signer=keys.load_signer(root / "keys/recorder.key"),
+        )
+        journal = Journal(lambda: AccessLog(root / "log/access.db"), rig.vault, lambda: START)
+        rig.told = journal  # type: ignore[assignment]
+        for name, sides in SIDES.items():
+            record(rig, name, *sides, breaks=BREAKS[name])
+        journal.checkpoint(root / "checkpoints", keys.load_signer(root / "keys/log.key"))
+        assert not rig.vault.waiting("log")
+        asyncio.run(fill_catalogue(root))
+        yield root
+
+
+@pytest.fixture
+async def office(template: Path) -> AsyncIterator[Office]:
+    with ram_folder() as folder:
+        root = folder / "site"
+        shutil.copytree(template, root)
+        yield (made := await open_office(root))
+        await made.desk.close()
+
+
+async def fill_catalogue(root: Path) -> None:
+    engine = store.engine(f"sqlite+aiosqlite:///{root}/catalogue.db")
+    await store.migrate(engine)
+    await engine.dispose()
+    made = await open_office(root)
+    assert await made.desk.catch_up() == 6
+    assert not made.vault.waiting("index")
+    await made.desk.close()
+
+
+async def open_office(root: Path) -> Office:
+    engine = store.engine(f"sqlite+aiosqlite:///{root}/catalogue.db")
+    vault = VaultFolder(root / "vault", root / "mirror")
+    desk = Desk(
+        vault=vault,
+        keys=root / "keys",
+        access=lambda: AccessLog(root / "log/access.db"),
+        checkpoints=root / "checkpoints",
+        catalogue=Catalogue(engine),
+        now=lambda: START + timedelta(hours=2),
+        actor="staff-1",
+    )
+    return Office(root, desk, vault)
+
+
+def samples(wav: bytes) -> bytes:
+    with soundfile.SoundFile(io.BytesIO(wav)) as sound:
+        return bytes(sound.buffer_read(-1, "int16"))
+
+
+# --- playing ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SIDES)
+async def test_a_whole_play_is_the_recording_sample_by_sample(office: Office, name: str) -> None:
+    wav = office.play(name)
+    assert wav == wav_head(RATE * SECONDS[name], RATE, 2) + BOTH[name]
+    assert samples(wav) == BOTH[name]
+
+
+@pytest.mark.parametrize(
+    ("start", "end"), [(0, 1), (3.5, 4.5), (3.999875, 4.000125), (4, 8), (1, 11.25), (7.5, None), (11, 99)]
+)
+async def test_a_range_goes_across_the_borders_of_segments(office: Office, start: float, end: float | None) -> None:
+    first, last = round(start * RATE), round(min(end or 99, 12) * RATE)
+    assert office.play("three", start, end)[44:] == BOTH["three"][4 * first : 4 * last]
+
+
+@pytest.mark.parametrize(("side", "number"), [("left", 0), ("right", 1)])
+async def test_one_side_is_that_side_alone(office: Office, side: str, number: int) -> None:
+    wav = office.play("three", 1, 9, side)
+    assert wav[:44] == wav_head(RATE * 8, RATE, 1)
+    assert wav[44:] == SIDES["three"][number][2 * RATE : 18 * RATE]
+
+
+@pytest.mark.parametrize(("start", "end"), [(12, None), (5, 5), (5, 4), (-1, 3)])
+async def test_a_range_without_sound_is_refused_before_the_log_is_touched(
+    office: Office, start: float, end: float | None
+) -> None:
+    with pytest.raises(UsageError, match="12.0 s"):
+        office.play("three", start, end)
+    assert not office.entries("play.intent")
+
+
+@pytest.mark.rule("B-07", "B-08")
+async def test_a_play_leaves_intent_and_result_with_purpose_and_seconds(office: Office) -> None:
+    office.play("three", 1, 3.5, "left")
+    (intent,), (result,) = office.entries("play.intent"), office.entries("play.result")
+    assert intent | {"act": 0} == {"act": 0, "purpose": "quality", "side": "left", "from": 1.0, "to": 3.5}
+    assert result == {"act": intent["act"], "outcome": "done", "seconds": 2.5}
+    with AccessLog(office.log) as access:
+        assert {(entry.actor, entry.object) for entry in access.find(action="play.intent")} == {("staff-1", uuid("three"))}
+
+
+@pytest.mark.rule("B-07")
+async def test_the_intent_is_durable_before_the_first_byte(office: Office) -> None:
+    sound = office.desk.play(office.open("one"), PASSPHRASE, Purpose.QUALITY, "both")
+    assert not office.entries("play.intent")
+    assert next(sound) == wav_head(RATE * 3, RATE, 2)
+    assert len(office.entries("play.intent")) == 1
+    sound.close()  # type: ignore[attr-defined]
+
+
+@pytest.mark.rule("B-07")
+@pytest.mark.parametrize(("blocks", "seconds"), [(0, 0), (1, 4), (2, 8)])
+async def test_an_interrupted_play_logs_the_seconds_that_went_out(office: Office, blocks: int, seconds: int) -> None:
+    sound = office.desk.play(office.open("three"), PASSPHRASE, Purpose.QUALITY, "both")
+    got = b"".join(next(sound) for _ in range(blocks + 1))
+    sound.close()  # type: ignore[attr-defined]
+    assert len(got) == 44 + 4 * RATE * seconds
+    assert [result["seconds"] for result in office.entries("play.result")] == [seconds]
+    assert [result["outcome"] for result in office.entries("play.result")] == ["interrupted"]
+
+
+def unwritable(office: Office) -> None:
+    shutil.rmtree(office.log.parent)
+
+
+def read_only(office: Office) -> None:
+    with sqlite3.connect(office.log) as connection:
+        connection.execute("CREATE TRIGGER stop BEFORE INSERT ON entries BEGIN SELECT RAISE(FAIL, 'no'); END")
+    connection.close()
+
+
+def not_a_log(office: Office) -> None:
+    office.log.write_bytes(b"no database at all, whatever it was before" * 100)
+
+
+def bad_head(office: Office) -> None:
+    sql(office.log, "DROP TRIGGER head_grows", "UPDATE head SET frontier = x'00'")
+
+
+def sql(path: Path, *statements: str) -> None:
+    connection = sqlite3.connect(path)
+    for statement in statements:
+        connection.execute(statement)
+    connection.commit()
+    connection.close()
+
+
+@pytest.mark.rule("B-07")
+@pytest.mark.parametrize("breakage", [unwritable, read_only, not_a_log, bad_head])
+@pytest.mark.parametrize("act", ["play", "age", "flac", "wav"])
+async def test_no_log_line_no_audio(office: Office, breakage: Callable[[Office], None], act: str) -> None:
+    breakage(office)
+    out = io.BytesIO()
+    got = b""
+    with pytest.raises(LogUnavailableError, match="Nothing is played"):
+        if act == "play":
+            for block in office.desk.play(office.open("one"), PASSPHRASE, Purpose.QUALITY, "both"):
+                got += block
+        else:
+            office.export("one", act, Identity.generate(), out)
+    assert got == out.getvalue() == b""
+
+
+async def test_a_wrong_passphrase_gives_nothing(office: Office) -> None:
+    with pytest.raises(keys.WrongPassphraseError):
+        b"".join(office.desk.play(office.open("one"), "wrong", Purpose.QUALITY, "both"))
+    assert not office.entries("play.intent")
+
+
+async def test_a_lost_checkpoint_medium_does_not_stop_a_play_whose_line_is_durable(office: Office) -> None:
+    shutil.rmtree(office.root / "checkpoints")
+    assert office.play("one")[44:] == BOTH["one"]
+
+
+@pytest.mark.parametrize("at", [20, 70_000, 140_000])
+async def test_damaged_sound_ends_in_an_error_and_a_result_that_says_so(office: Office, at: int) -> None:
+    body = office.segment("three", 2, "agebody")
+    assert body.stat().st_size > 110_000
+    flip(body, at % body.stat().st_size)
+    heard = b""
+    with pytest.raises(VaultError):
+        for block in office.desk.play(office.open("three"), PASSPHRASE, Purpose.QUALITY, "both"):
+            heard += block
+    assert heard[44:] == BOTH["three"][: len(heard) - 44], "nothing wrong was played"
+    assert [result["outcome"].split(":")[0] for result in office.entries("play.result")] == ["failed"]
+
+
+async def test_a_body_that_is_gone_or_cut_is_refused(office: Office) -> None:
+    body = office.segment("one", 1, "agebody")
+    body.write_bytes(body.read_bytes()[:-1])
+    with pytest.raises(BodyMismatchError, match="its manifest says"):
+        office.play("one")
+    body.unlink()
+    with pytest.raises(BodyMismatchError, match="No such file"):
+        office.play("one")
+    assert issubclass(DamagedAudioError, VaultError)
+
+
+@pytest.mark.rule("B-08")
+def test_a_purpose_is_one_of_two() -> None:
+    assert Purpose.parse("応対品質の管理") is Purpose.parse("quality") is Purpose.QUALITY
+    assert Purpose.parse("対応内容等の確認") is Purpose.CONTENT
+    with pytest.raises(UsageError, match="quality .* content"):
+        Purpose.parse("curiosity")
+
+
+# --- exports ----------------------------------------------------------------------------------------------------------
+
+
+def opened(data: bytes, reader: Identity, folder: Path) -> bytes:
+    """What the public `age` tool makes of it."""
+    (folder / "key").write_text(f"{reader}\n")
+    return subprocess.run(
+        ["age", "--decrypt", "--identity", folder / "key"], input=data, check=True, capture_output=True
+    ).stdout
+
+
+def decoded(flac: bytes, folder: Path) -> bytes:
+    (folder / "a.flac").write_bytes(flac)
+    subprocess.run(
+        ["flac", "--decode", "--silent", "--force", "--force-raw-format", "--endian=little", "--sign=signed", "a.flac"],
+        check=True,
+        cwd=folder,
+    )
+    return (folder / "a.raw").read_bytes()
+
+
+@pytest.mark.rule("B-13")
+async def test_an_age_export_opens_with_the_public_tool_over_the_identical_body(office: Office, tmp_path: Path) -> None:
+    court = Identity.generate()
+    data = office.export("one", "age", court)
+    head, _, rest = data.partition(b"\n--- ")
+    body = rest.partition(b"\n")[2]
+    assert body == office.segment("one", 1, "agebody").read_bytes()
+    assert hashlib.sha256(body).hexdigest() == office.open("one").parts[0].manifest.body_sha256
+    assert head.startswith(b"age-encryption.org/v1\n")
+    assert decoded(opened(data, court, tmp_path), tmp_path) == BOTH["one"]
+
+
+async def test_several_segments_come_as_an_archive_with_manifests_and_a_note(office: Office, tmp_path: Path) -> None:
+    court = Identity.generate()
+    with tarfile.open(fileobj=io.BytesIO(office.export("three", "age", court))) as archive:
+        files = {member.name: archive.extractfile(member).read() for member in archive}  # type: ignore[union-attr]
+    names = [f"{uuid('three')}.00{number}" for number in (1, 2, 3)]
+    assert list(files) == ["README.txt", *(f"{name}.{kind}" for name in names for kind in ("flac.age", "manifest"))]
+    sound = [decoded(opened(files[f"{name}.flac.age"], court, tmp_path), tmp_path) for name in names]
+    assert b"".join(sound) == BOTH["three"]
+    for number, name in enumerate(names, start=1):
+        assert files[f"{name}.manifest"] == office.segment("three", number, "manifest").read_bytes()
+        assert f"{name}.flac.age: 2026-04-01T00:00:" in files["README.txt"].decode()
+
+
+@pytest.mark.parametrize("name", SIDES)
+async def test_a_flac_export_is_one_stream_of_the_whole(office: Office, name: str, tmp_path: Path) -> None:
+    flac = office.export(name, "flac")
+    assert decoded(flac, tmp_path) == BOTH[name]
+    with soundfile.SoundFile(io.BytesIO(flac)) as sound:
+        assert (sound.frames, sound.comment) == (RATE * SECONDS[name], f"recording={uuid(name)}")
+    subprocess.run(["flac", "--test", "--silent", "--warnings-as-errors", tmp_path / "a.flac"], check=True)
+
+
+@pytest.mark.parametrize("name", SIDES)
+async def test_a_wav_export_is_the_whole(office: Office, name: str) -> None:
+    assert samples(office.export(name, "wav")) == BOTH[name]
+
+
+@pytest.mark.rule("B-07")
+async def test_an_export_is_logged_with_format_and_recipient(office: Office) -> None:
+    court = Identity.generate()
+    office.export("three", "age", court)
+    (intent,), (result,) = office.entries("export.intent"), office.entries("export.result")
+    assert intent == {"act": result["act"], "purpose": "content", "format": "age", "recipient": str(court.recipient)}
+    assert result == {"act": intent["act"], "outcome": "done", "seconds": 12.0}
+
+
+async def test_an_age_export_needs_a_recipient(office: Office) -> None:
+    with pytest.raises(UsageError, match="--recipient"):
+        office.export("one", "age")
+
+
+@pytest.mark.rule("B-13")
+@pytest.mark.parametrize("at", [20, 66_000, -1])
+async def test_a_tampered_body_is_not_handed_out(office: Office, at: int) -> None:
+    body = office.segment("three", 2, "agebody")
+    flip(body, at % body.stat().st_size)
+    with pytest.raises(VaultError):
+        office.export("three", "age", Identity.generate())
+    with pytest.raises(VaultError):
+        office.export("three", "flac")
+
+
+async def test_a_header_of_another_segment_is_not_handed_out(office: Office) -> None:
+    swap_slots(office)
+    with pytest.raises(VaultError):
+        office.export("one", "age", Identity.generate())
+
+
+class Full(io.BytesIO):
+    """A disk that takes so many bytes and no more."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__()
+        self.room = room
+
+    def write(self, data: Any, /) -> int:
+        if self.tell() + len(data) > self.room:
+            raise OSError(28, "No space left on device")
+        return super().write(data)
+
+
+@pytest.mark.parametrize("kind", ["age", "flac", "wav"])
+@pytest.mark.parametrize("room", [0, 10, 1000, 100_000])
+async def test_a_full_disk_is_an_error_and_never_a_short_file(office: Office, kind: str, room: int) -> None:
+    with pytest.raises(OSError, match="No space"):
+        office.export("three", kind, Identity.generate(), Full(room))
+    assert [result["outcome"] for result in office.entries("export.result")] == ["failed: OSError"]
+
+
+def test_a_file_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "a.wav"
+    with pytest.raises(KeyError), whole_file(target) as file:
+        file.write(b"half")
+        raise KeyError
+    assert not list(tmp_path.iterdir())
+    with whole_file(target) as file:
+        file.write(b"whole")
+    assert target.read_bytes() == b"whole"
+    assert target.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(FileExistsError), whole_file(target):
+        pass
+    assert target.read_bytes() == b"whole"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+# --- verification -----------------------------------------------------------------------------------------------------
+
+
+def flip(path: Path, at: int, bit: int = 0) -> None:
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1 << bit
+    path.write_bytes(data)
+
+
+def swap(one: Path, two: Path) -> None:
+    first, second = one.read_bytes(), two.read_bytes()
+    one.write_bytes(second)
+    two.write_bytes(first)
+
+
+def slot_of(office: Office, name: str, number: int) -> int:
+    return office.open(name).parts[number - 1].manifest.slot
+
+
+def swap_slots(office: Office) -> tuple[int, int]:
+    one, two = slot_of(office, "one", 1), slot_of(office, "three", 2)
+    for path in (office.vault.slots.primary, office.vault.slots.mirror):
+        data = bytearray(path.read_bytes())
+        first, second = data[512 * one : 512 * one + 512], data[512 * two : 512 * two + 512]
+        data[512 * one : 512 * one + 512], data[512 * two : 512 * two + 512] = second, first
+        path.write_bytes(data)
+    return one, two
+
+
+def named(findings: list[Finding], *needles: str) -> bool:
+    return any(all(needle in f"{finding.what}: {finding.problem}" for needle in needles) for finding in findings)
+
+
+def only(findings: list[Finding], *names: str) -> bool:
+    """Whether no recording but those of `names` is accused."""
+    others = {uuid(name) for name in SIDES} - {uuid(name) for name in names}
+    return not any(other in f"{finding.what}{finding.problem}" for finding in findings for other in others)
+
+
+async def test_a_whole_vault_has_no_findings(office: Office) -> None:
+    office.play("one")
+    assert await office.verify() == []
+    assert await office.verify(None) == []
+
+
+@pytest.mark.rule("B-13")
+@pytest.mark.parametrize("passphrase", [PASSPHRASE, None])
+@pytest.mark.parametrize("at", [0, 15, 16, 40_000, 65_568, 70_000, -17, -1])
+async def test_a_flip_in_a_body_is_named(office: Office, at: int, passphrase: str | None) -> None:
+    body = office.segment("three", 2, "agebody")
+    flip(body, at % body.stat().st_size)
+    findings = await office.verify(passphrase)
+    assert {finding.what for finding in findings} == {str(body)}
+
+
+@pytest.mark.rule("B-13")
+@pytest.mark.parametrize("at", [0, 1, 2, 60, 169, 300, 508, 511])
+@pytest.mark.parametrize("copy", ["primary", "mirror"])
+async def test_a_flip_in_a_slot_is_named(office: Office, copy: str, at: int) -> None:
+    slot = slot_of(office, "two", 2)
+    path = getattr(office.vault.slots, copy)
+    flip(path, 512 * slot + at)
+    for passphrase in (PASSPHRASE, None):
+        assert [finding.what for finding in await office.verify(passphrase)] == [f"{path}: slot {slot}"]
+    assert office.play("two")[44:] == BOTH["two"], "the other copy is whole"
+
+
+@pytest.mark.rule("B-13")
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.97, 0.999])
+async def test_a_flip_in_a_manifest_is_named(office: Office, share: float) -> None:
+    path = office.segment("two", 1, "manifest")
+    flip(path, int(share * path.stat().st_size), bit=1)
+    findings = await office.verify()
+    assert named(findings, str(path))
+    assert only(findings, "two")
+
+
+@pytest.mark.rule("B-07")
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 0.99])
+@pytest.mark.parametrize("seq", [0, 3, 5])
+async def test_a_flip_in_an_entry_of_the_log_is_named(office: Office, seq: int, share: float) -> None:
+    connection = sqlite3.connect(office.log)
+    ((raw,),) = connection.execute("SELECT entry FROM entries WHERE seq = ?", (seq,)).fetchall()
+    changed = bytearray(raw)
+    changed[int(share * len(raw))] ^= 2
+    connection.execute("DROP TRIGGER entries_no_update")
+    connection.execute("UPDATE entries SET entry = ? WHERE seq = ?", (bytes(changed), seq))
+    connection.commit()
+    connection.close()
+    assert named(await office.verify(), "access log", f"entry {seq}")
+
+
+@pytest.mark.rule("B-07")
+@pytest.mark.parametrize("column", ["leaf", "object", "action", "at"])
+async def test_a_changed_column_of_the_log_is_named(office: Office, column: str) -> None:
+    sql(office.log, "DROP TRIGGER entries_no_update", f"UPDATE entries SET {column} = 'x' WHERE seq = 2")  # noqa: S608
+    assert named(await office.verify(), "access log", "entry 2")
+
+
+@pytest.mark.rule("B-07")
+async def test_a_log_that_was_cut_off_is_named_by_its_checkpoint(office: Office) -> None:
+    with AccessLog(office.log) as access:
+        size = access.head().size
+    shutil.copy(office.log, office.root / "old.db")
+    office.play("one")
+    shutil.copy(office.root / "old.db", office.log)
+    findings = await office.verify()
+    assert named(findings, "checkpoints", f"entries {size} to {size + 1} were cut off")
+
+
+@pytest.mark.rule("B-07")
+async def test_a_flip_in_a_checkpoint_is_named(office: Office) -> None:
+    (path,) = (office.root / "checkpoints").glob("*.notes")
+    size = path.stat().st_size
+    for at in range(0, size - 2, 7):
+        flip(path, at)
+        assert named(await office.verify(None), "checkpoints", path.name), at
+        flip(path, at)
+    assert await office.verify(None) == []
+
+
+CHANGES = {
+    "recording": "'00000000-0000-0000-0000-000000000000'",
+    "segment": "9",
+    "conversation": "'00000000-0000-0000-0000-000000000000'",
+    "number": "'0664587160'",
+    "direction": "'out'",
+    "caller": "NULL",
+    "callee": "'110'",
+    "agent": "'2009'",
+    "start": "'2026-04-01 00:00:09.000000'",
+    "end": "'2026-04-01 00:00:09.000000'",
+    "seconds": "seconds + 0.125",
+    "state": "'torn'",
+    "slot": "0",
+    "epoch": "2",
+    "manifest_sha256": "lower(hex(zeroblob(32)))",
+}
+
+
+@pytest.mark.parametrize("column", CHANGES)
+async def test_a_changed_row_of_the_catalogue_is_named(office: Office, column: str) -> None:
+    name = f"{uuid('three')}.002"
+    sql(office.root / "catalogue.db", f'UPDATE segments SET "{column}" = {CHANGES[column]} WHERE name = "{name}"')  # noqa: S608
+    findings = await office.verify(None)
+    assert [finding.what for finding in findings] == [f"catalogue: {name}"]
+    await office.desk.rebuild(lambda _count: None)
+    assert await office.verify(None) == []
+
+
+async def test_a_row_too_few_or_too_many_is_named(office: Office) -> None:
+    gone, kept = f"{uuid('one')}.001", f"{uuid('two')}.001"
+    sql(office.root / "catalogue.db", f'DELETE FROM segments WHERE name = "{gone}"')  # noqa: S608
+    assert [finding.what for finding in await office.verify(None)] == [f"catalogue: {gone}"]
+    sql(office.root / "catalogue.db", f'UPDATE segments SET name = "x.001" WHERE name = "{kept}"')  # noqa: S608
+    assert {finding.what for finding in await office.verify(None)} == {
+        f"catalogue: {name}" for name in (gone, kept, "x.001")
+    }
+
+
+@pytest.mark.parametrize("value", ["'no time at all'", "''"])
+async def test_a_catalogue_that_cannot_be_read_is_named(office: Office, value: str) -> None:
+    sql(office.root / "catalogue.db", f'UPDATE segments SET start = {value} WHERE slot = 0')  # noqa: S608
+    assert named(await office.verify(None), "catalogue")
+
+
+@pytest.mark.parametrize("passphrase", [PASSPHRASE, None])
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.5, 0.8, 0.97])
+async def test_a_flip_in_the_recipients_is_named(office: Office, share: float, passphrase: str | None) -> None:
+    path = office.root / "keys/recipients.note"
+    flip(path, int(share * path.stat().st_size), bit=1)
+    assert named(await office.verify(passphrase), str(path))
+
+
+@pytest.mark.rule("B-13")
+async def test_two_bodies_that_were_swapped_are_both_named(office: Office) -> None:
+    one, two = office.segment("three", 1, "agebody"), office.segment("three", 3, "agebody")
+    swap(one, two)
+    for passphrase in (PASSPHRASE, None):
+        assert {finding.what for finding in await office.verify(passphrase)} == {str(one), str(two)}
+
+
+@pytest.mark.rule("B-13")
+async def test_two_slots_that_were_swapped_are_both_named(office: Office) -> None:
+    slots = swap_slots(office)
+    expected = {f"{office.vault.slots.primary}: slot {slot}" for slot in slots}
+    assert {finding.what for finding in await office.verify()} == expected
+
+
+@pytest.mark.rule("B-13")
+async def test_two_manifests_that_were_swapped_are_both_named(office: Office) -> None:
+    one, two = office.segment("one", 1, "manifest"), office.segment("three", 3, "manifest")
+    swap(one, two)
+    findings = await office.verify()
+    assert named(findings, str(one), f"is the manifest of {uuid('three')}, segment 3")
+    assert named(findings, str(two), f"is the manifest of {uuid('one')}, segment 1")
+
+
+@pytest.mark.rule("B-13")
+async def test_a_lost_manifest_is_named_from_three_sides(office: Office) -> None:
+    office.segment("two", 2, "manifest").unlink()
+    findings = await office.verify()
+    name = f"{uuid('two')}.002"
+    assert {finding.what for finding in findings} == {
+        str(office.segment("two", 2, "agebody")), f"access log: {name}", f"catalogue: {name}",
+    }  # fmt: skip
+
+
+@pytest.mark.rule("B-13")
+async def test_a_lost_body_is_named(office: Office) -> None:
+    body = office.segment("two", 2, "agebody")
+    body.unlink()
+    for passphrase in (PASSPHRASE, None):
+        assert {finding.what for finding in await office.verify(passphrase)} == {str(body)}
+
+
+async def test_a_lost_slot_file_is_named(office: Office) -> None:
+    office.vault.slots.mirror.unlink()
+    findings = await office.verify()
+    assert len(findings) == office.vault.slots.count()
+    assert all(str(office.vault.slots.mirror) in finding.what for finding in findings)
+
+
+@pytest.mark.rule("B-13")
+async def test_a_manifest_that_the_log_does_not_know_is_named(office: Office) -> None:
+    """Who holds the recorder's key can make a recording, but not a line in the log of that day."""
+    path = office.segment("one", 1, "manifest")
+    signer = keys.load_signer(office.root / "keys/recorder.key")
+    path.write_text(dump(replace(load(path.read_text(), [signer.verifier], ""), caller="110"), signer))
+    findings = await office.verify()
+    assert named(findings, str(path), "not the manifest that the access log names")
+
+
+async def test_a_stray_file_is_named(office: Office) -> None:
+    stray = office.vault.folder(uuid("one")) / "notes.txt"
+    stray.write_text("x")
+    assert [finding.what for finding in await office.verify()] == [str(stray)]
+
+
+async def test_one_recording_can_be_verified_alone(office: Office) -> None:
+    flip(office.segment("one", 1, "agebody"), 100)
+    flip(office.segment("two", 1, "agebody"), 100)
+    found = [finding async for finding in office.desk.verify(uuid("two"), PASSPHRASE, lambda _count: None)]
+    assert {finding.what for finding in found} == {str(office.segment("two", 1, "agebody"))}
+
+
+# --- the catalogue ----------------------------------------------------------------------------------------------------
+
+
+async def table(office: Office) -> tuple[Any, ...]:
+    catalogue = office.desk.catalogue
+    return await catalogue.segments(), await catalogue.recordings(), await catalogue.call_list()
+
+
+def call(name: str, **changes: Any) -> CallRecord:
+    values: dict[str, Any] = {
+        "conversation": uuid(f"{name} conversation"),
+        "linkedid": "1775001600.1",
+        "arrived": START,
+        "answered": START + timedelta(seconds=3),
+        "ended": START + timedelta(seconds=60),
+        "number": "0664581132",
+        "caller": "0312345678",
+        "disposition": "answered",
+        "recording": uuid(name),
+    }
+    return CallRecord(**values | changes)
+
+
+async def test_a_rebuilt_catalogue_equals_the_one_that_grew(office: Office) -> None:
+    journal = Journal(lambda: AccessLog(office.log), office.vault, lambda: START)
+    for name in SIDES:
+        journal.write(call(name))
+        await office.desk.catch_up()
+    journal.write(call("lost", arrived=START + timedelta(days=1), answered=None, recording=None, disposition="lost"))
+    await office.desk.catch_up()
+    before = await table(office)
+    assert (len(before[0]), len(before[1]), len(before[2])) == (6, 3, 4)
+    assert await office.desk.rebuild(lambda _count: None) == 6
+    assert await table(office) == before
+    (office.root / "catalogue.db").unlink()
+    engine = store.engine(f"sqlite+aiosqlite:///{office.root}/catalogue.db")
+    await store.migrate(engine)
+    await engine.dispose()
+    anew = await open_office(office.root)
+    assert await anew.desk.rebuild(lambda _count: None) == 6
+    assert await table(anew) == before
+    await anew.desk.close()
+
+
+async def test_a_damaged_manifest_hides_no_other_recording(office: Office) -> None:
+    path = office.segment("two", 1, "manifest")
+    flip(path, 200)
+    (office.vault.root / "outbox/index" / f"{uuid('two')}.001").touch()
+    assert {row["recording"] for row in await office.desk.recordings()} == {uuid(name) for name in SIDES}
+    assert await office.desk.rebuild(lambda _count: None) == 5
+    assert named(await office.verify(), str(path))
+
+
+async def test_a_damaged_line_hides_no_other_call(office: Office) -> None:
+    journal = Journal(lambda: AccessLog(office.log), office.vault, lambda: START)
+    journal.write(call("one"))
+    path = office.vault.root / "calls/2026-04-01.jsonl"
+    with path.open("a") as file:
+        file.write('{"conversation": "cut off by a full di')
+    journal.write(call("two"))
+    await office.desk.catch_up()
+    with path.open("a") as file:
+        file.write("[]\nnull\n{}\n")
+    journal.write(call("three"))
+    await office.desk.catch_up()
+    found = {row["conversation"] for row in await office.desk.catalogue.call_list()}
+    assert found == {uuid(f"{name} conversation") for name in SIDES}
+
+
+async def test_a_line_that_is_being_written_is_taken_when_it_is_whole(office: Office) -> None:
+    journal = Journal(lambda: AccessLog(office.log), office.vault, lambda: START)
+    journal.write(call("one"))
+    path = office.vault.root / "calls/2026-04-01.jsonl"
+    line = path.read_bytes()
+    path.write_bytes(line[:50])
+    await office.desk.catch_up()
+    assert not await office.desk.catalogue.call_list()
+    path.write_bytes(line)
+    await office.desk.catch_up()
+    await office.desk.catch_up()
+    (found,) = await office.desk.catalogue.call_list()
+    assert (found["arrived"], found["number"]) == (START, "0664581132")
+
+
+async def test_recordings_are_found_by_the_beginning_of_their_id(office: Office) -> None:
+    assert await office.desk.find(uuid("one")[:10].upper()) == uuid("one")
+    with pytest.raises(NotFoundError, match="no recording"):
+        await office.desk.find("zzz")
+    with pytest.raises(NotFoundError, match="give more"):
+        await office.desk.find("")
+    with pytest.raises(NotFoundError, match="in the vault"):
+        office.desk.open(uuid("nothing"), 0, None)
+
+
+async def test_show_has_parts_with_gaps_and_marks(office: Office) -> None:
+    shown = await office.desk.show(uuid("three"))
+    assert shown["segments"] == 3
+    assert shown["seconds"] == 12
+    assert [part["starts_at"] for part in shown["parts"]] == [0, 4, 8]
+    assert [part["gap"] for part in shown["parts"]] == [0, 0, 0]
+    assert [mark["what"] for mark in shown["parts"][0]["marks"]] == ["joined"]
+    assert [mark["what"] for mark in shown["parts"][2]["marks"]] == ["left"]
+
+
+async def test_the_list_can_be_narrowed(office: Office) -> None:
+    assert len(await office.desk.recordings(caller="0312345678", number=None)) == 3
+    assert not await office.desk.recordings(caller="110")
+
+
+async def test_the_audit_reads_every_entry(office: Office) -> None:
+    office.play("one")
+    entries = list(office.desk.audit())
+    assert [entry.seq for entry in entries] == list(range(8))
+    assert [entry.action for entry in entries[-2:]] == ["play.intent", "play.result"]
+    assert [entry.seq for entry in office.desk.audit(6)] == [6, 7]
+    notes = checkpoint.read_checkpoints(office.root / "checkpoints", keys.load_verifier(office.root / "keys/log.pub"))
+    assert [note.size for note in notes if isinstance(note, checkpoint.Checkpoint)] == [6, 7, 8]
+    assert all(json.loads(entry.raw) for entry in entries)
+
+
+async def test_an_open_segment_is_no_finding(office: Office, tmp_path: Path) -> None:
+    with ram_folder() as folder:
+        rig = object.__new__(Rig)
+        rig.vault, rig.spool_root, rig.told = office.vault, folder, None  # type: ignore[assignment]
+        rig.identity = keys.unlock(office.root / "keys", 1, PASSPHRASE)
+        rig.signer = keys.load_signer(office.root / "keys/recorder.key")
+        for name in ("audio", "open"):
+            (folder / name).mkdir()
+        made = take("live")
+        MixMonitor(folder, made.stem, *SIDES["three"]).write(100_000, 100_000)
+        life = rig.life()
+        run(life, life.begin(made), closed=False)
+        assert await office.verify() == []
+        life.die()

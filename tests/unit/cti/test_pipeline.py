@@ -1,0 +1,650 @@
+"""What happens on the PBX -> which channels are hooked: every row of the table "what is recorded"."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from cti.ami.client import Item, LinkDown, LinkUp
+from cti.ami.errors import DeadlineError, LoginRefusedError, NotConnectedError
+from cti.ami.message import Message
+from cti.calls.cel import Moment
+from cti.calls.tracker import Tracker
+from cti.pipeline import AmiSwitch, CallRecord, Pipeline, recording_of
+from policies.load import Policies, shipped
+from recorder.decide import Rules
+from recorder.take import Order
+from tests.unit.cti.calls.streams import START, Chan, Numbers, Script, inbound, talk
+
+PLAN = Policies(shipped()).plan
+NOW = datetime.fromtimestamp(START, UTC) + timedelta(hours=1)
+OK = "Response: Success"
+
+
+@dataclass
+class FakeRecorder:
+    """Keeps what it was told."""
+
+    told: list[tuple[Any, ...]] = field(default_factory=list)
+    orders: dict[str, Order] = field(default_factory=dict)
+    refuses: bool = False
+    strangers: dict[str, Order] = field(default_factory=dict)
+
+    @property
+    def works(self) -> dict[str, Any]:
+        return {key: SimpleNamespace(take=SimpleNamespace(order=order)) for key, order in self.orders.items()}
+
+    def arm(self, order: Order) -> None:
+        self.told.append(("arm", order.channel))
+        if not self.refuses:
+            self.orders[order.uniqueid] = order
+
+    def disarm(self, uniqueid: str) -> None:
+        self.told.append(("disarm", self.orders.pop(uniqueid).channel))
+
+    def hooked(self, uniqueids: Iterable[str]) -> set[str]:
+        return {uniqueid for uniqueid in uniqueids if uniqueid in self.orders}
+
+    async def armed(self, uniqueid: str) -> bool:
+        await asyncio.sleep(0)
+        return uniqueid in self.orders
+
+    def talk(self, uniqueid: str, agent: str | None) -> None:
+        self.told.append(("talk", self.orders[uniqueid].channel, agent))
+
+    def bridge(self, uniqueid: str, at: datetime, *, entered: bool) -> None:
+        if uniqueid in self.orders:
+            self.told.append(("enter" if entered else "leave", self.orders[uniqueid].channel))
+
+    def describe(self, uniqueid: str, **what: str | None) -> None:
+        self.orders[uniqueid] = replace(self.orders[uniqueid], **what)
+
+    def mark(self, uniqueid: str, at: datetime, what: str) -> None:
+        self.told.append((what, self.orders[uniqueid].channel))
+
+    def ended(self, uniqueid: str, at: datetime) -> None:
+        if self.orders.pop(uniqueid, None):
+            self.told.append(("ended", uniqueid))
+
+    def adopt_strangers(self) -> None:
+        self.orders |= self.strangers
+
+    def revise(self, uniqueid: str, history: object) -> None:
+        self.told.append(("revise", uniqueid))
+
+
+class FakeAmi:
+    """A client whose wire is a list of events and a list of answers."""
+
+    def __init__(self) -> None:
+        self.queue: asyncio.Queue[Item] = asyncio.Queue()
+        self.answers: list[list[Message] | Exception] = []
+        self.sent: list[dict[str, str]] = []
+        self.connected = True
+        self.refused = asyncio.Event()
+
+    def put(self, item: Item) -> None:
+        self.queue.put_nowait(item)
+
+    async def events(self) -> AsyncIterator[Item]:
+        while True:
+            yield await self.queue.get()
+
+    async def run(self) -> None:
+        await self.refused.wait()
+        raise LoginRefusedError("refused")
+
+    async def send_action(self, action: Mapping[str, str], deadline: float | None = None) -> list[Message]:
+        self.sent.append(dict(action))
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+class Book:
+    """Call records as they were written."""
+
+    def __init__(self) -> None:
+        self.records: list[CallRecord] = []
+
+    def write(self, record: CallRecord) -> None:
+        self.records.append(record)
+
+
+class Blind:
+    """Asterisk keeps no record of its own."""
+
+    def moments(self, uniqueid: str, tracker: Tracker) -> Iterable[Moment]:
+        return ()
+
+
+class Stage:
+    """A script of calls, and the pipeline that hears it."""
+
+    def __init__(self, *, record_internal: bool = True, follow: bool = False) -> None:
+        self.pbx, self.names = Script(), Numbers()
+        self.recorder, self.ami, self.book = FakeRecorder(), FakeAmi(), Book()
+        self.pipeline = Pipeline(
+            tracker=Tracker(pbx="pbx1", plan=PLAN),
+            plan=PLAN,
+            rules=Rules(record_internal=record_internal, follow=follow),
+            ami=self.ami,  # type: ignore[arg-type]
+            book=self.book,
+            witness=Blind(),
+            now=lambda: NOW,
+        )
+        self.pipeline.attach(self.recorder)  # type: ignore[arg-type]
+        self._heard = 0
+
+    def channel(self, endpoint: str, of: Chan | None = None, to: str = "s") -> Chan:
+        number = "0901234567" if endpoint == "trunk" else endpoint
+        return self.pbx.channel(self.names.name(endpoint), number=number, of=of, exten=to)
+
+    def hear(self) -> list[str]:
+        """Let the pipeline hear what is new; the endpoints that are hooked then."""
+        for event in self.pbx.events[self._heard :]:
+            self.pipeline._feed(event)
+        self._heard = len(self.pbx.events)
+        return self.hooked()
+
+    def hooked(self) -> list[str]:
+        return sorted(order.channel.partition("/")[2].rpartition("-")[0] for order in self.recorder.orders.values())
+
+    def skip(self) -> None:
+        """What happened was not heard."""
+        self._heard = len(self.pbx.events)
+
+    def listed(self) -> list[Message]:
+        return [
+            Message(f"{OK}\r\nEventList: start".encode()),
+            *self.pbx.listed(),
+            Message(b"Event: CoreShowChannelsComplete\r\nEventList: Complete"),
+        ]
+
+    def kept(self) -> list[str]:
+        """The channels whose sound is kept: a designated phone was joined."""
+        return [told[1] for told in self.recorder.told if told[0] == "talk"]
+
+
+@pytest.mark.rule("B-02", "B-03")
+@pytest.mark.parametrize("to", ["0664581132", "0664587160", "0664587211", "0664587225", "06-6458-1132", "+81664581132"])
+def test_in_through_a_designated_number(to: str) -> None:
+    stage = Stage()
+    caller = stage.channel("trunk", to=to)
+    # Armed on the first event of the call: before the phone rings, before the gate asks.
+    assert stage.hear() == ["trunk"]
+    phone = stage.channel("2001", of=caller)
+    stage.pbx.ring(phone)
+    assert stage.hear() == ["trunk"]
+    assert stage.kept() == []
+    talk(stage.pbx, caller, phone)
+    assert stage.hear() == ["trunk"]
+    assert stage.kept()
+    stage.pbx.hangup(caller, phone)
+    assert stage.hear() == []
+    [record] = stage.book.records
+    assert record.recording is not None
+    assert (record.number, record.caller, record.disposition) == (
+        PLAN.number_of(to).digits, "0901234567", "completed",  # type: ignore[union-attr]
+    )  # fmt: skip
+    assert [told[0] for told in stage.recorder.told].count("arm") == 1
+
+
+@pytest.mark.rule("B-02", "B-03")
+def test_in_through_another_number_only_from_when_a_designated_phone_joins() -> None:
+    stage = Stage()
+    caller = stage.channel("trunk", to="0664587000")
+    section = stage.channel("3001", of=caller)
+    stage.pbx.ring(section)
+    assert stage.hear() == []
+    talk(stage.pbx, caller, section)
+    assert stage.hear() == []
+    # The section transfers the caller to a designated phone.
+    stage.pbx.unbridge(caller)
+    stage.pbx.hangup(section)
+    phone = stage.channel("2001", of=caller)
+    stage.pbx.ring(phone)
+    assert stage.hear() == ["trunk"]
+    assert stage.kept() == []
+    talk(stage.pbx, caller, phone, bridge="bridge-2")
+    assert stage.hear() == ["trunk"]
+    assert stage.kept()
+
+
+@pytest.mark.rule("B-02")
+def test_a_designated_phone_picks_up_a_call_of_another_number() -> None:
+    stage = Stage()
+    caller = stage.channel("trunk", to="0664587000")
+    section = stage.channel("3001", of=caller)
+    stage.pbx.ring(section)
+    # Pickup: the phone dialled *8, then its channel takes the place of the ringing one.
+    phone = stage.channel("2001", to="*8")
+    assert stage.hear() == []
+    phone.linkedid = caller.linkedid
+    stage.pbx.hangup(section, cause=26)
+    stage.pbx.answer(phone, caller)
+    assert stage.hear() == ["trunk"]
+    stage.pbx.bridge("bridge-1", phone, caller)
+    assert stage.hear() == ["trunk"]
+    assert stage.kept()
+
+
+@pytest.mark.rule("B-02", "B-03")
+@pytest.mark.parametrize("originated", [False, True])
+def test_a_designated_phone_calls_out(originated: bool) -> None:
+    stage = Stage()
+    phone = stage.channel("2002", to="s" if originated else "0666123456")
+    if originated:
+        stage.pbx.ring(phone)
+        stage.pbx.answer(phone)
+    assert stage.hear() == []
+    outside = stage.pbx.channel(stage.names.name("trunk"), number="0666123456", of=phone)
+    assert stage.hear() == ["trunk"]
+    stage.pbx.ring(outside)
+    talk(stage.pbx, phone, outside)
+    assert stage.hear() == ["trunk"]
+    [order] = stage.recorder.orders.values()
+    assert (order.direction, order.caller, order.callee) == ("out", "2002", "0666123456")
+    assert stage.kept() == [outside.name] * len(stage.kept())
+
+
+@pytest.mark.rule("B-03")
+@pytest.mark.parametrize(("first", "second"), [("2001", "3101"), ("3101", "2001")])
+@pytest.mark.parametrize("record_internal", [True, False])
+def test_a_designated_phone_and_a_sections(first: str, second: str, record_internal: bool) -> None:
+    stage = Stage(record_internal=record_internal)
+    calling = stage.channel(first, to=second)
+    assert stage.hear() == []
+    called = stage.channel(second, of=calling)
+    stage.pbx.ring(called)
+    assert stage.hear() == (["3101"] if record_internal else [])
+    talk(stage.pbx, calling, called)
+    assert stage.hear() == (["3101"] if record_internal else [])
+    assert bool(stage.kept()) is record_internal
+
+
+@pytest.mark.rule("B-03")
+def test_two_designated_phones() -> None:
+    stage = Stage()
+    calling = stage.channel("2001", to="2101")
+    called = stage.channel("2101", of=calling)
+    stage.pbx.ring(called)
+    assert stage.hear() == ["2001"]
+    talk(stage.pbx, calling, called)
+    assert stage.hear() == ["2001"]
+    assert set(stage.kept()) == {calling.name}
+
+
+def test_a_conference_is_recorded_while_a_designated_phone_is_in_it() -> None:
+    stage = Stage()
+    caller = stage.channel("trunk", to="0664587000")
+    section = stage.channel("3001", of=caller)
+    talk(stage.pbx, caller, section)
+    assert stage.hear() == []
+    phone = stage.channel("2001", of=caller)
+    stage.pbx.ring(phone)
+    stage.pbx.answer(phone)
+    stage.pbx.bridge("bridge-1", phone)
+    assert stage.hear() == ["trunk"]
+    stage.pbx.hangup(phone)
+    assert stage.hear() == []
+    assert stage.recorder.told[-1] == ("disarm", caller.name)
+
+
+@pytest.mark.rule("B-02")
+@pytest.mark.parametrize("phone", ["3001", "3101", "3901"])
+def test_outside_and_section_or_emergency_line(phone: str) -> None:
+    stage = Stage()
+    caller = stage.channel("trunk", to="0664587000")
+    called = stage.channel(phone, of=caller)
+    stage.pbx.ring(called)
+    talk(stage.pbx, caller, called)
+    stage.pbx.hold(called)
+    stage.pbx.hangup(caller, called)
+    assert stage.hear() == []
+    assert stage.recorder.told == []
+    assert [record.recording for record in stage.book.records] == [None]
+
+
+@pytest.mark.parametrize("to", ["0664587000", "0612345678", "s"])
+def test_a_voice_menu_or_music_alone(to: str) -> None:
+    stage = Stage()
+    caller = stage.channel("trunk", to=to)
+    stage.pbx.answer(caller)
+    stage.pbx.bridge("parking", caller)
+    assert stage.hear() == []
+    assert stage.recorder.told == []
+
+
+def test_two_sections() -> None:
+    stage = Stage()
+    calling = stage.channel("3001", to="3101")
+    called = stage.channel("3101", of=calling)
+    talk(stage.pbx, calling, called)
+    assert stage.hear() == []
+    assert stage.recorder.told == []
+
+
+@pytest.mark.rule("B-03")
+def test_it_stops_when_the_last_designated_phone_leaves_and_starts_when_one_rings_again() -> None:
+    stage = Stage()
+    caller, phone = inbound(stage.pbx, stage.names)
+    talk(stage.pbx, caller, phone)
+    assert stage.hear() == ["trunk"]
+    first = next(iter(stage.recorder.orders.values()))
+    stage.pbx.unbridge(phone)
+    # On the very event of the leave, not on a later one.
+    assert stage.hear() == []
+    stage.pbx.hangup(phone)
+    stage.pbx.unbridge(caller)
+    section = stage.channel("3101", of=caller)
+    stage.pbx.ring(section)
+    talk(stage.pbx, caller, section, bridge="bridge-2")
+    assert stage.hear() == []
+    stage.pbx.unbridge(caller)
+    stage.pbx.hangup(section)
+    other = stage.channel("2101", of=caller)
+    stage.pbx.ring(other)
+    assert stage.hear() == ["trunk"]
+    talk(stage.pbx, caller, other, bridge="bridge-3")
+    assert stage.hear() == ["trunk"]
+    second = next(iter(stage.recorder.orders.values()))
+    # The same recording goes on: another segment of it.
+    assert second.recording == first.recording == recording_of(stage.pipeline.tracker.calls()[0][0])
+    assert [told[2] for told in stage.recorder.told if told[0] == "talk"][-1] == "2101"
+
+
+@pytest.mark.rule("B-03")
+def test_one_of_two_designated_phones_leaves() -> None:
+    stage = Stage()
+    caller, phone = inbound(stage.pbx, stage.names)
+    talk(stage.pbx, caller, phone)
+    other = stage.channel("2002", of=caller)
+    stage.pbx.bridge("bridge-1", other)
+    stage.pbx.hangup(phone)
+    assert stage.hear() == ["trunk"]
+    assert "disarm" not in [told[0] for told in stage.recorder.told]
+    stage.pbx.hangup(other)
+    assert stage.hear() == []
+
+
+@pytest.mark.rule("B-03")
+def test_a_designated_phone_that_rings_after_a_transfer_and_does_not_answer() -> None:
+    stage = Stage()
+    caller = stage.channel("trunk", to="0664587000")
+    section = stage.channel("3001", of=caller)
+    talk(stage.pbx, caller, section)
+    stage.pbx.unbridge(caller)
+    stage.pbx.hangup(section)
+    phone = stage.channel("2001", of=caller)
+    stage.pbx.ring(phone)
+    assert stage.hear() == ["trunk"]
+    stage.pbx.hangup(phone, cause=19)
+    # Nobody else's event is waited for.
+    assert stage.hear() == []
+
+
+def test_the_policy_may_say_to_go_on_after_a_transfer() -> None:
+    stage = Stage(follow=True)
+    caller, phone = inbound(stage.pbx, stage.names)
+    talk(stage.pbx, caller, phone)
+    stage.pbx.unbridge(caller)
+    stage.pbx.hangup(phone)
+    section = stage.channel("3101", of=caller)
+    talk(stage.pbx, caller, section, bridge="bridge-2")
+    assert stage.hear() == ["trunk"]
+    stage.pbx.hangup(section, caller)
+    assert stage.hear() == []
+
+
+def test_the_caller_hangs_up_first() -> None:
+    """The caller leaves the bridge a moment before the phone does: no stop, no start, the channel just ends."""
+    stage = Stage()
+    caller, phone = inbound(stage.pbx, stage.names)
+    talk(stage.pbx, caller, phone)
+    stage.hear()
+    stage.pbx.unbridge(caller)
+    stage.pbx.hangup(caller)
+    stage.pbx.hangup(phone)
+    stage.hear()
+    assert [told[0] for told in stage.recorder.told][-2:] == ["leave", "ended"]
+
+
+def test_hold_and_resume_are_marked() -> None:
+    stage = Stage()
+    caller, phone = inbound(stage.pbx, stage.names)
+    talk(stage.pbx, caller, phone)
+    stage.pbx.hold(phone)
+    stage.pbx.resume(phone)
+    stage.hear()
+    assert stage.recorder.told[-2:] == [("hold", caller.name), ("resume", caller.name)]
+
+
+@pytest.mark.rule("B-03")
+def test_a_call_that_nobody_answered_leaves_a_call_record_and_no_sound() -> None:
+    stage = Stage()
+    caller, first, second, third = inbound(stage.pbx, stage.names, ("2001", "2002", "2003"))
+    assert stage.hear() == ["trunk"]
+    stage.pbx.hangup(first, second, third, caller, cause=127)
+    assert stage.hear() == []
+    assert stage.kept() == []
+    [record] = stage.book.records
+    assert record == CallRecord(
+        conversation=record.conversation,
+        linkedid=caller.uniqueid,
+        arrived=datetime.fromtimestamp(START + 0.001, UTC),
+        answered=None,
+        ended=datetime.fromtimestamp(round(stage.pbx.clock, 6), UTC),
+        number="0664581132",
+        caller="0901234567",
+        disposition="cancelled",
+        recording=None,
+    )
+    assert stage.pipeline._seen == {}
+
+
+def test_what_a_caller_sends_as_a_number_is_not_kept_unless_it_is_one() -> None:
+    stage = Stage()
+    caller = stage.pbx.channel(stage.names.name("trunk"), number="../../x;rm", exten="0664581132")
+    stage.hear()
+    assert stage.recorder.orders[caller.uniqueid].caller is None
+    stage.pbx.hangup(caller)
+    stage.hear()
+    assert stage.book.records[0].caller is None
+
+
+def test_an_event_without_a_time_is_dropped_and_the_next_one_heard() -> None:
+    stage = Stage()
+    stage.pipeline._feed(
+        Message(b"Event: Newchannel\r\nUniqueid: 1.0\r\nLinkedid: 1.0\r\nChannel: PJSIP/2001-00000001")
+    )
+    stage.channel("trunk", to="0664581132")
+    assert stage.hear() == ["trunk"]
+
+
+def test_a_refused_start_is_tried_again_with_the_next_event() -> None:
+    stage = Stage()
+    stage.recorder.refuses = True
+    caller = stage.channel("trunk", to="0664581132")
+    assert stage.hear() == []
+    stage.recorder.refuses = False
+    stage.channel("2001", of=caller)
+    assert stage.hear() == ["trunk"]
+
+
+# --- the gate's question ----------------------------------------------------------------------------------------------
+
+
+async def test_the_gate_hears_yes_skip_or_no() -> None:
+    stage = Stage()
+    recorded = stage.channel("trunk", to="0664581132")
+    other = stage.channel("trunk", to="0664587000")
+    stage.hear()
+    assert await stage.pipeline.armed(recorded.uniqueid, 1) == "yes"
+    # Out of step, nothing is known of who else is in the call: the dialplan records.
+    assert await stage.pipeline.armed(other.uniqueid, 1) == "no"
+    stage.pipeline.synced.set()
+    assert await stage.pipeline.armed(other.uniqueid, 1) == "skip"
+
+
+async def test_a_start_that_asterisk_refused_is_no_skip() -> None:
+    stage = Stage()
+    stage.pipeline.synced.set()
+    stage.recorder.refuses = True
+    caller = stage.channel("trunk", to="0664581132")
+    stage.hear()
+    assert await stage.pipeline.armed(caller.uniqueid, 1) == "no"
+
+
+async def test_the_gate_may_ask_before_the_event_has_come() -> None:
+    stage = Stage()
+    caller = stage.channel("trunk", to="0664581132")
+    asking = asyncio.create_task(stage.pipeline.armed(caller.uniqueid, 2))
+    await asyncio.sleep(0)
+    stage.hear()
+    assert await asking == "yes"
+
+
+async def test_a_channel_that_nobody_knows_meets_the_deadline() -> None:
+    assert await Stage().pipeline.armed("unknown", 0.02) == "no"
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Let the loop turn until it holds; the test's own time-out ends a wait in vain."""
+    for _ in range(1000):
+        if holds():
+            return
+        await asyncio.sleep(0)
+    raise AssertionError("it does not become true")
+
+
+# --- resync -----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_resync_arms_what_is_not_armed() -> None:
+    stage = Stage()
+    caller, phone = inbound(stage.pbx, stage.names)
+    talk(stage.pbx, caller, phone)
+    outside = stage.channel("trunk", to="0664587000")
+    talk(stage.pbx, outside, stage.channel("3001", of=outside), bridge="bridge-9")
+    stage.skip()
+    stage.ami.answers = [stage.listed()]
+    await stage.pipeline._resync()
+    assert stage.hooked() == ["trunk"]
+    assert list(stage.recorder.orders) == [caller.uniqueid]
+    assert ("enter", caller.name) in stage.recorder.told
+    assert ("talk", caller.name, "2001") in stage.recorder.told
+    assert stage.pipeline.synced.is_set()
+    order = stage.recorder.orders[caller.uniqueid]
+    assert (order.number, order.caller, order.callee) == ("0664581132", "0901234567", "0664581132")
+
+
+async def test_a_channel_that_the_dialplan_records_gets_no_second_recording() -> None:
+    stage = Stage()
+    caller, phone = inbound(stage.pbx, stage.names)
+    talk(stage.pbx, caller, phone)
+    stage.skip()
+    order = Order(channel=caller.name, uniqueid=caller.uniqueid, linkedid="", conversation="", recording="")
+    stage.recorder.strangers = {caller.uniqueid: order}
+    stage.ami.answers = [stage.listed()]
+    await stage.pipeline._resync()
+    assert "arm" not in [told[0] for told in stage.recorder.told]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        [Message(b"Response: Error\r\nMessage: Permission denied")],
+        [Message(f"{OK}\r\nEventList: start".encode()), Message(b"Event: StatusComplete\r\nEventList: cancelled")],
+        NotConnectedError("lost"),
+        DeadlineError("no answer"),
+    ],
+)
+async def test_an_answer_that_is_no_whole_list_ends_no_call(answer: list[Message] | Exception) -> None:
+    stage = Stage()
+    caller, phone = inbound(stage.pbx, stage.names)
+    talk(stage.pbx, caller, phone)
+    assert stage.hear() == ["trunk"]
+    stage.ami.answers = [answer]
+    await stage.pipeline._resync()
+    assert stage.hooked() == ["trunk"]
+    assert stage.book.records == []
+    assert not stage.pipeline.synced.is_set()
+
+
+async def test_a_resync_that_failed_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cti.pipeline.RESYNC_SECONDS", 0.01)
+    stage = Stage()
+    stage.ami.answers = [DeadlineError("no answer"), stage.listed()]
+    running = asyncio.create_task(stage.pipeline.run())
+    stage.ami.put(LinkUp())
+    async with asyncio.timeout(2):
+        await stage.pipeline.synced.wait()
+    running.cancel()
+    await asyncio.wait([running])
+    assert [action["Action"] for action in stage.ami.sent] == ["CoreShowChannels"] * 2
+
+
+async def test_over_the_wire_up_events_down() -> None:
+    stage = Stage()
+    stage.ami.answers = [stage.listed(), stage.listed()]
+    running = asyncio.create_task(stage.pipeline.run())
+    stage.ami.put(LinkUp())
+    async with asyncio.timeout(2):
+        await stage.pipeline.synced.wait()
+        caller, phone = inbound(stage.pbx, stage.names)
+        asking = asyncio.create_task(stage.pipeline.armed(caller.uniqueid, 2))
+        for event in stage.pbx.events:
+            stage.ami.put(event)
+        assert await asking == "yes"
+        stage.ami.put(LinkDown("lost"))
+        await until(lambda: not stage.pipeline.synced.is_set())
+        # The call goes on in the meantime, and ends unheard.
+        stage.pbx.hangup(phone, caller)
+        stage.ami.answers = [stage.listed()]
+        stage.ami.put(LinkUp())
+        await stage.pipeline.synced.wait()
+    assert stage.hooked() == []
+    assert len(stage.book.records) == 1
+    stage.ami.refused.set()
+    with pytest.raises(ExceptionGroup) as raised:
+        await running
+    assert raised.group_contains(LoginRefusedError)
+
+
+# --- MixMonitor -------------------------------------------------------------------------------------------------------
+
+
+def replies(*texts: str) -> list[list[Message] | Exception]:
+    return [[Message(text.encode())] for text in texts]
+
+
+async def test_mixmonitor_is_started_with_our_names_alone() -> None:
+    ami = FakeAmi()
+    ami.answers = replies(OK)
+    await AmiSwitch(ami).start("PJSIP/trunk-1", Path("/s/am-1-r.sln"), Path("/s/am-1-t.sln"))  # type: ignore[arg-type]
+    assert ami.sent == [
+        {"Action": "MixMonitor", "Channel": "PJSIP/trunk-1",
+         "Options": "br(/s/am-1-r.sln)t(/s/am-1-t.sln)i(KIKITORI_MM)"},
+    ]  # fmt: skip
+
+
+async def test_a_refusal_to_start_says_why() -> None:
+    ami = FakeAmi()
+    ami.answers = replies("Response: Error\r\nMessage: No such channel")
+    with pytest.raises(Exception, match="MixMonitor on PJSIP/x: No such channel"):
+        await AmiSwitch(ami).start("PJSIP/x", Path("l"), Path("r"))  # type: ignore[arg-type]
+
+
+async def test_stopping_ends_the_dialplans_mixmonitor_too_and_tells_it() -> None:
+    ami = FakeAmi()
+    ami.answers = replies(OK, OK, "Response: Error\r\nMessage: Could not stop", OK)
+    await AmiSwitch(ami).stop("PJSIP/x")  # type: ignore[arg-type]
+    assert [action["Action"] for action in ami.sent] == ["StopMixMonitor"] * 3 + ["Setvar"]
+    assert ami.sent[-1] == {"Action": "Setvar", "Channel": "PJSIP/x", "Variable": "KIKITORI_MM", "Value": ""}

@@ -1,0 +1,116 @@
+"""A take: which sample was written when, what is left of it after cuts, and its way through a file."""
+
+import json
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recorder.take import OpenSegment, Take
+from tests.unit.recorder.rig import RATE, START, order, take
+
+AT = st.integers(0, 600_000).map(lambda ms: START + timedelta(milliseconds=ms))
+
+
+def talking(*seconds: tuple[float, float | None]) -> Take:
+    made = take(entered=None)
+    for begin, end in seconds:
+        made.enter(START + timedelta(seconds=begin))
+        if end is not None:
+            made.leave(START + timedelta(seconds=end))
+    return made
+
+
+def at(seconds: float) -> datetime:
+    return START + timedelta(seconds=seconds)
+
+
+def test_samples_and_times_pass_over_the_pauses() -> None:
+    made = talking((0, 10), (60, 70), (100, None))
+    assert [made.sample_at(at(s)) for s in (0, 5, 10, 30, 60, 65, 70, 99, 100, 101)] == [
+        RATE * n for n in (0, 5, 10, 10, 10, 15, 20, 20, 20, 21)
+    ]
+    assert [made.time_of(RATE * n) for n in (0, 5, 15, 21, 80)] == [at(s) for s in (0, 5, 65, 101, 160)]
+
+
+def test_a_time_before_the_first_bridge_is_sample_0_and_none_where_there_was_no_bridge() -> None:
+    assert talking((10, None)).sample_at(at(3)) == 0
+    assert take(entered=None).time_of(500) is None
+    assert take(entered=None).sample_at(at(3)) == 0
+
+
+def test_a_sample_past_the_last_end_has_the_time_of_that_end() -> None:
+    assert talking((0, 10), (60, 70)).time_of(RATE * 25) == at(70)
+
+
+@given(bounds=st.lists(AT, min_size=1, max_size=9, unique=True), open_end=st.booleans(), sample=st.integers(0, 5_000_000))
+def test_a_sample_found_by_time_is_that_of_its_time(bounds: list[datetime], open_end: bool, sample: int) -> None:
+    made = take(entered=None)
+    for number, moment in enumerate(sorted(bounds)):
+        (made.leave if number % 2 else made.enter)(moment)
+    last = sorted(bounds)[-1]
+    if not open_end:
+        made.leave(last + timedelta(seconds=1))
+    total = made.sample_at(last + timedelta(days=1))
+    found = made.time_of(min(sample, total))
+    assert found is not None
+    assert abs(made.sample_at(found) - min(sample, total)) <= 1
+
+
+def test_entering_twice_and_leaving_twice_changes_nothing() -> None:
+    made = talking((0, 10))
+    made.leave(at(12))
+    made.enter(at(20))
+    made.enter(at(25))
+    assert made.spans == [(at(0).isoformat(), at(10).isoformat()), (at(20).isoformat(), None)]
+    assert [mark["what"] for mark in made.marks] == ["joined", "left", "joined"]
+    assert [mark["sample"] for mark in made.marks] == [0, 10 * RATE, 10 * RATE]
+
+
+CUT = st.tuples(st.integers(0, 300), st.integers(0, 80)).map(lambda cut: (cut[0], cut[0] + cut[1]))
+
+
+@given(cuts=st.lists(CUT, max_size=8), length=st.integers(0, 320))
+def test_the_stretches_are_exactly_what_no_cut_covers(cuts: list[tuple[int, int]], length: int) -> None:
+    made = take()
+    made.cuts = cuts
+    here, kept, steps = 0, [], 0
+    while here < length:
+        start, until = made.next_stretch(here)
+        assert start >= here
+        end = length if until is None else min(until, length)
+        assert until is None or until > start
+        kept += range(start, end)
+        here = max(end, start)
+        steps += 1
+        assert steps <= 2 * len(cuts) + 2
+    assert kept == [n for n in range(length) if not any(begin <= n < end for begin, end in cuts)]
+
+
+def test_cuts_that_touch_are_passed_over_at_once() -> None:
+    made = take()
+    made.cuts = [(20, 30), (10, 20), (30, 40)]
+    assert made.next_stretch(0) == (0, 10)
+    assert made.next_stretch(10) == (40, None)
+    assert made.next_stretch(35) == (40, None)
+
+
+def test_describing_says_whether_it_is_news_and_never_forgets() -> None:
+    made = take()
+    assert made.describe(agent="2001", callee="0664581132")
+    assert not made.describe(agent="2001", callee=None)
+    assert made.order.agent == "2001"
+    assert made.order.callee == "0664581132"
+
+
+@pytest.mark.parametrize("segment", [None, OpenSegment(number=2, slot=7, epoch=1, key_id="ab", file_key="cd", offset=4)])
+def test_a_take_comes_back_from_its_file_as_it_was(segment: OpenSegment | None) -> None:
+    made = talking((0, 10), (20, None))
+    made.mark(at(22), "hold")
+    made.cuts, made.position, made.stopped, made.segment = [(5, 9)], 17, True, segment
+    assert Take.from_dict(json.loads(json.dumps(made.to_dict()))) == made
+
+
+def test_the_stem_names_starter_and_run() -> None:
+    assert Take(id="x1", starter="fb", rate=RATE, order=order()).stem == "fb-x1"
