@@ -1,1 +1,14 @@
-"""Kikitori: the call recorder and CTI controller beside an Asterisk PBX."""
+"""Kikitori: the call recorder and CTI controller beside an Asterisk PBX.
+
+Along the way of a call, read:
+
+    ami.framing, ami.client     bytes of the manager interface -> messages, on a connection that stays up
+    calls.tracker               messages -> facts: who talks to whom (pure; `calls.cel` reads Asterisk's own record alike)
+    pipeline                    facts -> what should be recorded now -> start or stop the difference
+    routing.gate                the dialplan's question before a call goes on: is it being recorded?
+    recorder.session            MixMonitor runs and the files they write; from here on in package `recorder`
+    desk                        what staff do with recordings: find, play, export, verify, each with its log line
+    app                         the composition root: builds all of it, and reads the only clock
+
+`cli` is the command line, one file a noun; `supervise` runs the three processes; `demo` shows it all on real calls.
+"""
