@@ -3,7 +3,7 @@
 Along the way of a call, read:
 
     ami.framing, ami.client     bytes of the manager interface -> messages, on a connection that stays up
-    calls.tracker               messages -> facts: who talks to whom (pure; `calls.cel` reads Asterisk's own record alike)
+    calls.tracker               messages -> facts: who talks to whom (pure)
     pipeline                    facts -> what should be recorded now -> start or stop the difference
     routing.gate                the dialplan's question before a call goes on: is it being recorded?
     recorder.session            MixMonitor runs and the files they write; from here on in package `recorder`

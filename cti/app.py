@@ -17,6 +17,8 @@ from cti.ami.errors import LoginRefusedError
 from cti.calls.tracker import Tracker
 from cti.desk import Desk
 from cti.errors import SettingsError
+from cti.explain import explain
+from cti.i18n import _
 from cti.journal import Journal
 from cti.notify import Notifier, Watchdog
 from cti.pbxconfig import Site
@@ -138,7 +140,9 @@ def _secret(path: Path) -> str:
     try:
         return path.read_text("utf-8").strip()
     except OSError as error:
-        raise SettingsError(f"{path}: {error.strerror}. [pbx] secret_file names the manager user's secret") from error
+        raise SettingsError(
+            _("{error}. [pbx] secret_file names the manager user's secret").format(error=explain(error))
+        ) from error
 
 
 async def run_recorder(settings: Settings, clock: Clock, notifier: Notifier) -> None:
@@ -169,7 +173,7 @@ async def run_recorder(settings: Settings, clock: Clock, notifier: Notifier) -> 
     # In a thread: hours of sound may have to be looked at, and whoever watches us must not think that we hang.
     await asyncio.to_thread(recorder.recover)
     server = await control.serve(settings.paths.run / SOCKET, {"armed": armed, "status": status})
-    parts.journal.append("recorder.started", settings.site.pbx, {})
+    await asyncio.to_thread(parts.journal.append, "recorder.started", settings.site.pbx, {})
     async with asyncio.TaskGroup() as group:
         recording = group.create_task(recorder.run())
         listening = group.create_task(_listen(pipeline))
@@ -181,7 +185,8 @@ async def run_recorder(settings: Settings, clock: Clock, notifier: Notifier) -> 
         for task in (listening, telling, recording):
             task.cancel()
             await asyncio.wait([task])
-        parts.journal.append("recorder.stopped", settings.site.pbx, {})
+        await asyncio.to_thread(parts.journal.append, "recorder.stopped", settings.site.pbx, {})
+        await asyncio.to_thread(parts.journal.close)
         beating.cancel()
 
 

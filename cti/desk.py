@@ -17,11 +17,13 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from cti.errors import LogUnavailableError, NotFoundError, UsageError
+from cti.explain import explain
+from cti.i18n import _
 from recorder import export
 from recorder.access import checkpoint
 from recorder.access.audit import Report
 from recorder.access.entry import Entry
-from recorder.access.errors import AccessError, CheckpointError
+from recorder.access.errors import AccessError, CheckpointError, RewoundLogError
 from recorder.access.log import AccessLog
 from recorder.catalogue import Catalogue
 from recorder.catalogue import row as catalogue_row
@@ -55,7 +57,9 @@ class Purpose(StrEnum):
             if text in (purpose.value, purpose.wording):
                 return purpose
         allowed = ", ".join(f"{purpose.value} ({purpose.wording})" for purpose in cls)
-        raise UsageError(f"{text!r} is no purpose that 4条 knows. Name one of: {allowed}")
+        raise UsageError(
+            _("{text!r} is no purpose that 4条 knows. Name one of: {allowed}").format(text=text, allowed=allowed)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,8 +173,12 @@ class Desk:
         if text and len(matching) == 1:
             return str(matching[0])
         if matching:
-            raise NotFoundError(f"{text!r} begins {len(matching)} ids: give more of it")
-        raise NotFoundError(f"no recording {text!r}; `kikitori recordings list` shows what there is")
+            raise NotFoundError(
+                _("{text!r} begins {count} ids: give more of it").format(text=text, count=len(matching))
+            )
+        raise NotFoundError(
+            _("no recording {text!r}; `kikitori recordings list` shows what there is").format(text=text)
+        )
 
     # --- sound ------------------------------------------------------------------------------------------------------
 
@@ -178,13 +186,17 @@ class Desk:
         """Check the manifests of `recording`, cut out seconds `start` to `end`. Raises NotFoundError, UsageError."""
         segments = manifests(self.vault, self._verifiers, recording)
         if not segments:
-            raise NotFoundError(f"no recording {recording!r} in the vault")
+            raise NotFoundError(_("no recording {text!r} in the vault").format(text=recording))
         parts = layout(segments)
         rate, whole = segments[0].rate, export.total(parts)
         first = round(start * rate)
         last = whole if end is None else min(round(end * rate), whole)
         if not 0 <= first < last:
-            raise UsageError(f"the recording lasts {whole / rate:.1f} s: --from {start:g} lies behind its end or --to")
+            raise UsageError(
+                _("the recording lasts {seconds:.1f} s: --from {start:g} lies behind its end or --to").format(
+                    seconds=whole / rate, start=start
+                )
+            )
         return Sound(recording=recording, parts=parts, rate=rate, start=first, end=last)
 
     def play(self, sound: Sound, passphrase: str, purpose: Purpose, which: str) -> Iterator[bytes]:
@@ -227,7 +239,7 @@ class Desk:
 
             if kind == "age":
                 if recipient is None:
-                    raise UsageError("--format age needs --recipient age1...: whom the file is for")
+                    raise UsageError(_("--format age needs --recipient age1...: whom the file is for"))
                 if len(sound.parts) == 1:
                     export.age_file(player, sound.parts[0], recipient, out)
                 else:
@@ -272,7 +284,9 @@ class Desk:
                 entry = access.append(ts=self.now(), actor=self.actor, action=action, object=about, detail=detail)
                 self._checkpoint(access)
         except AccessError as error:
-            raise LogUnavailableError(f"{error}. Nothing is played while the access log cannot be written") from error
+            raise LogUnavailableError(
+                _("{error}. Nothing is played while the access log cannot be written").format(error=explain(error))
+            ) from error
         return entry
 
     def _checkpoint(self, access: AccessLog) -> None:
@@ -280,6 +294,8 @@ class Desk:
         signer = load_signer(self.keys / "log.key")
         try:
             checkpoint.write_checkpoint(access, self.checkpoints, signer, signer.name, self.now())
+        except RewoundLogError:
+            raise
         except CheckpointError as error:
             log.warning("no checkpoint", error=str(error))
 

@@ -22,17 +22,22 @@ def language(environ: "os._Environ[str] | dict[str, str]") -> str:
 
 LANGUAGE = language(os.environ)
 _translations = _gettext.translation(DOMAIN, FOLDER, languages=[LANGUAGE], fallback=True)
-# Click asks gettext's own default domain for its words ("Usage", "Show this message and exit.").
-if LANGUAGE == "ja":
-    os.environ["LANGUAGE"] = "ja"
-_gettext.bindtextdomain("messages", str(FOLDER))
+# Typer asks gettext's current domain for its words, in the language of LANGUAGE, LC_ALL, ...: one catalogue holds both.
+os.environ["LANGUAGE"] = LANGUAGE
+_gettext.bindtextdomain(DOMAIN, str(FOLDER))
+_gettext.textdomain(DOMAIN)
 
 
 def _(message: str) -> str:
     """`message` in the reader's language."""
-    return _translations.gettext(message)
+    return _translations.gettext(message) if message else ""
 
 
 def ngettext(one: str, many: str, count: int) -> str:
     """`one` or `many`, in the reader's language."""
     return _translations.ngettext(one, many, count)
+
+
+def mark(message: str) -> str:
+    """`message` as it is, collected into the catalogue: it is translated where it is shown."""
+    return message

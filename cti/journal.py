@@ -7,6 +7,7 @@ import json
 import os
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -34,6 +35,9 @@ class Journal:
         self._open, self._vault, self._now = access, vault, now
         self._log: AccessLog | None = None
         self._lock = threading.Lock()
+        # One thread: lines of one file must not mix.
+        self._unwritten: list[CallRecord] = []
+        self._writing = ThreadPoolExecutor(1, thread_name_prefix="calls")
 
     def append(self, action: str, about: str, detail: dict[str, object]) -> bool:
         """One entry; False where the log cannot be written now."""
@@ -62,7 +66,10 @@ class Journal:
             self._vault.told("log", name)
 
     def catch_up(self) -> None:
-        """Tell what a predecessor, or a log that was down, left untold."""
+        """Tell what a predecessor, or a log or a disk that was down, left untold."""
+        waiting, self._unwritten = self._unwritten, []
+        for record in waiting:
+            self.write(record)
         for name in self._vault.waiting("log"):
             self.tell(name)
 
@@ -73,7 +80,14 @@ class Journal:
             self.append("sound.discarded", take.id, detail)
 
     def write(self, record: CallRecord) -> None:
-        """One line in the file of the day on which the call arrived, synced."""
+        """One line in the file of the day on which the call arrived; synced in a thread, never on the event loop."""
+        self._writing.submit(self._write, record)
+
+    def close(self) -> None:
+        """Wait until every call record is on the disk."""
+        self._writing.shutdown()
+
+    def _write(self, record: CallRecord) -> None:
         at = record.arrived or record.ended or self._now()
         line = json.dumps(asdict(record), default=_text, sort_keys=True) + "\n"
         path = self._vault.root / "calls" / f"{at:%Y-%m-%d}.jsonl"
@@ -85,7 +99,9 @@ class Journal:
                 file.flush()
                 os.fdatasync(file.fileno())
         except OSError as error:
-            log.error("call record not kept", error=str(error), conversation=record.conversation)
+            # Tried again with everything else that could not be told.
+            self._unwritten.append(record)
+            log.error("call record waits", error=str(error), conversation=record.conversation)
 
     def checkpoint(self, folder: Path, signer: Signer) -> None:
         """Sign the log's state onto the second medium, where it has grown."""

@@ -88,6 +88,9 @@ class CallRecord:
 class Witness(Protocol):
     """Asterisk's own record of events."""
 
+    def refresh(self) -> None:
+        """Read what is new in it."""
+
     def moments(self, uniqueid: str, tracker: Tracker) -> Iterable[Moment]:
         """How the conversation of a channel went; nothing where the record does not know it."""
 
@@ -214,6 +217,8 @@ class Pipeline:
 
     async def _resync(self) -> None:
         """Ask Asterisk what exists, and record what should be recorded and is not."""
+        # In a thread: a day of events may have to be read.
+        await asyncio.to_thread(self.witness.refresh)
         try:
             replies = await self.ami.send_action({"Action": "CoreShowChannels"}, deadline=RESYNC_SECONDS)
             if replies[0].get("Response") != "Success" or replies[-1].event != "CoreShowChannelsComplete":
@@ -307,7 +312,7 @@ class Pipeline:
                 if leg.bridge:
                     recorder.bridge(leg.uniqueid, at, entered=True)
         for uniqueid in hooked - wanted:
-            recorder.disarm(uniqueid)
+            recorder.disarm(uniqueid, at)
         for uniqueid in wanted:
             if joined(parties, uniqueid):
                 seen.recorded = True
@@ -338,10 +343,20 @@ class Pipeline:
 
     def _numbers(self, uniqueid: str, legs: Sequence[Leg], seen: _Seen) -> dict[str, str | None]:
         hooked = next(leg for leg in legs if leg.uniqueid == uniqueid)
+        number = self._designated(seen, legs)
         if hooked.direction is Direction.IN:
-            return {"caller": phone_number(hooked.number), "callee": seen.number}
+            return {"number": number, "caller": phone_number(hooked.number), "callee": seen.number}
         dialled = next((leg.dialled for leg in legs if leg.originator), None)
-        return {"caller": seen.caller, "callee": phone_number(dialled) or phone_number(hooked.number)}
+        callee = phone_number(dialled) or phone_number(hooked.number)
+        return {"number": number, "caller": seen.caller, "callee": callee}
+
+    def _designated(self, seen: _Seen, legs: Sequence[Leg]) -> str | None:
+        """The designated number that a conversation belongs to: the dialled one, else that of the phone (B-09)."""
+        dialled = self.plan.number_of(seen.number)
+        if dialled is not None and dialled.designated:
+            return dialled.digits
+        phones = (self.plan.number_behind(leg.endpoint) for leg in legs if leg.designated)
+        return next((number.digits for number in phones if number is not None), None)
 
     def _order(self, conversation: UUID, linkedid: str, leg: Leg, legs: Sequence[Leg], seen: _Seen) -> Order:
         return Order(
@@ -350,7 +365,6 @@ class Pipeline:
             linkedid=linkedid,
             conversation=str(conversation),
             recording=recording_of(conversation),
-            number=seen.number,
             direction=leg.direction.value if leg.direction else None,
             **self._numbers(leg.uniqueid, legs, seen),
         )
@@ -425,6 +439,8 @@ class Pipeline:
 
     async def armed(self, uniqueid: str, deadline: float) -> str:
         """For the gate: `yes` recording runs, `skip` the rules want none, `no` otherwise. Within `deadline` seconds."""
+        if not self.synced.is_set():
+            return "no"
         try:
             async with asyncio.timeout(deadline):
                 while (call := self.tracker.call_of(uniqueid)) is None:
@@ -432,7 +448,7 @@ class Pipeline:
                 conversation, _, legs = call
                 _, wanted = self._wanted(legs, self._seen.get(conversation, _Seen()))
                 if not wanted:
-                    return "skip" if self.synced.is_set() else "no"
+                    return "skip"
                 # Wanted, not hooked: a start that Asterisk refused leaves no hook, and the dialplan has to know.
                 results = [await self._recorder().armed(channel) for channel in wanted]
                 return "yes" if all(results) else "no"

@@ -12,11 +12,13 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cti.errors import SettingsError
+from cti.explain import localise, place
+from cti.i18n import _, mark
 from policies.errors import PolicyError
 from policies.toml import Document, read
 
 FILE = "kikitori.toml"
-REMEDY = "`kikitori config show` lists every setting"
+REMEDY = _("`kikitori config show` lists every setting")
 
 
 class _Section(BaseModel):
@@ -26,62 +28,66 @@ class _Section(BaseModel):
 class Site(_Section):
     """Who we are."""
 
-    pbx: str = Field("pbx1", pattern=r"^[a-z][a-z0-9-]{0,31}$", description="name of the PBX; also its systemname")
+    pbx: str = Field(
+        "pbx1", pattern=r"^[a-z][a-z0-9-]{0,31}$", description=mark("name of the PBX; also its systemname")
+    )
 
 
 class Paths(_Section):
     """Where things lie. Relative ones start at the folder of the settings file."""
 
-    vault: Path = Field(Path("vault"), description="encrypted recordings, first medium")
-    mirror: Path = Field(Path("mirror"), description="second medium: copy of the slots, checkpoints, escrow")
-    keys: Path = Field(Path("keys"), description="public keys, signing keys, sealed identities")
-    log: Path = Field(Path("log"), description="access log")
-    spool: Path = Field(Path("spool"), description="RAM (tmpfs) where Asterisk writes")
-    run: Path = Field(Path("run"), description="sockets")
-    desk: Path = Field(Path("desk"), description="catalogue and other files of the desk")
-    policies: Path = Field(Path("policies"), description="policy files")
+    vault: Path = Field(Path("vault"), description=mark("encrypted recordings, first medium"))
+    mirror: Path = Field(Path("mirror"), description=mark("second medium: copy of the slots, checkpoints, escrow"))
+    keys: Path = Field(Path("keys"), description=mark("public keys, signing keys, sealed identities"))
+    log: Path = Field(Path("log"), description=mark("access log"))
+    spool: Path = Field(Path("spool"), description=mark("RAM (tmpfs) where Asterisk writes"))
+    run: Path = Field(Path("run"), description=mark("sockets"))
+    desk: Path = Field(Path("desk"), description=mark("catalogue and other files of the desk"))
+    policies: Path = Field(Path("policies"), description=mark("policy files"))
 
 
 class Pbx(_Section):
     """The manager interface and the files that Asterisk writes by itself."""
 
-    host: str = Field("127.0.0.1", description="address of the manager interface")
-    port: int = Field(5038, ge=1, le=65535, description="port of the manager interface")
-    user: str = Field("kikitori", description="manager user")
-    secret_file: Path = Field(Path("keys/ami.secret"), description="file that holds the manager user's secret")
-    cel_file: Path | None = Field(None, description="Asterisk's own record of events (cel_custom), to adopt calls by")
+    host: str = Field("127.0.0.1", description=mark("address of the manager interface"))
+    port: int = Field(5038, ge=1, le=65535, description=mark("port of the manager interface"))
+    user: str = Field("kikitori", description=mark("manager user"))
+    secret_file: Path = Field(Path("keys/ami.secret"), description=mark("file that holds the manager user's secret"))
+    cel_file: Path | None = Field(
+        None, description=mark("Asterisk's own record of events (cel_custom), to adopt calls by")
+    )
 
 
 class Asterisk(_Section):
     """What `kikitori asterisk render` puts into Asterisk's configuration."""
 
-    sip_bind: str = Field("0.0.0.0", description="IPv4 address that Asterisk takes SIP on")  # noqa: S104  # phones are elsewhere
-    sip_port: int = Field(5060, ge=1, le=65535, description="SIP port")
-    rtp_start: int = Field(10000, ge=1024, le=65535, description="first RTP port")
-    rtp_end: int = Field(20000, ge=1024, le=65535, description="last RTP port")
-    trunk_match: str = Field("192.0.2.1", description="addresses the trunk calls from, separated by commas")
-    trunk_contact: str = Field("sip:192.0.2.1:5060", description="where the trunk is called")
-    phones_file: Path = Field(Path("keys/phones.toml"), description="the telephones' SIP secrets")
-    log_dir: Path = Field(Path("/var/log/asterisk"), description="Asterisk's log folder")
-    run_dir: Path = Field(Path("/var/run/asterisk"), description="Asterisk's run folder")
-    var_dir: Path = Field(Path("/var/lib/asterisk"), description="Asterisk's state folder")
+    sip_bind: str = Field("0.0.0.0", description=mark("IPv4 address that Asterisk takes SIP on"))  # noqa: S104  # phones are elsewhere
+    sip_port: int = Field(5060, ge=1, le=65535, description=mark("SIP port"))
+    rtp_start: int = Field(10000, ge=1024, le=65535, description=mark("first RTP port"))
+    rtp_end: int = Field(20000, ge=1024, le=65535, description=mark("last RTP port"))
+    trunk_match: str = Field("192.0.2.1", description=mark("addresses the trunk calls from, separated by commas"))
+    trunk_contact: str = Field("sip:192.0.2.1:5060", description=mark("where the trunk is called"))
+    phones_file: Path = Field(Path("keys/phones.toml"), description=mark("the telephones' SIP secrets"))
+    log_dir: Path = Field(Path("/var/log/asterisk"), description=mark("Asterisk's log folder"))
+    run_dir: Path = Field(Path("/var/run/asterisk"), description=mark("Asterisk's run folder"))
+    var_dir: Path = Field(Path("/var/lib/asterisk"), description=mark("Asterisk's state folder"))
 
 
 class Gate(_Section):
     """The FastAGI server that the dialplan asks."""
 
-    host: str = Field("127.0.0.1", description="address to listen on")
-    port: int = Field(4573, ge=1, le=65535, description="port to listen on")
-    deadline: float = Field(0.5, gt=0, le=2, description="seconds that the recorder has to answer")
+    host: str = Field("127.0.0.1", description=mark("address to listen on"))
+    port: int = Field(4573, ge=1, le=65535, description=mark("port to listen on"))
+    deadline: float = Field(0.5, gt=0, le=2, description=mark("seconds that the recorder has to answer"))
 
 
 class Users(_Section):
     """System users, one a process."""
 
-    recorder: str = Field("kikitori-recorder", description="runs the recorder")
-    gate: str = Field("kikitori-gate", description="runs the gate")
-    desk: str = Field("kikitori-desk", description="runs the desk")
-    asterisk: str = Field("asterisk", description="runs Asterisk")
+    recorder: str = Field("kikitori-recorder", description=mark("runs the recorder"))
+    gate: str = Field("kikitori-gate", description=mark("runs the gate"))
+    desk: str = Field("kikitori-desk", description=mark("runs the desk"))
+    asterisk: str = Field("asterisk", description=mark("runs Asterisk"))
 
 
 class Settings(_Section):
@@ -128,13 +134,17 @@ def load(file: Path | None, environ: Mapping[str, str]) -> Loaded:
         try:
             document = read(file)
         except PolicyError as error:
-            raise SettingsError(str(error)) from error
+            raise SettingsError(_sentence(error.where, error.problem, error.remedy)) from error
     values: dict[str, Any] = {
         name: dict(section) if isinstance(section, dict) else section for name, section in document.values.items()
     }
     for name, section in values.items():
         if not isinstance(section, dict):
-            raise SettingsError(f"{document.where((name,))}: is a table: write [{name}]. {REMEDY}")
+            raise SettingsError(
+                _("{where}: is a table: write [{name}]. {remedy}").format(
+                    where=document.where((name,)), name=name, remedy=REMEDY
+                )
+            )
     origin: dict[tuple[str, str], str] = {}
     for section, key in _keys():
         variable = f"KIKITORI_{section}_{key}".upper()
@@ -171,10 +181,14 @@ def _keys() -> list[tuple[str, str]]:
 
 def _explain(error: ValidationError, document: Document, origin: Mapping[tuple[str, str], str]) -> str:
     first = error.errors()[0]
-    place = tuple(first["loc"])
-    named = origin.get((str(place[0]), str(place[1]))) if len(place) > 1 else None
-    where = f"{named}: {'.'.join(map(str, place))}" if named else document.where(place)
-    return f"{where}: {first['msg']}. {REMEDY}"
+    key = tuple(first["loc"])
+    named = origin.get((str(key[0]), str(key[1]))) if len(key) > 1 else None
+    where = f"{place(named)}: {'.'.join(map(str, key))}" if named else document.where(key)
+    return _sentence(where, first["msg"], REMEDY)
+
+
+def _sentence(where: str, problem: str, remedy: str) -> str:
+    return _("{where}: {problem}. {remedy}").format(where=where, problem=localise(problem), remedy=localise(remedy))
 
 
 def _anchor(settings: Settings, folder: Path) -> Settings:

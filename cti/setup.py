@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cti import users
 from cti.errors import InitError
+from cti.i18n import _
 from cti.settings import FILE, Paths, Settings, load
 from policies.load import Policies, shipped
 from recorder.access.log import AccessLog
@@ -38,12 +39,22 @@ def init(
     work_factor: int = 18,
     mount: bool,
     spool_size: str = "1g",
+    mirror: Path | None = None,
 ) -> Made:
-    """Make `folder` an installation. `mount`: put RAM under the spool now (root). Raises InitError, KeysError."""
+    """Make `folder` an installation. `mount`: put RAM under the spool now (root).
+
+    `mirror`: a new or empty folder on the second medium, `folder/mirror` if None. Raises InitError, KeysError.
+    """
     if folder.exists() and any(folder.iterdir()):
-        raise InitError(f"{folder} is not empty: name a new folder; an installation is never overwritten")
+        raise InitError(
+            _("{folder} is not empty: name a new folder; an installation is never overwritten").format(folder=folder)
+        )
+    if mirror is not None and mirror.exists() and any(mirror.iterdir()):
+        raise InitError(_("{folder} is not empty: the second medium needs a folder of its own").format(folder=mirror))
     root = os.geteuid() == 0
-    settings = Settings().model_copy(update={"site": Settings().site.model_copy(update={"pbx": pbx})})
+    settings = Settings()
+    paths = settings.paths.model_copy(update={"mirror": mirror or Paths().mirror})
+    settings = settings.model_copy(update={"site": settings.site.model_copy(update={"pbx": pbx}), "paths": paths})
     made_users = tuple(users.ensure(settings.users)) if root else ()
     fresh = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
@@ -54,8 +65,9 @@ def init(
         prepare_spool(folder / Paths().spool, settings)
     except BaseException:
         subprocess.run(["umount", "-q", folder / Paths().spool], check=False, capture_output=True)
-        for child in folder.iterdir():
-            shutil.rmtree(child) if child.is_dir() else child.unlink()
+        for made in (folder, *([mirror] if mirror is not None and mirror.exists() else [])):
+            for child in made.iterdir():
+                shutil.rmtree(child) if child.is_dir() else child.unlink()
         if fresh:
             folder.rmdir()
         raise
@@ -69,9 +81,10 @@ def init(
 
 
 def _fill(folder: Path, settings: Settings, *, passphrase: str, now: datetime, work_factor: int) -> keys.Created:
-    who, names = settings.users, Paths()
+    who, names = settings.users, settings.paths
     mirror = folder / names.mirror
-    _folder(mirror, who.recorder, users.VAULT, 0o2770)
+    mirror.mkdir(exist_ok=True)
+    users.own(mirror, who.recorder, users.VAULT, 0o2770)
     _folder(mirror / "checkpoints", who.desk, users.LOG, 0o2770)
     _folder(mirror / "escrow", who.desk, users.VAULT, 0o700)
     made = keys.create(
@@ -95,6 +108,7 @@ def _fill(folder: Path, settings: Settings, *, passphrase: str, now: datetime, w
     _folder(folder / names.desk, who.desk, users.VAULT, 0o700)
     shutil.copytree(shipped(), folder / names.policies)
     (folder / FILE).write_text(_settings_text(settings), "utf-8")
+    (folder / FILE).chmod(0o644)  # whatever the umask: every process reads it
     load(folder / FILE, {})
     return made
 
@@ -140,13 +154,19 @@ def _mount(spool: Path, size: str) -> bool:
         if done.returncode == 0:
             return True
     reason = done.stderr.decode().strip()
-    raise InitError(f"no RAM could be mounted at {spool}: {reason}. Leave it out with --no-mount")
+    raise InitError(
+        _("no RAM could be mounted at {spool}: {reason}. Leave it out with --no-mount").format(
+            spool=spool, reason=reason
+        )
+    )
 
 
 def prepare_spool(spool: Path, settings: Settings) -> None:
     """`audio` for Asterisk and the recorder, `open` for the recorder alone; made again at start, since RAM forgets."""
     who = settings.users
-    spool.mkdir(exist_ok=True)
+    if not spool.exists():
+        spool.mkdir()
+        spool.chmod(0o755)  # whatever the umask: Asterisk goes through it
     for name, group, mode in (("audio", users.SPOOL, 0o2770), ("open", users.SPOOL, 0o700)):
         path = spool / name
         path.mkdir(exist_ok=True)
@@ -159,6 +179,10 @@ def _settings_text(settings: Settings) -> str:
 
 [site]
 pbx = "{settings.site.pbx}"
+
+[paths]
+# Should lie on another disk than the vault.
+mirror = "{settings.paths.mirror}"
 
 [pbx]
 # The record of events that Asterisk itself writes; without it, calls that ended while the recorder was down

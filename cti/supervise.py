@@ -24,6 +24,7 @@ log = structlog.get_logger()
 
 # Seconds without a sign of life. The gate holds callers while it hangs; the recorder may wait for a disk.
 WATCHDOG = {"gate": 2.0, "recorder": 10.0, "desk": 60.0}
+NICENESS = {"gate": -10, "recorder": -10, "desk": 0}
 READY_SECONDS = 30.0
 STOP_SECONDS = 30.0
 BACKOFF_MOST = 10.0
@@ -117,6 +118,9 @@ class Supervisor:
                 start_new_session=True,
                 **rights,  # type: ignore[arg-type]
             )
+            with contextlib.suppress(OSError):
+                # Callers wait for these two. Before they have threads: Linux counts niceness by thread.
+                os.setpriority(os.PRIO_PROCESS, child.process.pid, NICENESS[child.role])
             log.info("process started", role=child.role, pid=child.process.pid)
             return await self._watch(child, child.process)
         finally:

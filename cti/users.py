@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cti.errors import InitError
+from cti.i18n import _
 from cti.settings import Users
 
 SPOOL, VAULT, LOG, RUN = "kikitori-spool", "kikitori-vault", "kikitori-log", "kikitori-run"
@@ -59,7 +60,11 @@ def _known(look_up: Callable[[str], object], name: str) -> bool:
 
 def _run(*command: str) -> None:
     if shutil.which(command[0]) is None:
-        raise InitError(f"{command[0]} is not there; install the package `passwd` or create the users yourself")
+        raise InitError(
+            _("{command} is not there; install the package `passwd` or create the users yourself").format(
+                command=command[0]
+            )
+        )
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode != 0:
         raise InitError(f"{' '.join(command)}: {done.stderr.strip()}")
@@ -79,7 +84,7 @@ def identity(user: str) -> Identity:
     try:
         entry = pwd.getpwnam(user)
     except KeyError as error:
-        raise InitError(f"there is no user {user!r}; `kikitori init` as root creates it") from error
+        raise InitError(_("there is no user {user!r}; `kikitori init` as root creates it").format(user=user)) from error
     groups = tuple(sorted(group.gr_gid for group in grp.getgrall() if user in group.gr_mem))
     return Identity(uid=entry.pw_uid, gid=entry.pw_gid, groups=groups)
 

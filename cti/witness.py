@@ -11,6 +11,7 @@ from cti.calls.tracker import Tracker
 log = structlog.get_logger()
 
 TAIL = 16 << 20  # bytes: some 60,000 rows, a busy day
+REMEMBERED = 20_000  # conversations
 
 
 class CelFile:
@@ -19,29 +20,45 @@ class CelFile:
     def __init__(self, path: Path | None) -> None:
         """Reads nothing before it is asked."""
         self.path = path
-        self._stamp: tuple[int, int] | None = None
-        self._events: list[CelEvent] = []
+        self._inode = 0
+        self._read_to = 0
+        self._rest = b""
+        self._of: dict[str, list[CelEvent]] = {}
+        self._linked: dict[str, dict[str, None]] = {}
 
     def moments(self, uniqueid: str, tracker: Tracker) -> Iterator[Moment]:
         """How the conversation of channel `uniqueid` went."""
-        events = self._read()
-        linked = {event.row["linkedid"] for event in events if event.row["uniqueid"] == uniqueid}
-        return moments((event for event in events if event.row["linkedid"] in linked), uniqueid, tracker)
+        self.refresh()
+        events = [event for linked in self._linked.get(uniqueid, {}) for event in self._of.get(linked, [])]
+        return moments(sorted(events, key=lambda event: event.row["eventtime"]), uniqueid, tracker)
 
-    def _read(self) -> list[CelEvent]:
+    def refresh(self) -> None:
+        """Read what was written since the last time."""
         if self.path is None:
-            return []
+            return
         try:
             with self.path.open("rb") as file:
-                size = file.seek(0, 2)
-                stamp = (size, self.path.stat().st_ino)
-                if stamp != self._stamp:
-                    file.seek(max(0, size - TAIL))
-                    text = file.read().decode("utf-8", "replace")
-                    self._events, self._stamp = list(read(text.splitlines())), stamp
+                inode, size = self.path.stat().st_ino, file.seek(0, 2)
+                if inode != self._inode or size < self._read_to:
+                    # Another file now (logrotate): what was read of the old one stays known.
+                    self._inode, self._read_to, self._rest = inode, max(0, size - TAIL), b""
+                file.seek(self._read_to)
+                data = self._rest + file.read(size - self._read_to)
+                self._read_to = size
         except FileNotFoundError:
-            return []
+            return
         except OSError as error:
             log.error("Asterisk's record of events cannot be read", file=str(self.path), error=error.strerror)
-            return []
-        return self._events
+            return
+        whole, newline, self._rest = data.rpartition(b"\n")
+        self._take((whole + newline).decode("utf-8", "replace"))
+
+    def _take(self, text: str) -> None:
+        for event in read(text.splitlines()):
+            linked = event.row["linkedid"]
+            self._of.setdefault(linked, []).append(event)
+            self._linked.setdefault(event.row["uniqueid"], {})[linked] = None
+        while len(self._of) > REMEMBERED:
+            oldest = next(iter(self._of))
+            for event in self._of.pop(oldest):
+                self._linked.pop(event.row["uniqueid"], None)

@@ -95,6 +95,11 @@ class Plan(Policy):
         """Whether `endpoint` is a phone of a designated number (B-02)."""
         return self.kind(endpoint) is Kind.DESIGNATED
 
+    def number_behind(self, endpoint: str | None) -> Number | None:
+        """The designated number whose phone `endpoint` is (B-02)."""
+        group = next((group.name for group in self.group if endpoint in group.phones), None)
+        return next((number for number in self.number if number.group == group and number.designated), None)
+
     def number_of(self, dialled: str | None) -> Number | None:
         """The dialled-in number that `dialled` (any punctuation, +81 or 0) means."""
         digits = re.sub(r"\D", "", dialled or "")

@@ -4,6 +4,7 @@ The order of every step is what makes a crash harmless: key beside the sound (RA
 hole punched behind it -> at the end manifest -> key and sound forgotten.
 """
 
+import errno
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from recorder.segment import Segment, cut, manifest_of, sweep
 from recorder.spool import SAMPLE, Spool
 from recorder.take import OpenSegment, Take
 from recorder.vault.body import discard_tails
+from recorder.vault.errors import BodyBusyError, VaultError
 from recorder.vault.folder import Writer, segment_name
 from recorder.vault.manifest import Manifest
 
@@ -48,6 +50,7 @@ class Work:
     """A take and what this process holds open for it.
 
     `twin`: another take of the same channel that was begun first. Both starters may have run; one recording is kept.
+    `inherited`: a predecessor left it, and its open segment is still to be ended.
     """
 
     take: Take
@@ -56,6 +59,7 @@ class Work:
     closed: bool = False
     done: bool = False
     twin: "Work | None" = None
+    inherited: bool = False
 
 
 class Sealer:
@@ -72,6 +76,8 @@ class Sealer:
     def step(self, work: Work) -> bool:
         """Do what can be done for one take now; True when there is more. Raises OSError where the vault refuses."""
         take = work.take
+        if work.inherited:
+            self._inherit(work)
         # Before the sizes: what is written before the closing is in them then.
         closed = work.closed
         sizes = [self.spool.size(take.stem, side, take.rate) for side in "rt"]
@@ -192,7 +198,7 @@ class Sealer:
         except FileExistsError:
             # A predecessor died between the manifest and the next line.
             name = segment_name(manifest.recording, manifest.segment)
-        take.position = manifest.take_offset + samples
+        take.position = take.sealed_to = manifest.take_offset + samples
         take.segment = None
         self.spool.save(take)
         discard_tails(self.writer.folder.folder(take.order.recording), name)
@@ -212,28 +218,31 @@ class Sealer:
         self.spool.forget(work.take.id)
         work.done = True
 
-    def adopt(self, take: Take) -> Work:
-        """Take over from a dead predecessor: end its segment where its last sync was, go on behind it."""
-        meta, ended = take.segment, cut(self.writer, take)
-        if meta is not None and ended is not None:
-            body, streaminfo, samples = ended
-            self._manifest(
-                take,
-                manifest_of(
-                    take,
-                    meta,
-                    body,
-                    streaminfo,
-                    samples,
-                    pbx=self.pbx,
-                    state="cut",
-                    reason="recorder stopped",
-                    now=self.now(),
-                ),
-                samples,
-            )
-            log.info("segment of a predecessor ended", recording=take.order.recording, samples=samples)
+    def _inherit(self, work: Work) -> None:
+        """Take over from a dead predecessor: end its segment where its last sync was, go on behind it.
+
+        Raises OSError where the vault refuses; the next step tries again. A segment that cannot be ended any more is
+        left for `verify` to name: what is still in RAM goes on in a new one.
+        """
+        take = work.take
+        try:
+            self._end_inherited(take)
+        except BodyBusyError as error:
+            raise OSError(errno.EBUSY, str(error)) from error
+        except VaultError as error:
+            take.position = take.sealed_to = self.spool.kept_from(take.stem, take.rate)
+            log.error("segment of a predecessor is damaged", recording=take.order.recording, error=str(error))
         take.segment = None
         self.spool.save(take)
         sweep(self.writer, take.order.recording)
-        return Work(take)
+        work.inherited = False
+
+    def _end_inherited(self, take: Take) -> None:
+        meta, ended = take.segment, cut(self.writer, take)
+        if meta is None or ended is None:
+            return
+        body, streaminfo, samples = ended
+        state = {"state": "cut", "reason": "recorder stopped"}
+        manifest = manifest_of(take, meta, body, streaminfo, samples, pbx=self.pbx, now=self.now(), **state)
+        self._manifest(take, manifest, samples)
+        log.info("segment of a predecessor ended", recording=take.order.recording, samples=samples)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from importlib.metadata import version
 
 from recorder.audio import STREAMINFO_AT, STREAMINFO_SIZE, Encoder, cut_streaminfo
 from recorder.take import OpenSegment, Take
@@ -9,7 +10,7 @@ from recorder.vault.body import BodyWriter, adopt, discard_tails, read_live
 from recorder.vault.folder import Writer, segment_name
 from recorder.vault.manifest import Manifest, Mark
 
-VERSION = "kikitori/1"
+VERSION = f"kikitori {version('kikitori')}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +143,7 @@ def manifest_of(
         body_sha256=body.sha256,
         state=state,
         reason=reason,
-        gap_before=None,
+        gap_before=meta.gap,
         marks=tuple(
             Mark(at=datetime.fromisoformat(mark["at"]), sample=mark["sample"] - begin, what=mark["what"])
             for mark in take.marks

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from uuid import uuid4
@@ -79,6 +80,7 @@ class Recorder:
         self._of: dict[str, list[Work]] = {}
         self._armed: dict[str, Work] = {}
         self._arming: dict[str, asyncio.Task[bool]] = {}
+        self._disarming: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._closed: dict[str, set[str]] = {}
         self._quiet: dict[str, tuple[int, float]] = {}
@@ -98,14 +100,25 @@ class Recorder:
         """Have `order.channel` recorded; asking again changes nothing."""
         if order.uniqueid in self._armed:
             return
+        begun = self._begun(order.uniqueid)
+        if begun is not None:
+            # Whoever comes late must not begin a second, shorter recording in the middle of the first.
+            take = Take(id=begun.run, starter=begun.starter, rate=begun.rate, order=order)
+            self.spool.save(take)
+            self._armed[order.uniqueid] = self._add(take)
+            log.warning("recording begun by the dialplan adopted", run=take.stem, second=False)
+            return
         take = Take(id=uuid4().hex, starter="am", rate=self.policy.rate, order=order)
         self.spool.save(take)
         self._armed[order.uniqueid] = self._add(take)
-        self._arming[order.uniqueid] = self._spawn(self._start(take))
+        self._arming[order.uniqueid] = self._spawn(self._start(take, self._disarming.get(order.uniqueid)))
 
-    async def _start(self, take: Take) -> bool:
+    async def _start(self, take: Take, ending: "asyncio.Task[None] | None") -> bool:
         uniqueid = take.order.uniqueid
         left, right = (self.spool.path(take.stem, side, take.rate) for side in "rt")
+        # A stop ends every MixMonitor of its channel: one that is still under way would end the new one too.
+        if ending is not None:
+            await asyncio.wait([ending])
         try:
             await self.switch.start(take.order.channel, left, right)
         except Exception as error:  # noqa: BLE001  # whatever it was, the dialplan's own MixMonitor takes over
@@ -128,16 +141,18 @@ class Recorder:
         """Those of `uniqueids` whose channels are being recorded."""
         return {uniqueid for uniqueid in uniqueids if uniqueid in self._armed}
 
-    def disarm(self, uniqueid: str) -> None:
+    def disarm(self, uniqueid: str, at: datetime) -> None:
         """Stop recording `uniqueid`: no designated phone talks to it any more (B-03)."""
         takes = self._takes(uniqueid)
         starting = self._arming.pop(uniqueid, None)
         self._armed.pop(uniqueid, None)
         for take in takes:
-            take.stopped = True
+            take.stop_at(at)
             self.spool.save(take)
         if takes:
-            self._spawn(self._stop(takes[-1].order.channel, starting))
+            ending = self._spawn(self._stop(takes[-1].order.channel, starting))
+            self._disarming[uniqueid] = ending
+            ending.add_done_callback(partial(self._disarmed, uniqueid))
 
     async def _stop(self, channel: str, starting: "asyncio.Task[bool] | None") -> None:
         # A start that is still on its way must not come after the stop.
@@ -147,6 +162,10 @@ class Recorder:
             await self.switch.stop(channel)
         except Exception as error:  # noqa: BLE001  # a channel that is gone has stopped too
             log.info("not stopped", channel=channel, error=str(error))
+
+    def _disarmed(self, uniqueid: str, ended: "asyncio.Task[None]") -> None:
+        if self._disarming.get(uniqueid) is ended:
+            del self._disarming[uniqueid]
 
     def talk(self, uniqueid: str, agent: str | None) -> None:
         """A designated phone is joined: from now on the sound of this channel is kept."""
@@ -202,12 +221,19 @@ class Recorder:
     # --- what the files say -----------------------------------------------------------------------------------------
 
     def recover(self) -> list[Take]:
-        """Take over what a predecessor left. Call before `run` and before anything is armed."""
-        for values in self.spool.saved():
-            take = Take.from_dict(values)
-            work = self.sealer.adopt(take)
+        """Take over what a predecessor left. Call before `run` and before anything is armed.
+
+        Only looks; ending what was open is the first step of each take: one that cannot be ended holds up no other.
+        """
+        takes = [Take.from_dict(values) for values in self.spool.saved()]
+        # Of two recordings of one channel the one that is in the vault already was the first.
+        for take in sorted(takes, key=lambda take: (-take.position, take.segment is None, take.starter != "am")):
+            of = self._of.setdefault(take.order.uniqueid, [])
+            work = Work(take, inherited=True)
+            if take.position == 0 and take.segment is None:
+                work.twin = next((first for first in of if first.take.beside(take)), None)
             self.works[take.id] = work
-            self._of.setdefault(take.order.uniqueid, []).append(work)
+            of.append(work)
             if not take.stopped:
                 self._armed.setdefault(take.order.uniqueid, work)
         return [work.take for work in self.works.values()]
@@ -254,6 +280,12 @@ class Recorder:
         for stem, name in self.spool.stems().items():
             if stem not in known:
                 self._adopt_stranger(stem, name)
+
+    def _begun(self, uniqueid: str) -> Name | None:
+        """What the dialplan has begun to record of a channel, and nobody of us knows."""
+        known = {work.take.stem for work in self.works.values()}
+        names = (name for stem, name in self.spool.stems().items() if stem not in known)
+        return next((name for name in names if name.starter == "fb" and name.uniqueid == uniqueid), None)
 
     def _adopt_stranger(self, stem: str, name: Name) -> None:
         history = self.resolve(name.uniqueid) if name.starter == "fb" else None

@@ -8,6 +8,7 @@
 Headerless 16-bit little-endian mono; `.sln` has 8000 samples a second, `.sln16` has 16000.
 """
 
+import contextlib
 import ctypes
 import ctypes.util
 import json
@@ -72,7 +73,9 @@ class Name:
 def _mounts(table: str) -> Iterator[tuple[str, str, str]]:
     for line in table.splitlines():
         fields, _, kind = line.partition(" - ")
-        yield fields.split()[4].replace("\\040", " "), kind.split()[0], kind.split()[-1]
+        # The kernel writes blanks and backslashes in names as three octal digits.
+        point = re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), fields.split()[4])
+        yield point, kind.split()[0], kind.split()[-1]
 
 
 def swap_devices(swaps: str) -> list[str]:
@@ -86,11 +89,12 @@ def check_ram(folder: Path, mountinfo: str, swaps: str) -> None:
     `mountinfo` and `swaps` are the texts of /proc/self/mountinfo and /proc/swaps. Raises SpoolError.
     """
     inside = [
-        (len(point), kind, options)
-        for point, kind, options in _mounts(mountinfo)
+        (len(point), number, kind, options)
+        for number, (point, kind, options) in enumerate(_mounts(mountinfo))
         if folder == Path(point) or Path(point) in folder.parents
     ]
-    _, kind, options = max(inside, key=lambda mount: mount[0])
+    # Of two mounts on one point the later one hides the other.
+    *_, kind, options = max(inside)
     if kind not in ("tmpfs", "ramfs"):
         raise SpoolError(
             f"{folder} lies on {kind}, so sound would reach a disk in the clear. "
@@ -157,12 +161,24 @@ class Spool:
     def punch(self, stem: str, rate: int, samples: int) -> int:
         """Give back the memory of the first `samples` of both sides; returns the bytes that are now behind holes."""
         length = samples * SAMPLE // _PAGE * _PAGE
+        if length == 0:
+            return 0
         for side in "rt":
             handle = self._file(stem, side, rate)
             if handle is not None and _libc.fallocate(handle, _PUNCH, ctypes.c_long(0), ctypes.c_long(length)) != 0:
                 error = ctypes.get_errno()
                 raise OSError(error, os.strerror(error), str(self.path(stem, side, rate)))
         return length
+
+    def kept_from(self, stem: str, rate: int) -> int:
+        """The first sample that lies behind no hole on either side: everything before it is in the vault."""
+        starts = [0]
+        for side in "rt":
+            handle = self._file(stem, side, rate)
+            if handle is not None and os.fstat(handle).st_size:
+                with contextlib.suppress(OSError):  # all of it is a hole
+                    starts.append(os.lseek(handle, 0, os.SEEK_DATA) // SAMPLE)
+        return max(starts)
 
     def remove(self, stem: str, rate: int) -> None:
         """Forget both sides of a run."""

@@ -42,9 +42,17 @@ class History:
 ENTERING = timedelta(milliseconds=250)
 
 
+# Stopping takes some 5 ms. This cut is for a stop that does not arrive; it must not touch sound that came in
+# time, and Asterisk's files may lag or lead by a few frames of 20 ms.
+BACKSTOP = timedelta(milliseconds=250)
+
+
 @dataclass(slots=True, kw_only=True)
 class OpenSegment:
-    """The segment that the take is being written to. Holds its key: lives in RAM only."""
+    """The segment that the take is being written to. Holds its key: lives in RAM only.
+
+    `gap`: seconds of the take that are missing before it; None where it is the take's first.
+    """
 
     number: int
     slot: int
@@ -52,6 +60,7 @@ class OpenSegment:
     key_id: str
     file_key: str
     offset: int
+    gap: float | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -59,7 +68,8 @@ class Take:
     """A take; mutable, kept in `<spool>/open/<id>.json`.
 
     `spans`: when the hooked channel was in a bridge (Asterisk writes only then), ISO times, the last end None while it
-    is. `position`: samples that are sealed in finished segments. `cuts`: sample ranges that the rules say not to keep.
+    is. `position`: samples that are sealed in finished segments, or cut; `sealed_to`: where the last of
+    these ended. `cuts`: sample ranges that the rules say not to keep.
     """
 
     id: str
@@ -72,6 +82,7 @@ class Take:
     cuts: list[tuple[int, int]] = field(default_factory=list)
     marks: list[dict[str, Any]] = field(default_factory=list)
     position: int = 0
+    sealed_to: int | None = None
     segment: OpenSegment | None = None
 
     @property
@@ -112,6 +123,12 @@ class Take:
             self.mark(at, "left")
             self.spans[-1] = (self.spans[-1][0], at.isoformat())
 
+    def stop_at(self, at: datetime) -> None:
+        """Nothing after `at` is kept, even where MixMonitor cannot be reached to be stopped."""
+        self.stopped = True
+        if any(end is None for _, end in self.spans):
+            self.cuts.append((self.sample_at(at + BACKSTOP), FOREVER))
+
     def mark(self, at: datetime, what: str) -> None:
         """Remember when something happened, and at which sample."""
         self.marks.append({"at": at.isoformat(), "sample": self.sample_at(at), "what": what})
@@ -128,6 +145,12 @@ class Take:
             for start, end in _without(history.spans, history.talks)
             if end is None or end - start > ENTERING
         ]
+
+    def beside(self, other: "Take") -> bool:
+        """Whether both recorded one channel at the same time: neither was stopped, or both heard one bridge."""
+        return not (self.stopped or other.stopped) or bool(
+            {start for start, _ in self.spans} & {start for start, _ in other.spans}
+        )
 
     def sample_at(self, at: datetime) -> int:
         """The sample that was written at `at`."""

@@ -11,11 +11,21 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from policies.errors import PolicyError  # noqa: E402
+from scripts.pages.cli import cli_page  # noqa: E402
+from scripts.pages.exits import exits_page  # noqa: E402
 from scripts.pages.markdown import DocsError  # noqa: E402
 from scripts.pages.policies import policies_page, questions_page  # noqa: E402
 from scripts.pages.rules import rules_page  # noqa: E402
+from scripts.pages.settings import settings_page  # noqa: E402
 
-PAGES = {"rules.md": rules_page, "open-questions.md": questions_page, "policies.md": policies_page}
+PAGES = {
+    "rules.md": rules_page,
+    "open-questions.md": questions_page,
+    "policies.md": policies_page,
+    "cli.md": cli_page,
+    "settings.md": settings_page,
+    "exit-codes.md": exits_page,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

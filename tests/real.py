@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
@@ -40,6 +41,7 @@ PHONE_PORT = 10000  # plus its number: where a telephone is called (cti.demo.lab
 IN = {"0664581132": "2001", "0664587160": "2101", "0664587211": "2201", "0664587225": "2301"}
 
 Way = Literal["in", "out", "internal"]
+SIDES: tuple[Side, Side] = ("caller", "callee")  # as they lie in a recording: left is the hooked party
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,15 +96,14 @@ class Kept:
         return compare(self.sound[:, channel], reference(call.call, side, seconds or call.seconds))
 
 
-def judge(kept: Kept, call: Call, *, left: Side = "caller") -> None:
+def judge(kept: Kept, call: Call) -> None:
     """Every sample of both sides, once, in order, on its side, from the first to the last.
 
     A packet that comes late makes Asterisk put in a frame of silence (test_sipp_media.py): one in 20 s may, but none
     where two segments meet: there it would be ours.
     """
-    right: Side = "callee" if left == "caller" else "caller"
     seams = [part.start for part in kept.parts[1:]]
-    for channel, side in enumerate((left, right)):
+    for channel, side in enumerate(SIDES):
         found = kept.against(call, channel, side)
         where = f"call {call.call} ({call.way}), {side} on channel {channel}, segments {kept.states}: {found}"
         assert found.waited is not None, where
@@ -215,13 +216,17 @@ class House:
         holds: tuple[Hold, ...] = (),
         hang_up: Literal["caller", "callee"] = "caller",
         tone: Callable[..., Phone] = Phone,
+        ends: bool = True,
     ) -> AsyncIterator[Live]:
-        """Somebody on the trunk dials `to`; ends when the call has ended. `tone` makes the caller's telephone."""
+        """Somebody on the trunk dials `to`; ends when the call has ended. `tone` makes the caller's telephone.
+
+        `ends` False: the call will not come to its end; the telephones are unplugged.
+        """
         call, folder = self._folder()
         party = number or f"0901{call:06d}"
         after = seconds + sum(hold.seconds for hold in holds) + 1.0
         ends = {"caller": None, "callee": None} | {hang_up: after}
-        said = {side: write_speech(folder / f"{side}.ulaw", call, side, seconds) for side in _SIDES}
+        said = {side: write_speech(folder / f"{side}.ulaw", call, side, seconds) for side in SIDES}
         answer = Answer(talk=Talk(audio=said["callee"], holds=holds, hang_up_after=ends["callee"]))
         talk = Talk(audio=said["caller"], hang_up_after=ends["caller"])
         rings = phone or IN.get(to, to)
@@ -231,14 +236,15 @@ class House:
         live = Live(call=Call(call=call, seconds=seconds, way="in", party=party), caller=caller, callee=callee)
         async with callee, caller:
             yield live
-            await _over(live, after)
+            if ends:
+                await _over(live, after)
 
     @contextlib.asynccontextmanager
-    async def call_out(self, seconds: float, phone: str = "2002") -> AsyncIterator[Live]:
+    async def call_out(self, seconds: float, phone: str = "2002", *, ends: bool = True) -> AsyncIterator[Live]:
         """`phone` calls somebody on the trunk, whom it hears as the caller's voice; ends when the call has ended."""
         call, folder = self._folder()
         party = f"0602{call:06d}"
-        said = {side: write_speech(folder / f"{side}.ulaw", call, side, seconds) for side in _SIDES}
+        said = {side: write_speech(folder / f"{side}.ulaw", call, side, seconds) for side in SIDES}
         outside = Phone(
             self.lab.line("outside", port=7000 + call, host=TRUNK_HOST), Answer(talk=Talk(audio=said["caller"])), folder
         )
@@ -247,13 +253,14 @@ class House:
         live = Live(call=Call(call=call, seconds=seconds, way="out", party=party), caller=inside, callee=outside)
         async with outside, inside:
             yield live
-            await _over(live, seconds)
+            if ends:
+                await _over(live, seconds)
 
     @contextlib.asynccontextmanager
     async def call_inside(self, seconds: float, phone: str, to: str) -> AsyncIterator[Live]:
         """`phone` calls the telephone `to`; ends when the call has ended."""
         call, folder = self._folder()
-        said = {side: write_speech(folder / f"{side}.ulaw", call, side, seconds) for side in _SIDES}
+        said = {side: write_speech(folder / f"{side}.ulaw", call, side, seconds) for side in SIDES}
         answer = Answer(talk=Talk(audio=said["callee"]))
         callee = Phone(self.lab.line(f"p{to}", port=PHONE_PORT + int(to), host=INSIDE), answer, folder)
         caller = self._dials(phone, to, folder, said["caller"], seconds + 1.0, call)
@@ -261,6 +268,13 @@ class House:
         async with callee, caller:
             yield live
             await _over(live, seconds)
+
+    def answers(self, phone: str, seconds: float) -> Phone:
+        """A telephone that answers, and spells a call that nothing may hold."""
+        call, folder = self._folder()
+        said = write_speech(folder / "callee.ulaw", call, "callee", seconds)
+        line = self.lab.line(f"p{phone}", port=PHONE_PORT + int(phone), host=INSIDE)
+        return Phone(line, Answer(talk=Talk(audio=said)), folder)
 
     def _dials(self, phone: str, to: str, folder: Path, said: Path, hang_up_after: float, call: int) -> Phone:
         secret = self.lab.pbx.site.phone_secrets[phone]
@@ -386,9 +400,6 @@ class House:
             await asyncio.wait(tasks)
 
 
-_SIDES: tuple[Side, Side] = ("caller", "callee")
-
-
 async def _over(live: Live, seconds: float) -> None:
     await live.caller.finished(seconds + 30)
     await live.callee.finished(10)
@@ -407,6 +418,8 @@ async def a_house() -> AsyncIterator[House]:
             lab.pbx.rx(f"queue pause member PJSIP/{phone} queue daihyo")
         yield House(lab, far)
     finally:
+        if log := os.environ.get("KIKITORI_KEEP_LOG"):
+            shutil.copy(lab.folder / "service.log", log)
         far.close()
         await lab.stop()
         await asyncio.to_thread(remove, folder)

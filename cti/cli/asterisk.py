@@ -1,12 +1,14 @@
 """`kikitori asterisk`."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from cti import users
 from cti.app import asterisk_site
-from cti.cli.common import Json, out, say_json, settings
+from cti.cli.common import Commands, Json, out, say_json, settings
 from cti.i18n import _
 from cti.pbxconfig import render as write
 from policies.load import Policies
@@ -14,7 +16,7 @@ from policies.load import Policies
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    group = typer.Typer(no_args_is_help=True, help=_("The PBX beside us."))
+    group = Commands(help=_("The PBX beside us."))
     group.command(
         "render",
         help=_("Write Asterisk's configuration, made from the policies and the settings."),
@@ -32,7 +34,11 @@ def render(
     """Render the configuration."""
     loaded = settings().settings
     policies = Policies(loaded.paths.policies)
-    written = write(folder.absolute(), plan=policies.plan, recording=policies.recording, site=asterisk_site(loaded))
+    # Readable for Asterisk and nobody else; without root the files are whose they are.
+    gid = users.identity(loaded.users.asterisk).gid if os.geteuid() == 0 else None
+    written = write(
+        folder.absolute(), plan=policies.plan, recording=policies.recording, site=asterisk_site(loaded), gid=gid
+    )
     for path in written:
         if as_json:
             say_json({"file": path})

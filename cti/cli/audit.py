@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
-from cti.cli.common import Json, out, say_json, table, when
+from cti.cli.common import Commands, Json, out, say_json, table, when
 from cti.cli.recordings import at_desk
 from cti.desk import Desk
+from cti.explain import localise, word
 from cti.i18n import _
 from recorder.access.audit import Report
 from recorder.access.entry import Entry
@@ -15,7 +16,7 @@ from recorder.access.entry import Entry
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(no_args_is_help=True, help=_("The access log."))
+    group = Commands(help=_("The access log."))
     group.command(
         "list",
         help=_("What was done, by whom, when and why."),
@@ -45,8 +46,8 @@ def list_(
     table(
         (_("No."), _("When"), _("Who"), _("What"), _("Of"), _("Details")),
         (
-            (entry.seq, when(entry.ts), entry.actor, entry.action, entry.object[:40],
-             ", ".join(f"{key}={value}" for key, value in entry.detail.items() if key != "manifest_sha256"))
+            (entry.seq, when(entry.ts), entry.actor, word(entry.action), entry.object[:40],
+             ", ".join(f"{word(key)}={word(value)}" for key, value in entry.detail.items() if key != "manifest_sha256"))
             for entry in entries
         ),
     )  # fmt: skip
@@ -64,7 +65,7 @@ def verify(as_json: Json = False) -> None:
         say_json({"size": report.size, "root": report.root, "problems": problems})
     else:
         for problem in problems:
-            out.print(problem, style="red", highlight=False)
+            out.print(localise(problem), style="red", highlight=False, markup=False)
         if not problems:
             out.print(
                 _("{size} entries, unbroken; root {root}").format(size=report.size, root=report.root.hex()),

@@ -10,10 +10,11 @@ import typer
 from cti.ami.framing import Framer
 from cti.ami.message import Message
 from cti.calls.model import Fact
-from cti.calls.tracker import Tracker
-from cti.cli.common import Json, out, say_json, table, when
+from cti.calls.tracker import MissingTimestampError, Tracker
+from cti.cli.common import Commands, Json, out, say_json, table, when
 from cti.cli.recordings import at_desk
 from cti.errors import KikitoriError
+from cti.explain import localise, word
 from cti.i18n import _
 from policies.load import Policies
 
@@ -29,7 +30,7 @@ class StreamError(KikitoriError):
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(no_args_is_help=True, help=_("Calls."))
+    group = Commands(help=_("Calls."))
     group.command(
         "list", help=_("Calls, newest first, answered or not."), epilog=_("Example: kikitori calls list --json")
     )(list_)
@@ -57,14 +58,14 @@ def list_(as_json: Json = False) -> None:
         (_("Arrived"), _("Answered"), _("Ended"), _("Number"), _("Caller"), _("Outcome"), _("Recording")),
         (
             (when(call["arrived"]), when(call["answered"]), when(call["ended"]), call["number"], call["caller"],  # type: ignore[arg-type]
-             call["disposition"], str(call["recording"] or "")[:8])
+             word(call["disposition"]), str(call["recording"] or "")[:8])
             for call in found
         ),
     )  # fmt: skip
 
 
 def facts_of(file: Path, tracker: Tracker) -> Iterator[Fact]:
-    """The facts of a captured stream. Raises StreamError, MissingTimestampError."""
+    """The facts of a captured stream. Raises StreamError."""
     framer = Framer()
     blocks = 0
     try:
@@ -75,7 +76,9 @@ def facts_of(file: Path, tracker: Tracker) -> Iterator[Fact]:
                     blocks += bool(message.event)
                     yield from tracker.feed(message)
     except OSError as error:
-        raise StreamError(f"{file}: {error.strerror}") from error
+        raise StreamError(f"{file}: {localise(error.strerror or str(error))}") from error
+    except MissingTimestampError as error:
+        raise StreamError(f"{file}: {localise(str(error))}") from error
     if not blocks:
         raise StreamError(_("{file} holds no manager event: is it a captured manager stream?").format(file=file))
 
@@ -100,5 +103,8 @@ def replay(
             legs = "  ".join(f"{leg.channel} {leg.number or ''}" for leg in fact.legs)
             at = fact.at.strftime("%H:%M:%S.%f")[:-3] if fact.at else ""
             out.print(
-                f"{at:12} {fact.what.value:13} {str(fact.conversation)[:8]}  {legs}", highlight=False, markup=False
+                f"{at:12} {fact.what.value:13} {str(fact.conversation)[:8]}  {legs}",
+                highlight=False,
+                markup=False,
+                soft_wrap=True,
             )

@@ -2,14 +2,14 @@
 
 import typer
 
-from cti.cli.common import Json, out, say_json
+from cti.cli.common import Commands, Json, out, say_json
 from cti.cli.recordings import at_desk
 from cti.i18n import _
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    group = typer.Typer(no_args_is_help=True, help=_("The index over the vault."))
+    group = Commands(help=_("The index over the vault."))
     group.command(
         "rebuild",
         help=_("Make the catalogue anew from the vault folder alone. Loses nothing."),

@@ -5,24 +5,29 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, TypeVar
 from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Console
 from rich.table import Table
+from typer.core import TyperCommand, TyperGroup
 
+from cti.cli.lines import break_japanese
 from cti.errors import SettingsError, UsageError
+from cti.explain import explain, localise
 from cti.i18n import _
 from cti.settings import Loaded, find, load
 
+break_japanese()
 out = Console()
 err = Console(stderr=True)
 JST = ZoneInfo("Asia/Tokyo")
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 Json = Annotated[bool, typer.Option("--json", help=_("Print JSON, one object a line."))]
 PassphraseFile = Annotated[
@@ -35,6 +40,48 @@ PassphraseFile = Annotated[
     ),
 ]
 Recording = Annotated[str, typer.Argument(help=_("Id of the recording, or its beginning."), metavar="ID")]
+
+
+class _Worded:
+    """A command whose usage line and own options speak the reader's language; Typer's speak English to everyone."""
+
+    def format_usage(self, ctx: Any, formatter: Any) -> None:
+        """Write the usage line."""
+        formatter.write_usage(ctx.command_path, " ".join(self.collect_usage_pieces(ctx)), prefix=_("Usage: "))  # type: ignore[attr-defined]
+
+    def get_params(self, ctx: Any) -> Any:
+        """The command's options and arguments, and --help."""
+        params = super().get_params(ctx)  # type: ignore[misc]
+        for param in params:
+            param.help = localise(param.help or "") or None
+        return params
+
+
+class _Command(_Worded, TyperCommand):
+    """A command."""
+
+
+class _Group(_Worded, TyperGroup):
+    """A group of commands."""
+
+
+class Commands(typer.Typer):
+    """A group of commands; without one of them it shows its help."""
+
+    def __init__(self, **options: Any) -> None:
+        """`options` as Typer's."""
+        super().__init__(
+            cls=_Group,
+            no_args_is_help=True,
+            rich_markup_mode="rich",
+            options_metavar=_("[OPTIONS]"),
+            subcommand_metavar=_("COMMAND [ARGS]..."),
+            **options,
+        )
+
+    def command(self, name: str | None = None, **options: Any) -> Callable[[Function], Function]:
+        """As Typer's."""
+        return super().command(name, cls=_Command, options_metavar=_("[OPTIONS]"), **options)
 
 
 class State:
@@ -64,7 +111,7 @@ def passphrase(file: Path | None, *, confirm: bool = False) -> str:
         try:
             text = file.read_text("utf-8").partition("\n")[0]
         except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"{file}: {getattr(error, 'strerror', None) or error}") from error
+            raise UsageError(f"{file}: {_reason(error)}") from error
         if not text:
             raise UsageError(_("{file} is empty: its first line must be the passphrase").format(file=file))
         return text
@@ -95,7 +142,9 @@ def say_json(values: Mapping[str, Any]) -> None:
 
 def table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
     """Rows for people."""
-    made = Table(*columns, box=None, header_style="bold", pad_edge=False)
+    made = Table(box=None, header_style="bold", pad_edge=False)
+    for number, column in enumerate(columns):
+        made.add_column(column, overflow="fold", no_wrap=number == 0)
     for row in rows:
         made.add_row(*("" if value is None else str(value) for value in row))
     out.print(made)
@@ -126,8 +175,25 @@ def seconds(text: str | None) -> float | None:
 
 def fail(error: Exception, status: int) -> NoReturn:
     """Say what was wrong on standard error and leave."""
-    err.print(f"[bold red]kikitori:[/] {_escape(str(error))}", highlight=False, soft_wrap=True)
+    err.print(f"[bold red]kikitori:[/] {_escape(explain(error))}", highlight=False, soft_wrap=True)
     raise SystemExit(status)
+
+
+def refuse(error: typer.TyperException) -> NoReturn:
+    """Say what was wrong with the command line, and how it should be written."""
+    context: typer.Context | None = getattr(error, "ctx", None)
+    message = localise(error.format_message())
+    if not message:  # a group without a command: its help has been shown
+        raise SystemExit(error.exit_code)
+    err.print(f"[bold red]kikitori:[/] {_escape(message)}", highlight=False, soft_wrap=True)
+    if context is not None:
+        err.print(context.get_usage(), markup=False, highlight=False, soft_wrap=True)
+        err.print(_("Help: {command} --help").format(command=context.command_path), markup=False, highlight=False)
+    raise SystemExit(error.exit_code)
+
+
+def _reason(error: OSError | UnicodeDecodeError) -> str:
+    return localise(error.strerror or str(error)) if isinstance(error, OSError) else localise("not UTF-8")
 
 
 def _escape(text: str) -> str:

@@ -2,13 +2,14 @@
 
 import typer
 
-from cti.cli.common import Json, out, say_json, settings, table
+from cti.cli.common import Commands, Json, out, say_json, settings, table
+from cti.explain import place
 from cti.i18n import _
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(no_args_is_help=True, help=_("Settings."))
+    group = Commands(help=_("Settings."))
     group.command(
         "show",
         help=_("Every setting, its value, and where it comes from."),
@@ -26,6 +27,6 @@ def show(as_json: Json = False) -> None:
         return
     out.print(f"[dim]{loaded.file}[/]", highlight=False)
     table(
-        (_("Setting"), _("Value"), _("From"), _("Meaning")),
-        ((item.key, item.value, item.source, item.description) for item in loaded.sources),
+        (_("Setting"), _("Value"), _("Set in"), _("Meaning")),
+        ((item.key, item.value, place(item.source), _(item.description)) for item in loaded.sources),
     )

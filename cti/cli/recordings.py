@@ -3,21 +3,29 @@
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
 
 from cti import users
 from cti.app import build_desk, wall_clock
-from cti.cli.common import Json, Recording, actor, length, out, say_json, settings, table, when
+from cti.cli.common import Commands, Json, Recording, actor, length, out, say_json, settings, table, when
 from cti.desk import Desk, closing
+from cti.explain import word
 from cti.i18n import _
+from recorder.memory import seal_memory
 
 Result = TypeVar("Result")
 
 
-def at_desk(what: Callable[[Desk], Awaitable[Result]]) -> Result:
-    """Do something at the desk, as the desk's user, in the name of whoever is at the keyboard."""
+def at_desk(what: Callable[[Desk], Awaitable[Result]], *, unlocked: bool = False) -> Result:
+    """Do something at the desk, as the desk's user, in the name of whoever is at the keyboard.
+
+    `unlocked`: the vault's identity will be in memory, which must then not reach a disk.
+    """
+    if unlocked:
+        seal_memory(Path("/proc/swaps").read_text())
     loaded = settings().settings
     who = actor()
     os.umask(0o007)
@@ -32,7 +40,7 @@ def at_desk(what: Callable[[Desk], Awaitable[Result]]) -> Result:
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(no_args_is_help=True, help=_("Recordings: find and look at them."))
+    group = Commands(help=_("Recordings: find and look at them."))
     group.command(
         "list",
         help=_("Recordings, newest first."),
@@ -65,7 +73,7 @@ def list_(
         (_("Id"), _("Began"), _("Length"), _("Number"), _("Way"), _("Caller"), _("Callee"), _("Phone"), _("Segments")),
         (
             (record["recording"][:8], when(record["start"]), length(record["seconds"]), record["number"],
-             record["direction"], record["caller"], record["callee"], record["agent"], record["segments"])
+             word(record["direction"]), record["caller"], record["callee"], record["agent"], record["segments"])
             for record in found
         ),
     )  # fmt: skip
@@ -81,7 +89,7 @@ def show(recording: Recording, as_json: Json = False) -> None:
     for name, value in (
         (_("Conversation"), found["conversation"]),
         (_("Number"), found["number"]),
-        (_("Way"), found["direction"]),
+        (_("Way"), word(found["direction"])),
         (_("Caller"), found["caller"]),
         (_("Callee"), found["callee"]),
         (_("Phone"), found["agent"]),
@@ -95,7 +103,8 @@ def show(recording: Recording, as_json: Json = False) -> None:
         (_("Segment"), _("From"), _("Length"), _("Gap before"), _("State"), _("Reason"), _("SHA-256 of the body")),
         (
             (part["segment"], length(part["starts_at"]), length(part["frames"] / part["rate"]),
-             f"{part['gap']:.3f} s" if part["gap"] else "", part["state"], part["reason"], part["body_sha256"][:16])
+             f"{part['gap']:.3f} s" if part["gap"] else "", word(part["state"]), word(part["reason"]),
+             part["body_sha256"][:16])
             for part in found["parts"]
         ),
     )  # fmt: skip

@@ -8,8 +8,8 @@ import typer
 
 from cti.ami.errors import AmiError
 from cti.cli import asterisk, audit, calls, catalogue, config, demo, recordings, serve, setup, sound, status, verify
-from cti.cli.common import State, fail
-from cti.errors import KikitoriError
+from cti.cli.common import Commands, State, fail, refuse
+from cti.errors import KikitoriError, UsageError
 from cti.pbxconfig import PbxConfigError
 from policies.errors import PolicyError
 from recorder.access.errors import AccessError
@@ -17,10 +17,8 @@ from recorder.audio import AudioError
 from recorder.spool import SpoolError
 from recorder.vault.errors import VaultError
 
-app = typer.Typer(
+app = Commands(
     name="kikitori",
-    no_args_is_help=True,
-    rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     help=_("Call recorder and CTI controller beside an Asterisk PBX."),
     epilog=_("Start with: kikitori init DIR"),
@@ -57,10 +55,15 @@ EXPECTED = (KikitoriError, PolicyError, VaultError, AccessError, AudioError, Spo
 def main() -> None:
     """The program. What a person can put right is one sentence on standard error, never a traceback."""
     try:
-        app()
+        status = app(standalone_mode=False)
+    except typer.TyperException as error:
+        refuse(error)
+    except typer.Abort:
+        fail(UsageError(_("Aborted.")), 1)
     except EXPECTED as error:
         fail(error, getattr(error, "status", 1))
     except OSError as error:
         fail(error, 74)
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+    raise SystemExit(status if isinstance(status, int) else 0)

@@ -15,6 +15,7 @@ from cti.cli.common import out, settings
 from cti.i18n import _
 from cti.notify import Notifier
 from cti.settings import Settings
+from cti.setup import prepare_spool
 from cti.supervise import Supervisor, own_command
 
 
@@ -51,6 +52,9 @@ def serve(
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
     )
     loaded = settings()
+    if os.geteuid() == 0 and role in (Role.all, Role.recorder):
+        # RAM forgets its folders, and a fresh mount belongs to root.
+        prepare_spool(loaded.settings.paths.spool, loaded.settings)
     if role is not Role.all:
         users.become(_user(loaded.settings, role.value))
         run_role(role.value, loaded.settings)

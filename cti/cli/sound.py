@@ -85,7 +85,7 @@ def play(
                 file.write(block)
             file.flush()
 
-        at_desk(do)
+        at_desk(do, unlocked=True)
 
 
 def export(
@@ -115,7 +115,7 @@ def export(
             )  # fmt: skip
             return sound.parts
 
-        parts = at_desk(do)
+        parts = at_desk(do, unlocked=True)
     _state_gaps(parts)
     if kind is Format.age and len(parts) > 1:
         err.print(

@@ -8,6 +8,7 @@ from cti import control
 from cti.app import SOCKET
 from cti.cli.common import Json, out, say_json, settings
 from cti.errors import KikitoriError
+from cti.explain import explain, localise
 from cti.i18n import _
 
 
@@ -36,13 +37,14 @@ def status(as_json: Json = False) -> None:
     except (OSError, TimeoutError) as error:
         raise NotRunningError(
             _("the recorder does not answer at {path} ({error}). Start it: kikitori serve").format(
-                path=path, error=str(error) or type(error).__name__
+                path=path, error=_("no answer in time") if isinstance(error, TimeoutError) else explain(error)
             )
         ) from error
     minutes = answer["spool_free"] / 32000 / max(1, answer["recording"]) / 60
+    well = answer["in_step"] and not answer["trouble"]
     if as_json:
         say_json(answer | {"spool_minutes": round(minutes, 1)})
-        return
+        raise typer.Exit(0 if well else 1)
     out.print(_("PBX: {state}").format(state=_("connected and in step") if answer["in_step"] else _("NOT CONNECTED")))
     out.print(_("Calls: {calls}, recorded now: {recording}").format(**answer))
     out.print(
@@ -51,5 +53,5 @@ def status(as_json: Json = False) -> None:
         )
     )
     if answer["trouble"]:
-        out.print(_("TROUBLE: {what}").format(what=answer["trouble"]), style="bold red")
-        raise typer.Exit(1)
+        out.print(_("TROUBLE: {what}").format(what=localise(answer["trouble"])), style="bold red")
+    raise typer.Exit(0 if well else 1)

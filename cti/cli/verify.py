@@ -8,6 +8,7 @@ from cti.cli.common import Json, PassphraseFile, err, out, passphrase, say_json
 from cti.cli.recordings import at_desk
 from cti.desk import Desk
 from cti.errors import UsageError
+from cti.explain import localise
 from cti.i18n import _, ngettext
 from recorder.verify import Finding
 
@@ -48,12 +49,13 @@ def verify(
         findings = [finding async for finding in desk.verify(identity, secret, one)]
         return checked, findings
 
-    checked, findings = at_desk(do)
+    checked, findings = at_desk(do, unlocked=secret is not None)
     for finding in findings:
         if as_json:
             say_json({"what": finding.what, "problem": finding.problem})
         else:
-            out.print(f"[red]{finding.what}[/]: {finding.problem}", highlight=False, soft_wrap=True)
+            out.print(localise(finding.what), style="red", end=": ", highlight=False, markup=False, soft_wrap=True)
+            out.print(localise(finding.problem), highlight=False, markup=False, soft_wrap=True)
     if as_json:
         say_json({"segments": checked, "problems": len(findings)})
     elif not findings:

@@ -22,13 +22,14 @@ from cti.app import asterisk_site
 from cti.demo.pbx import Pbx, Users, absent_modules, ensure_users, find_root
 from cti.demo.scenarios import Answer, Dial, Hold, Talk
 from cti.demo.sipp import Line, Phone, write_speech
+from cti.i18n import _
 from cti.settings import Settings, load
 from policies.load import Policies
 
 PASSPHRASE = "a passphrase for the demonstration"  # noqa: S105  # it protects tones
 TRUNK_HOST = "127.0.0.2"
 TRUNK_PORT = 5070
-READY = "Kikitori is ready."
+READY = _("Kikitori is ready.")  # as the service says it, which inherits our language
 
 
 class LabError(Exception):

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from cti.demo.sipp import PROMPTLY
 from cti.pbxconfig import MODULES, Site, render
 from policies.model import Plan, Recording
 
@@ -226,9 +227,17 @@ class Pbx:
         user, group = str(self.users.asterisk), str(self.users.group)
         if self._jail is not None:
             groups = f"--groups={group},{self.users.spool}"
-            return ["chroot", f"--userspec={user}:{group}", groups, str(self._jail), "/usr/sbin/asterisk", *arguments]
+            return [
+                *PROMPTLY,
+                "chroot",
+                f"--userspec={user}:{group}",
+                groups,
+                str(self._jail),
+                "/usr/sbin/asterisk",
+                *arguments,
+            ]
         groups = f"--groups={group},{self.users.spool}"
-        return ["setpriv", f"--reuid={user}", f"--regid={group}", groups, "asterisk", *arguments]
+        return [*PROMPTLY, "setpriv", f"--reuid={user}", f"--regid={group}", groups, "asterisk", *arguments]
 
     def _wait(self, deadline: float) -> None:
         socket = Path(self.site.run_dir) / "asterisk.ctl"

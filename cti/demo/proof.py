@@ -28,10 +28,13 @@ class Heard:
     def whole(self) -> bool:
         """Both sides, in the right channels, from the first sample to the last.
 
-        A whole 20 ms frame of silence is what SIPp or Asterisk put in when the machine made them wait; nothing of the
-        speech may be missing, twice, or out of order.
+        Whole 20 ms frames of silence are what Asterisk puts in where a late packet made it wait; of the speech itself
+        nothing may be missing, twice, or out of order.
         """
-        return all(side.exact or side.waited == 1 for side in (self.caller, self.callee)) and not self.tools
+        return (
+            all(side.exact or (side.lost == 0 and side.waited) for side in (self.caller, self.callee))
+            and not self.tools
+        )
 
 
 def outsider(folder: Path) -> tuple[Path, str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from rich.cells import set_cell_size
 from rich.console import Console
 from rich.markup import escape
 
@@ -25,6 +26,7 @@ from cti.demo.scenarios import Hold
 from cti.demo.sipp import PhoneError
 from cti.demo.tones import reference
 from cti.errors import UsageError
+from cti.explain import word
 from cti.i18n import _
 
 FOLDER = "KIKITORI_DEMO_FOLDER"
@@ -100,7 +102,7 @@ async def _demonstrate(folder: Path, *, keep: bool) -> int:
     finally:
         await lab.stop()
     colour = "green" if claims.held == claims.made else "red"
-    out.print(f"[bold {colour}]demo: {claims.held} of {claims.made} held[/]")
+    out.print(_("demo: {held} of {made} held").format(held=claims.held, made=claims.made), style=f"bold {colour}")
     return 0 if claims.held == claims.made else 1
 
 
@@ -191,8 +193,8 @@ def _show(lab: Lab, call: Made, heard: Heard, kills: list[datetime]) -> None:
     out.print(
         f"      {_clock(start)} → {_clock(end)}  {length(span)}  {shown['caller'] or ''} → {shown['callee'] or ''}"
     )
-    out.print(f"      {_('outside')}\t[cyan]{levels(heard.left, COLUMNS)}[/]".expandtabs(18), soft_wrap=True)
-    out.print(f"      {_('phone')}\t[magenta]{levels(heard.right, COLUMNS)}[/]".expandtabs(18), soft_wrap=True)
+    _row(_("outside"), f"[cyan]{levels(heard.left, COLUMNS)}[/]")
+    _row(_("phone"), f"[magenta]{levels(heard.right, COLUMNS)}[/]")
     line = ["─"] * COLUMNS
     for part in shown["parts"]:
         line[column(datetime.fromisoformat(part["start"]))] = "├"
@@ -202,9 +204,15 @@ def _show(lab: Lab, call: Made, heard: Heard, kills: list[datetime]) -> None:
     for kill in kills:
         if start < kill < end:
             line[column(kill)] = "✝"
-    out.print(f"      {_('segments')}\t{''.join(line)}".expandtabs(18), soft_wrap=True)
-    parts = (f"{part['segment']}: {length(part['frames'] / part['rate'])} {part['state']}" for part in shown["parts"])
-    out.print(f"      \t{', '.join(parts)}".expandtabs(18), soft_wrap=True)
+    _row(_("segments"), "".join(line))
+    parts = (
+        f"{part['segment']}: {length(part['frames'] / part['rate'])} {word(part['state'])}" for part in shown["parts"]
+    )
+    _row("", ", ".join(parts))
+
+
+def _row(label: str, content: str) -> None:
+    out.print(f"      {set_cell_size(label, 12)}{content}", soft_wrap=True)
 
 
 def _prove(

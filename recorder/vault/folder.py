@@ -113,6 +113,7 @@ class Writer:
         self.folder = folder
         self.epoch, self.recipient, self.signer = epoch, recipient, signer
         self.mirror_trouble: str | None = None
+        self._compared = False
 
     def new_key(self) -> SegmentKey:
         """A file key whose header is durable: on both media, or on the first where the second is gone.
@@ -129,9 +130,13 @@ class Writer:
         return SegmentKey(slot=slot, epoch=self.epoch, key_id=self.recipient.key_id, file_key=file_key)
 
     def mend_mirror(self) -> int:
-        """Copy to the second medium what it missed, if it is back; how many slots. Raises OSError, SlotError."""
-        if self.mirror_trouble is None or not self.folder.slots.mirror.exists():
+        """Copy to the second medium what it missed, if it is back; how many slots. Raises OSError, SlotError.
+
+        The first time it looks in any case: a predecessor may have been without it.
+        """
+        if (self._compared and self.mirror_trouble is None) or not self.folder.slots.mirror.exists():
             return 0
+        self._compared = True
         behind = [finding.slot for finding in self.folder.slots.check() if finding.copy == "mirror"]
         for slot in behind:
             self.folder.slots.repair(slot)

@@ -111,9 +111,9 @@ def _key_table(schema: Schema, defs: Schema, document: Document | None, at: tupl
     single = document is not None and not {0, "*"} & set(at)
     rows = []
     for key, value in schema["properties"].items():
-        default = "required" if key in schema.get("required", ()) else _literal(value.get("default"))
+        default = "required" if key in schema.get("required", ()) else literal(value.get("default"))
         meaning = value.get("description") or (_comment(document, (*at, key)) if document else "")
-        row: list[object] = [f"`{key}`", _kind(value, defs), default]
+        row: list[object] = [f"`{key}`", kind(value, defs), default]
         if single and document:
             row.append(_shipped(document.values, (*at, key)))
         rows.append([*row, meaning] if document else row)
@@ -126,10 +126,10 @@ def _shipped(values: Any, key: tuple[str | int, ...]) -> str:
         if not isinstance(values, dict) or part not in values:
             return ""
         values = values[part]
-    return _literal(values)
+    return literal(values)
 
 
-def _literal(value: object) -> str:
+def literal(value: object) -> str:
     return "none" if value is None else f"`{json.dumps(value, ensure_ascii=False, default=str)}`"
 
 
@@ -143,20 +143,20 @@ def _comment(document: Document, key: tuple[str | int, ...]) -> str:
     return " ".join(line.lstrip("# ") for line in lines[first:above]) if first else ""
 
 
-def _kind(value: Schema, defs: Schema) -> str:
+def kind(value: Schema, defs: Schema) -> str:
     """What a value may be, in words."""
     value = _resolve(value, defs)
     if "anyOf" in value:
-        return " or ".join(_kind(option, defs) for option in value["anyOf"] if option.get("type") != "null")
+        return " or ".join(kind(option, defs) for option in value["anyOf"] if option.get("type") != "null")
     if "enum" in value or "const" in value:
         choices = value.get("enum", [value.get("const")])
-        return ("one of " if len(choices) > 1 else "") + ", ".join(_literal(choice) for choice in choices)
+        return ("one of " if len(choices) > 1 else "") + ", ".join(literal(choice) for choice in choices)
     match value.get("type"):
         case "array":
             least = f", at least {value['minItems']}" if value.get("minItems") else ""
-            return f"list of {_kind(value.get('items', {}), defs)}{least}"
+            return f"list of {kind(value.get('items', {}), defs)}{least}"
         case "object" if isinstance(value.get("additionalProperties"), dict):
-            return f"table: name = {_kind(value['additionalProperties'], defs)}"
+            return f"table: name = {kind(value['additionalProperties'], defs)}"
         case "string":
             pattern = f" like `{value['pattern']}`" if "pattern" in value else ""
             return f"{value.get('format', 'text')}{pattern}"

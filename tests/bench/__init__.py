@@ -1,1 +1,1 @@
-"""Benchmarks: `scripts/bench`. Plain programs, no tests: they print figures, docs/benchmarks.md says what these mean."""
+"""Benchmarks: `scripts/bench`. Plain programs, no tests: docs/benchmarks.md says what their figures mean."""

@@ -1,12 +1,13 @@
 """Writes sound as MixMonitor does: two files a call, growing in steps of 32 KiB, then the rest, then closed.
 
-A process of its own, so that its cost is not the recorder's. Lines on standard input: `<left path> <right path>`, a call
-each; the arguments name a file with the sound, seconds a call, how much faster than life, and whom to watch.
+A process of its own, so that its cost is not the recorder's. On standard input `<left path> <right path>`, a line a
+call; the arguments name a file with the sound, seconds a call, how much faster than life, and whom to watch.
 Ends when all calls have; says what memory it saw.
 """
 
 import heapq
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -29,7 +30,9 @@ def main() -> None:
     streams = []
     for number, pair in enumerate(paths):
         sound = bank[number % len(bank)]
-        streams.append([(Path(path).open("wb", buffering=0), sound[side].tobytes()) for side, path in enumerate(pair)])
+        streams.append(
+            [(os.open(path, os.O_WRONLY | os.O_CREAT), sound[side].tobytes()) for side, path in enumerate(pair)]
+        )
         # Calls do not begin together: spread over one step.
         begin = began + STEP / BYTES / speed * number / len(paths)
         heapq.heappush(due, (begin + min(STEP, length) / BYTES / speed, number, 0))
@@ -41,9 +44,9 @@ def main() -> None:
         time.sleep(max(0.0, when - time.monotonic()))
         end = min(done + STEP, length)
         for stream, sound in streams[number]:
-            stream.write(sound[done:end])
+            os.write(stream, sound[done:end])
             if end == length:
-                stream.close()
+                os.close(stream)
         if end < length:
             heapq.heappush(due, (when + min(STEP, length - end) / BYTES / speed, number, end))
         if time.monotonic() - looked > 1.0:

@@ -1,7 +1,7 @@
 """The peer: what a system administrator would build. MixMonitor writes a wav, and when it is closed, `flac` and `age`.
 
-`python -m tests.bench.pipe --seconds 60` prints one JSON object. The sound is that of the record path's run. `mono`: one
-file with both sides mixed, MixMonitor's usual; `stereo`: two files that `sox` joins, which keeps what ours keeps.
+`python -m tests.bench.pipe --seconds 60` prints one JSON object. The sound is that of the record path's run.
+`mono`: one file with both sides mixed, MixMonitor's usual. `stereo`: two that `sox` joins: keeps what ours keeps.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def main() -> None:
     """See the module."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--disk", type=Path, default=Path("/var/tmp"))  # noqa: S108  # a disk, not RAM
+    parser.add_argument("--disk", type=Path, default=Path("/var/tmp"))  # a disk, not RAM
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=given.disk) as folder:
         print(json.dumps(measure(given.seconds, Path(folder))))

@@ -44,7 +44,7 @@ class FakeRecorder:
         if not self.refuses:
             self.orders[order.uniqueid] = order
 
-    def disarm(self, uniqueid: str) -> None:
+    def disarm(self, uniqueid: str, at: datetime) -> None:
         self.told.append(("disarm", self.orders.pop(uniqueid).channel))
 
     def hooked(self, uniqueids: Iterable[str]) -> set[str]:
@@ -62,7 +62,7 @@ class FakeRecorder:
             self.told.append(("enter" if entered else "leave", self.orders[uniqueid].channel))
 
     def describe(self, uniqueid: str, **what: str | None) -> None:
-        self.orders[uniqueid] = replace(self.orders[uniqueid], **what)
+        self.orders[uniqueid] = replace(self.orders[uniqueid], **what)  # type: ignore[arg-type]
 
     def mark(self, uniqueid: str, at: datetime, what: str) -> None:
         self.told.append((what, self.orders[uniqueid].channel))
@@ -119,6 +119,9 @@ class Book:
 
 class Blind:
     """Asterisk keeps no record of its own."""
+
+    def refresh(self) -> None:
+        pass
 
     def moments(self, uniqueid: str, tracker: Tracker) -> Iterable[Moment]:
         return ()
@@ -486,10 +489,11 @@ async def test_the_gate_hears_yes_skip_or_no() -> None:
     recorded = stage.channel("trunk", to="0664581132")
     other = stage.channel("trunk", to="0664587000")
     stage.hear()
-    assert await stage.pipeline.armed(recorded.uniqueid, 1) == "yes"
     # Out of step, nothing is known of who else is in the call: the dialplan records.
+    assert await stage.pipeline.armed(recorded.uniqueid, 1) == "no"
     assert await stage.pipeline.armed(other.uniqueid, 1) == "no"
     stage.pipeline.synced.set()
+    assert await stage.pipeline.armed(recorded.uniqueid, 1) == "yes"
     assert await stage.pipeline.armed(other.uniqueid, 1) == "skip"
 
 
@@ -504,6 +508,7 @@ async def test_a_start_that_asterisk_refused_is_no_skip() -> None:
 
 async def test_the_gate_may_ask_before_the_event_has_come() -> None:
     stage = Stage()
+    stage.pipeline.synced.set()
     caller = stage.channel("trunk", to="0664581132")
     asking = asyncio.create_task(stage.pipeline.armed(caller.uniqueid, 2))
     await asyncio.sleep(0)
@@ -512,7 +517,9 @@ async def test_the_gate_may_ask_before_the_event_has_come() -> None:
 
 
 async def test_a_channel_that_nobody_knows_meets_the_deadline() -> None:
-    assert await Stage().pipeline.armed("unknown", 0.02) == "no"
+    stage = Stage()
+    stage.pipeline.synced.set()
+    assert await stage.pipeline.armed("unknown", 0.02) == "no"
 
 
 async def until(holds: Callable[[], bool]) -> None:

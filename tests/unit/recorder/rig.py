@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid5
 
-import numpy
+import numpy as np
 
 from policies.model import Recording
 from recorder.replay import Part, Player, layout, manifests
@@ -53,7 +53,7 @@ def noise(seed: object, samples: int) -> bytes:
 
 
 def interleave(left: bytes, right: bytes) -> bytes:
-    both = numpy.stack([numpy.frombuffer(left, "<i2"), numpy.frombuffer(right, "<i2")], axis=1)
+    both = np.stack([np.frombuffer(left, "<i2"), np.frombuffer(right, "<i2")], axis=1)
     return both.tobytes()
 
 
@@ -150,7 +150,7 @@ class Life:
 
     def recover(self) -> list[Work]:
         for values in self.spool.saved():
-            self.works.append(self.sealer.adopt(Take.from_dict(values)))
+            self.works.append(Work(Take.from_dict(values), inherited=True))
         return self.works
 
     def die(self) -> None:

@@ -112,13 +112,6 @@ def test_what_was_given_out_is_not_touched_by_the_end() -> None:
     assert streaminfo != head[STREAMINFO_AT : STREAMINFO_AT + STREAMINFO_SIZE]
 
 
-def test_a_stream_of_nothing_ends_well() -> None:
-    encoder = Encoder(rate=8000, level=5, comment=COMMENT)
-    stream, streaminfo = encoder.finish()
-    assert encoder.samples == 0
-    assert decode(overlaid(stream, streaminfo)) == b""
-
-
 @pytest.mark.parametrize("head", [b"", b"fLaC", b"RIFF" + bytes(60), b"fLaC" + bytes(37)])
 def test_what_is_no_flac_head_is_refused(head: bytes) -> None:
     with pytest.raises(AudioError, match="FLAC head"):

@@ -15,7 +15,13 @@ FOLLOW = Rules(record_internal=True, follow=True)
 
 
 def party(
-    name: str, kind: Kind | None, bridge: str | None = None, *, began: bool = False, was: bool = False, number: bool = False
+    name: str,
+    kind: Kind | None,
+    bridge: str | None = None,
+    *,
+    began: bool = False,
+    was: bool = False,
+    number: bool = False,
 ) -> Party:
     return Party(
         uniqueid=name,
@@ -62,6 +68,7 @@ TABLE: dict[str, tuple[Sequence[Party], set[str]]] = {
     "other number: a section answers": ([caller("b", number=False), section("b")], set()),
     "other number: a designated phone is called in": ([caller("b", number=False), section("b"), phone()], {"caller"}),
     "other number: transferred to a designated phone": ([caller("b", number=False), phone("b")], {"caller"}),
+    "other number: the designated phone is first in the bridge": ([caller(number=False), phone("b")], {"caller"}),
     # a designated phone calls out
     "out: the phone alone": ([phone(began=True)], set()),
     "out: dialling": ([phone(began=True), callee()], {"callee"}),
@@ -172,7 +179,9 @@ def test_whoever_talks_with_a_designated_phone_from_outside_is_hooked(
 
 
 @given(parties=conversations(), rules=ANY_RULES, recorded=st.booleans(), seed=st.randoms())
-def test_the_order_of_the_legs_does_not_matter(parties: list[Party], rules: Rules, recorded: bool, seed: object) -> None:
+def test_the_order_of_the_legs_does_not_matter(
+    parties: list[Party], rules: Rules, recorded: bool, seed: object
+) -> None:
     shuffled = list(parties)
     seed.shuffle(shuffled)  # type: ignore[attr-defined]
     assert hooks(shuffled, rules, recorded=recorded) == hooks(parties, rules, recorded=recorded)

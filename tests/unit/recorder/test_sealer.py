@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from recorder import sealer as sealer_module
 from recorder import segment as segment_module
 from recorder.replay import manifests
-from recorder.sealer import PUNCH_BYTES, Sealer
+from recorder.sealer import PUNCH_BYTES, Sealer, Work
 from recorder.spool import SAMPLE, Spool
 from recorder.take import Take
 from recorder.vault import folder as folder_module
@@ -142,7 +143,7 @@ def check(rig: Rig, recording: str, expected: bytes, *, gaps: bool = False) -> N
     for path in rig.vault.manifests():
         assert not list(findings.segment(path))
     assert not list(findings.strays())
-    assert not [path for path in (rig.vault.root / "segments").rglob("*.tail?")]
+    assert not list((rig.vault.root / "segments").rglob("*.tail?"))
     assert not [path for path in rig.spool_root.rglob("*") if path.is_file()]
     names = {path.name.removesuffix(".manifest") for path in rig.vault.manifests()}
     assert set(rig.told.names) <= names <= set(rig.vault.waiting("log"))
@@ -202,7 +203,7 @@ def test_a_side_that_ended_early_goes_on_as_silence_once_both_are_closed(rig: Ri
     sides = [LEFT, RIGHT]
     sides[missing] = sides[missing][: 2 * short]
     made = take()
-    monitor, life = MixMonitor(rig.spool_root, made.stem, *sides), rig.life()
+    monitor, life = MixMonitor(rig.spool_root, made.stem, sides[0], sides[1]), rig.life()
     work = life.begin(made)
     monitor.write(2 * LENGTH, 2 * LENGTH)
     run(life, work, closed=False)
@@ -236,7 +237,7 @@ def test_a_manifest_says_where_its_sound_comes_from(rig: Rig) -> None:
     parts = rig.parts(take("three").order.recording)
     assert [part.manifest.take_offset for part in parts] == [0, LENGTH // 3, 2 * LENGTH // 3]
     assert [part.manifest.reason for part in parts] == ["recorder stopped in good order"] * 2 + [None]
-    assert all(earlier.manifest.end == later.manifest.start for earlier, later in zip(parts, parts[1:], strict=False))
+    assert all(earlier.manifest.end == later.manifest.start for earlier, later in pairwise(parts))
     assert parts[0].manifest.start.isoformat() == "2026-04-01T00:00:00+00:00"
     assert (parts[-1].manifest.end - parts[0].manifest.start).total_seconds() == LENGTH / RATE
     assert {part.manifest.take for part in parts} == {take("three").stem}
@@ -346,6 +347,11 @@ def finish_all(life: Life) -> None:
         run(life, work)
 
 
+def speak_on(life: Life, work: Work, monitor: MixMonitor) -> None:
+    while monitor.write():
+        life.sealer.step(work)
+
+
 def whole_life(rig: Rig, monitor: MixMonitor, first: Take | None) -> Callable[[Life], None]:
     def drive(life: Life) -> None:
         if first is not None:
@@ -378,7 +384,6 @@ def steps_of(cuts: list[tuple[int, int]], fuse: Fuse, second: Fuse | None = None
         relive(rig, whole_life(rig, monitor, None))
         check(rig, made.order.recording, kept(cuts), gaps=bool(cuts))
         assert bytes(2 * RATE) not in rig.sound(made.order.recording), "a hole was read as silence"
-
 
 
 def every_step(cuts: list[tuple[int, int]]) -> Fuse:
@@ -518,8 +523,7 @@ def test_a_kill_while_the_disk_is_full_costs_nothing(rig: Rig) -> None:
         fused(Fuse(2, OSError(errno.ENOSPC, "full")), ((BodyWriter, "flush"),), behind=False),
         pytest.raises(OSError, match="full"),
     ):
-        while monitor.write():
-            life.sealer.step(work)
+        speak_on(life, work, monitor)
     life.die()
     monitor.write(2 * LENGTH, 2 * LENGTH)
     relive(rig, finish_all)

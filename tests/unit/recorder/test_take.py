@@ -44,12 +44,14 @@ def test_a_sample_past_the_last_end_has_the_time_of_that_end() -> None:
     assert talking((0, 10), (60, 70)).time_of(RATE * 25) == at(70)
 
 
-@given(bounds=st.lists(AT, min_size=1, max_size=9, unique=True), open_end=st.booleans(), sample=st.integers(0, 5_000_000))
+@given(
+    bounds=st.lists(AT, min_size=1, max_size=9, unique=True), open_end=st.booleans(), sample=st.integers(0, 5_000_000)
+)
 def test_a_sample_found_by_time_is_that_of_its_time(bounds: list[datetime], open_end: bool, sample: int) -> None:
     made = take(entered=None)
     for number, moment in enumerate(sorted(bounds)):
         (made.leave if number % 2 else made.enter)(moment)
-    last = sorted(bounds)[-1]
+    last = max(bounds)
     if not open_end:
         made.leave(last + timedelta(seconds=1))
     total = made.sample_at(last + timedelta(days=1))
@@ -75,7 +77,8 @@ CUT = st.tuples(st.integers(0, 300), st.integers(0, 80)).map(lambda cut: (cut[0]
 def test_the_stretches_are_exactly_what_no_cut_covers(cuts: list[tuple[int, int]], length: int) -> None:
     made = take()
     made.cuts = cuts
-    here, kept, steps = 0, [], 0
+    kept: list[int] = []
+    here = steps = 0
     while here < length:
         start, until = made.next_stretch(here)
         assert start >= here
@@ -104,7 +107,9 @@ def test_describing_says_whether_it_is_news_and_never_forgets() -> None:
     assert made.order.callee == "0664581132"
 
 
-@pytest.mark.parametrize("segment", [None, OpenSegment(number=2, slot=7, epoch=1, key_id="ab", file_key="cd", offset=4)])
+@pytest.mark.parametrize(
+    "segment", [None, OpenSegment(number=2, slot=7, epoch=1, key_id="ab", file_key="cd", offset=4)]
+)
 def test_a_take_comes_back_from_its_file_as_it_was(segment: OpenSegment | None) -> None:
     made = talking((0, 10), (20, None))
     made.mark(at(22), "hold")

@@ -26,9 +26,9 @@ async def events_of(client: AmiClient) -> AsyncIterator[Item]:
 async def test_log_in_and_hear_events_in_order() -> None:
     server = FakeAmi()
     async with connected(server) as client:
-        assert not client.connected
+        before = client.connected
         events = await events_of(client)
-        assert client.connected
+        assert (before, client.connected) == (False, True)
         assert server.actions == ["Login"]
         for number in range(50):
             server.peers[0].send("Event: Probe", f"Number: {number}")

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from panoramisk.message import Message as PanoramiskMessage
 
@@ -84,6 +84,7 @@ VALUE = st.from_regex(r"[!-9;-~]([ -~]{0,20}[!-~])?", fullmatch=True)
 
 
 @given(st.dictionaries(NAME, VALUE, min_size=1, max_size=6), st.lists(st.integers(0, 400), max_size=6))
+@settings(max_examples=60, deadline=None)
 def test_panoramisk_reads_the_same_in_a_well_formed_stream(headers: dict[str, str], places: list[int]) -> None:
     lines = {"Event": "Probe"} | {f"X-{name}": value for name, value in headers.items()}
     block = "\r\n".join(f"{name}: {value}" for name, value in lines.items())

@@ -104,7 +104,9 @@ HOSTILE = {
     "no colon": b"GET / HTTP/1.0\n\n",
     "binary": bytes(range(256)) * 4 + b"\n\n",
     "a line without end": b"agi_x: " + b"x" * 200_000,
-    "too long": b"".join(b"agi_arg_%d: %s\n" % (n, b"x" * 1000) for n in range(ENVIRONMENT_LIMIT // 1000 + 1)) + b"\n",
+    "too long": PLAIN[:-1]
+    + b"".join(b"agi_arg_%d: %s\n" % (n, b"x" * 1000) for n in range(ENVIRONMENT_LIMIT // 1000 + 1))
+    + b"\n",
     "a uniqueid that is a path": b"agi_uniqueid: ../../etc/passwd\n\n",
     "a uniqueid with a space": b"agi_uniqueid: 1.0 2.0\n\n",
     "an empty uniqueid": b"agi_uniqueid:\n\n",

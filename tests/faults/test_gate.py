@@ -1,0 +1,107 @@
+"""Whatever fails at the gate, the caller is connected within three seconds, and recorded whole (D1, D7).
+
+The time runs from the INVITE to the moment in which both can speak; 0.2 s of it the telephone rings.
+"""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from tests.real import House, Live
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+CONNECTED_WITHIN = 3.0  # s
+RINGS = 0.2
+HUNG = 10.0  # s after which the supervisor ends a recorder that hangs
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def mended(house: House) -> AsyncIterator[House]:
+    """The house; a process that a test stopped goes on afterwards, and all is in step again."""
+    yield house
+    for role in ("gate", "recorder"):
+        house.signal(role, signal.SIGCONT)
+    await house.lab.until(lambda: house.lab.status().get("in_step", False), 30, "the recorder did not come back")
+    await house.lab.idle()
+
+
+async def connected(live: Live, began: float) -> float:
+    """Seconds from the INVITE until both speak."""
+    await live.talking(15)
+    return asyncio.get_running_loop().time() - began
+
+
+async def in_and_out(house: House, seconds: float = 5.0) -> tuple[Live, Live, float]:
+    """A call in and one out at once; the longer of the times until they were connected."""
+    began = asyncio.get_running_loop().time()
+    async with house.call_in(seconds, "0664587211") as caller, house.call_out(seconds, "2102") as callee:
+        times = await asyncio.gather(connected(caller, began), connected(callee, began))
+    return caller, callee, max(times)
+
+
+async def whole(house: House, *lives: Live) -> None:
+    """Judge the calls once all is in the vault."""
+    await house.lab.until(lambda: house.lab.status().get("in_step", False), 30, "the recorder did not come back")
+    await house.lab.idle()
+    house.whole(*(live.call for live in lives))
+
+
+@pytest.mark.rule("B-03")
+async def test_all_is_well(mended: House) -> None:
+    caller, callee, took = await in_and_out(mended)
+    assert RINGS < took < 1.5
+    await whole(mended, caller, callee)
+    assert mended.of(caller.call).takes == mended.of(callee.call).takes == ["am"]
+
+
+@pytest.mark.rule("B-03")
+async def test_the_gate_is_killed(mended: House) -> None:
+    pid = await mended.process("gate")
+    mended.signal("gate", signal.SIGKILL)
+    caller, callee, took = await in_and_out(mended)
+    assert took < CONNECTED_WITHIN
+    assert await mended.process("gate") != pid
+    await whole(mended, caller, callee)
+
+
+@pytest.mark.rule("B-03")
+async def test_the_gate_accepts_and_stays_silent(mended: House) -> None:
+    pid = await mended.process("gate")
+    mended.signal("gate", signal.SIGSTOP)
+    caller, callee, took = await in_and_out(mended)
+    assert 1.0 < took < CONNECTED_WITHIN, "the gate was to be asked, and to be ended by its watchdog"
+    assert await mended.process("gate") != pid
+    await whole(mended, caller, callee)
+
+
+@pytest.mark.rule("B-03")
+async def test_the_recorder_hangs_and_goes_on(mended: House) -> None:
+    pid = await mended.process("recorder")
+    mended.signal("recorder", signal.SIGSTOP)
+    began = asyncio.get_running_loop().time()
+    async with mended.call_in(8.0, "0664587211") as caller, mended.call_out(8.0, "2102") as callee:
+        times = await asyncio.gather(connected(caller, began), connected(callee, began))
+        await asyncio.sleep(1)
+        mended.signal("recorder", signal.SIGCONT)
+    assert max(times) < CONNECTED_WITHIN
+    assert mended.pid_of("recorder") == pid
+    await whole(mended, caller, callee)
+    # The dialplan had begun by itself; what the recorder then began too was not kept.
+    assert mended.of(caller.call).takes == mended.of(callee.call).takes == ["fb"]
+    dropped = mended.lab.rows("audit", "list")
+    assert dropped, "the access log is empty"
+
+
+@pytest.mark.rule("B-03")
+async def test_the_recorder_hangs_for_good(mended: House) -> None:
+    pid = await mended.process("recorder")
+    mended.signal("recorder", signal.SIGSTOP)
+    caller, callee, took = await in_and_out(mended, HUNG + 3)
+    assert took < CONNECTED_WITHIN
+    assert await mended.process("recorder") != pid
+    await whole(mended, caller, callee)
+    assert mended.of(caller.call).takes == mended.of(callee.call).takes == ["fb"]

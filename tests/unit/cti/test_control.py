@@ -1,0 +1,104 @@
+"""The recorder's socket: one JSON line in, one out, whatever comes in."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cti import control
+
+
+async def double(question: dict[str, Any]) -> dict[str, Any]:
+    return {"twice": question["number"] * 2}
+
+
+async def hang(_question: dict[str, Any]) -> dict[str, Any]:
+    await asyncio.Event().wait()
+    return {}
+
+
+@asynccontextmanager
+async def listening(path: Path) -> AsyncIterator[Path]:
+    server = await control.serve(path, {"double": double, "hang": hang})
+    try:
+        yield path
+    finally:
+        server.close()
+
+
+async def raw(path: Path, sent: bytes) -> list[Any]:
+    reader, writer = await asyncio.open_unix_connection(path)
+    writer.write(sent)
+    writer.write_eof()
+    async with asyncio.timeout(5):
+        heard = await reader.read()
+    writer.close()
+    return [json.loads(line) for line in heard.splitlines()]
+
+
+async def test_a_question_and_its_answer(tmp_path: Path) -> None:
+    async with listening(tmp_path / "s") as path:
+        assert await control.ask(path, {"ask": "double", "number": 21}, 5) == {"twice": 42}
+        assert path.stat().st_mode & 0o777 == 0o660
+
+
+async def test_many_at_once(tmp_path: Path) -> None:
+    async with listening(tmp_path / "s") as path:
+        asked = [control.ask(path, {"ask": "double", "number": number}, 5) for number in range(100)]
+        assert [answer["twice"] for answer in await asyncio.gather(*asked)] == list(range(0, 200, 2))
+
+
+@pytest.mark.parametrize(
+    "line", [b"{", b"[]", b"3", b"null", b"{}", b'{"ask": "unknown"}', b'{"ask": {}}', b'{"ask": "double"}', b"\xff"]
+)
+async def test_what_is_not_understood_is_said_and_the_next_question_answered(tmp_path: Path, line: bytes) -> None:
+    async with listening(tmp_path / "s") as path:
+        first, second = await raw(path, line + b'\n{"ask": "double", "number": 1}\n')
+    assert first["error"].startswith("not understood")
+    assert second == {"twice": 2}
+
+
+async def test_a_line_without_end_is_closed(tmp_path: Path) -> None:
+    async with listening(tmp_path / "s") as path:
+        reader, writer = await asyncio.open_unix_connection(path)
+        writer.write(b"x" * 100_000)
+        async with asyncio.timeout(5):
+            try:
+                assert await reader.read() == b""
+            except ConnectionResetError:
+                await asyncio.sleep(0)
+        writer.close()
+        assert await control.ask(path, {"ask": "double", "number": 1}, 5) == {"twice": 2}
+
+
+async def test_no_answer_in_time(tmp_path: Path) -> None:
+    async with listening(tmp_path / "s") as path:
+        with pytest.raises(TimeoutError):
+            await control.ask(path, {"ask": "hang"}, 0.02)
+
+
+async def test_nobody_listens(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        await control.ask(tmp_path / "s", {"ask": "double"}, 1)
+    async with listening(tmp_path / "s") as path:
+        assert path.exists()
+    with pytest.raises(ConnectionRefusedError):
+        await control.ask(path, {"ask": "double"}, 1)
+
+
+async def test_the_socket_of_a_predecessor_is_taken_over(tmp_path: Path) -> None:
+    async with listening(tmp_path / "s"):
+        pass
+    async with listening(tmp_path / "s") as path:
+        assert await control.ask(path, {"ask": "double", "number": 1}, 5) == {"twice": 2}
+
+
+async def test_a_server_that_closes_without_a_word(tmp_path: Path) -> None:
+    server = await asyncio.start_unix_server(lambda _reader, writer: writer.close(), tmp_path / "s")
+    with pytest.raises(ConnectionError):
+        await control.ask(tmp_path / "s", {"ask": "double"}, 5)
+    server.close()

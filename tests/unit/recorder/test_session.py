@@ -1,0 +1,457 @@
+"""The recorder at work on real files, with a PBX of our own hand."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from recorder import session
+from recorder.session import Recorder, SwitchRefusedError
+from recorder.spool import Spool
+from recorder.take import History, Order
+from recorder.vault.writer import BodyWriter
+from tests.unit.recorder.rig import POLICY, RATE, START, Rig, interleave, noise, order, ram_folder
+
+LENGTH = 6 * RATE
+LEFT, RIGHT = noise("left", LENGTH), noise("right", LENGTH)
+CALL = order("call")
+
+
+class Pbx:
+    """Starts and stops MixMonitor as Asterisk does: a file is open from the start to the stop."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, list[int]] = {}
+        self.said: list[tuple[str, str]] = []
+        self.refuses = False
+        self.slow: asyncio.Event | None = None
+        self.slow_stop: asyncio.Event | None = None
+        self.fails: Exception | None = None
+
+    async def start(self, channel: str, left: Path, right: Path) -> None:
+        if self.slow is not None:
+            await self.slow.wait()
+        if self.refuses:
+            raise SwitchRefusedError("No such channel")
+        if self.fails is not None:
+            raise self.fails
+        self.begin(channel, left, right)
+        self.said.append(("start", channel))
+
+    def begin(self, channel: str, left: Path, right: Path) -> None:
+        opened = [os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o660) for path in (left, right)]
+        self.files.setdefault(channel, []).extend(opened)
+
+    async def stop(self, channel: str) -> None:
+        if self.slow_stop is not None:
+            await self.slow_stop.wait()
+        self.said.append(("stop", channel))
+        self.hang_up(channel)
+
+    def speak(self, channel: str, start: int, end: int) -> None:
+        for number, handle in enumerate(self.files[channel]):
+            os.write(handle, (LEFT, RIGHT)[number % 2][2 * start : 2 * end])
+
+    def hang_up(self, channel: str) -> None:
+        for handle in self.files.pop(channel, []):
+            os.close(handle)
+
+
+class Site(Rig):
+    """One PBX and, one after the other, recorders beside it."""
+
+    def __init__(self, root: Path, spool: Path) -> None:
+        super().__init__(root, spool)
+        self.pbx = Pbx()
+        self.known: dict[str, History] = {}
+
+    def recorder(self) -> Recorder:
+        return Recorder(
+            spool=Spool(self.spool_root),
+            writer=self.writer(),
+            policy=POLICY,
+            switch=self.pbx,
+            told=self.told,
+            pbx="pbx1",
+            now=lambda: START + timedelta(hours=1),
+            resolve=self.known.get,
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Recorder]:
+        recorder = self.recorder()
+        recorder.recover()
+        task = asyncio.get_running_loop().create_task(recorder.run())
+        await asyncio.sleep(0)
+        try:
+            yield recorder
+        finally:
+            for waiting in (self.pbx.slow, self.pbx.slow_stop):
+                if waiting is not None:
+                    waiting.set()
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+            release(recorder)
+
+    def left(self) -> list[Path]:
+        return [path for path in self.spool_root.rglob("*") if path.is_file()]
+
+
+def release(recorder: Recorder) -> None:
+    """What the end of a process does."""
+    for work in recorder.works.values():
+        if work.segment is not None:
+            work.segment._body.abandon()
+    for handle in recorder.spool._files.values():
+        os.close(handle)
+    recorder.spool._files.clear()
+
+
+@pytest.fixture
+def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    monkeypatch.setattr(session, "TICK", 0.01)
+    monkeypatch.setattr(session, "GONE", 0.05)
+    with ram_folder() as folder:
+        yield Site(folder / "vault", folder / "spool")
+
+
+async def until(fact: Callable[[], object]) -> None:
+    async with asyncio.timeout(5):
+        while not fact():  # noqa: ASYNC110  # threads and files change it, and raise no event
+            await asyncio.sleep(0.002)
+
+
+def talk(recorder: Recorder, about: Order = CALL) -> None:
+    recorder.bridge(about.uniqueid, START, entered=True)
+    recorder.talk(about.uniqueid, "2001")
+
+
+def at(seconds: float) -> datetime:
+    return START + timedelta(seconds=seconds)
+
+
+@pytest.mark.rule("B-03", "B-13")
+async def test_a_call_is_armed_kept_and_sealed_whole(site: Site) -> None:
+    async with site.running() as recorder:
+        recorder.arm(CALL)
+        assert await recorder.armed(CALL.uniqueid)
+        talk(recorder)
+        for start in range(0, LENGTH, 16384):
+            site.pbx.speak(CALL.channel, start, start + 16384)
+            await asyncio.sleep(0)
+        recorder.ended(CALL.uniqueid, at(6))
+        site.pbx.hang_up(CALL.channel)
+        await until(lambda: site.told.names)
+        await until(lambda: not recorder.works)
+        assert recorder.hooked([CALL.uniqueid]) == set()
+    assert site.sound(CALL.recording) == interleave(LEFT, RIGHT)
+    manifest = site.parts(CALL.recording)[0].manifest
+    assert (manifest.state, manifest.agent, manifest.end) == ("sealed", "2001", at(6))
+    assert not site.left()
+
+
+async def test_arming_again_changes_nothing(site: Site) -> None:
+    async with site.running() as recorder:
+        for _ in range(3):
+            recorder.arm(CALL)
+            assert await recorder.armed(CALL.uniqueid)
+        assert site.pbx.said == [("start", CALL.channel)]
+        assert recorder.hooked([CALL.uniqueid, "other"]) == {CALL.uniqueid}
+        site.pbx.hang_up(CALL.channel)
+
+
+async def test_a_question_waits_for_the_answer_that_is_under_way(site: Site) -> None:
+    site.pbx.slow = asyncio.Event()
+    async with site.running() as recorder:
+        recorder.arm(CALL)
+        asking = asyncio.create_task(recorder.armed(CALL.uniqueid))
+        await asyncio.sleep(0.02)
+        assert not asking.done()
+        site.pbx.slow.set()
+        assert await asking
+        assert not await recorder.armed("another")
+        site.pbx.hang_up(CALL.channel)
+
+
+@pytest.mark.rule("B-03")
+async def test_what_was_said_after_the_disarming_is_not_there(site: Site) -> None:
+    async with site.running() as recorder:
+        recorder.arm(CALL)
+        await recorder.armed(CALL.uniqueid)
+        talk(recorder)
+        site.pbx.speak(CALL.channel, 0, 20000)
+        recorder.disarm(CALL.uniqueid, at(3))
+        assert recorder.hooked([CALL.uniqueid]) == set()
+        await until(lambda: site.told.names)
+        assert site.pbx.said == [("start", CALL.channel), ("stop", CALL.channel)]
+        recorder.disarm(CALL.uniqueid, at(3))
+        await asyncio.sleep(0.02)
+        assert len(site.pbx.said) == 2
+    assert site.sound(CALL.recording) == interleave(LEFT[:40000], RIGHT[:40000])
+
+
+async def test_a_stop_waits_for_the_start_that_is_on_its_way(site: Site) -> None:
+    site.pbx.slow = asyncio.Event()
+    async with site.running() as recorder:
+        recorder.arm(CALL)
+        recorder.disarm(CALL.uniqueid, at(3))
+        await asyncio.sleep(0.02)
+        assert not site.pbx.said
+        site.pbx.slow.set()
+        await until(lambda: len(site.pbx.said) == 2)
+    assert site.pbx.said == [("start", CALL.channel), ("stop", CALL.channel)]
+
+
+@pytest.mark.rule("B-03")
+async def test_a_start_waits_for_the_stop_before_it(site: Site) -> None:
+    """A phone leaves and the next one joins: the old stop must not end the new recording."""
+    async with site.running() as recorder:
+        recorder.arm(CALL)
+        await recorder.armed(CALL.uniqueid)
+        site.pbx.slow_stop = asyncio.Event()
+        recorder.disarm(CALL.uniqueid, at(3))
+        recorder.arm(CALL)
+        await asyncio.sleep(0.02)
+        site.pbx.slow_stop.set()
+        assert await recorder.armed(CALL.uniqueid)
+        assert [what for what, _ in site.pbx.said] == ["start", "stop", "start"]
+        assert CALL.channel in site.pbx.files
+        talk(recorder)
+        site.pbx.speak(CALL.channel, 0, LENGTH)
+        recorder.ended(CALL.uniqueid, at(6))
+        site.pbx.hang_up(CALL.channel)
+        await until(lambda: not recorder.works)
+    assert site.sound(CALL.recording) == interleave(LEFT, RIGHT)
+
+
+async def test_a_start_that_is_refused_leaves_nothing_and_can_be_asked_again(site: Site) -> None:
+    site.pbx.refuses = True
+    async with site.running() as recorder:
+        recorder.arm(CALL)
+        assert not await recorder.armed(CALL.uniqueid)
+        assert recorder.hooked([CALL.uniqueid]) == set()
+        site.pbx.refuses = False
+        recorder.arm(CALL)
+        assert await recorder.armed(CALL.uniqueid)
+        await until(lambda: len(recorder.works) == 1)
+        site.pbx.hang_up(CALL.channel)
+    assert not site.told.dropped or site.told.dropped[0][2] == 0
+
+
+def fallback(site: Site, name: str = CALL.uniqueid) -> None:
+    """The dialplan records by itself, under a name of its own."""
+    spool = Spool(site.spool_root)
+    site.pbx.begin(CALL.channel, spool.path(f"fb-{name}", "r", RATE), spool.path(f"fb-{name}", "t", RATE))
+
+
+def history(ended: datetime | None = None) -> History:
+    return History(order=CALL, spans=((START, ended),), talks=((START, ended),), ended=ended)
+
+
+@pytest.mark.rule("B-03")
+async def test_what_the_dialplan_began_is_adopted_and_whole(site: Site) -> None:
+    async with site.running() as recorder:
+        fallback(site)
+        site.pbx.speak(CALL.channel, 0, 10000)
+        await asyncio.sleep(0.03)
+        assert not recorder.works, "nobody knows the call yet"
+        site.known[CALL.uniqueid] = history()
+        await until(lambda: recorder.hooked([CALL.uniqueid]))
+        talk(recorder)
+        site.pbx.speak(CALL.channel, 10000, LENGTH)
+        recorder.ended(CALL.uniqueid, at(6))
+        site.pbx.hang_up(CALL.channel)
+        await until(lambda: site.told.names)
+        await until(lambda: not recorder.works)
+    assert site.sound(CALL.recording) == interleave(LEFT, RIGHT)
+    assert site.parts(CALL.recording)[0].manifest.take == f"fb-{CALL.uniqueid}"
+    assert not site.left()
+
+
+async def both_starters(site: Site, recorder: Recorder) -> None:
+    recorder.arm(CALL)
+    await recorder.armed(CALL.uniqueid)
+    fallback(site)
+    site.known[CALL.uniqueid] = history()
+    await until(lambda: len(recorder.works) == 2)
+    talk(recorder)
+
+
+async def test_of_two_recordings_one_is_kept_and_the_other_told(site: Site) -> None:
+    async with site.running() as recorder:
+        await both_starters(site, recorder)
+        site.pbx.speak(CALL.channel, 0, LENGTH)
+        recorder.ended(CALL.uniqueid, at(6))
+        site.pbx.hang_up(CALL.channel)
+        await until(lambda: not recorder.works)
+    assert site.told.dropped == [(CALL.uniqueid, "second recording of the same channel", LENGTH)]
+    assert site.sound(CALL.recording) == interleave(LEFT, RIGHT)
+    assert not site.left()
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+async def test_and_so_it_is_after_a_restart_in_between(site: Site, stopped: bool) -> None:
+    async with site.running() as recorder:
+        await both_starters(site, recorder)
+        site.pbx.speak(CALL.channel, 0, 20000)
+        if stopped:
+            site.pbx.speak(CALL.channel, 20000, LENGTH)
+            recorder.ended(CALL.uniqueid, at(6))
+    async with site.running() as recorder:
+        if not stopped:
+            talk(recorder)
+            site.pbx.speak(CALL.channel, 20000, LENGTH)
+            recorder.ended(CALL.uniqueid, at(6))
+        site.pbx.hang_up(CALL.channel)
+        await until(lambda: not recorder.works)
+    assert site.sound(CALL.recording) == interleave(LEFT, RIGHT)
+    assert [reason for _, reason, _ in site.told.dropped] == ["second recording of the same channel"]
+    assert not site.left()
+
+
+async def test_parked_in_good_order_a_call_goes_on_with_the_next_recorder(site: Site) -> None:
+    async with site.running() as recorder:
+        recorder.arm(CALL)
+        await recorder.armed(CALL.uniqueid)
+        talk(recorder)
+        site.pbx.speak(CALL.channel, 0, 30000)
+    assert [part.manifest.frames for part in site.parts(CALL.recording)] == [30000]
+    site.pbx.speak(CALL.channel, 30000, 40000)
+    async with site.running() as recorder:
+        assert recorder.hooked([CALL.uniqueid]) == {CALL.uniqueid}
+        recorder.arm(CALL)
+        assert [what for what, _ in site.pbx.said] == ["start"], "it is being recorded already"
+        site.pbx.speak(CALL.channel, 40000, LENGTH)
+        recorder.ended(CALL.uniqueid, at(6))
+        site.pbx.hang_up(CALL.channel)
+        await until(lambda: not recorder.works)
+    assert [part.gap for part in site.parts(CALL.recording)] == [0, 0]
+    assert site.sound(CALL.recording) == interleave(LEFT, RIGHT)
+    assert not site.left()
+
+
+@pytest.mark.rule("B-03")
+async def test_a_killed_recorder_has_not_forgotten_that_it_stopped_one(site: Site) -> None:
+    """Else the next arming of the channel would be taken for done, and nothing be recorded."""
+    recorder = site.recorder()
+    recorder.arm(CALL)
+    await recorder.armed(CALL.uniqueid)
+    recorder.disarm(CALL.uniqueid, at(3))
+    await until(lambda: len(site.pbx.said) == 2)
+    release(recorder)
+    async with site.running() as successor:
+        assert successor.hooked([CALL.uniqueid]) == set()
+        successor.arm(CALL)
+        assert await successor.armed(CALL.uniqueid)
+        assert [what for what, _ in site.pbx.said] == ["start", "stop", "start"]
+        site.pbx.hang_up(CALL.channel)
+
+
+async def test_a_call_that_ended_while_nobody_watched_is_sealed(site: Site) -> None:
+    async with site.running() as recorder:
+        recorder.arm(CALL)
+        await recorder.armed(CALL.uniqueid)
+        talk(recorder)
+        site.pbx.speak(CALL.channel, 0, 20000)
+    site.pbx.speak(CALL.channel, 20000, LENGTH)
+    site.pbx.hang_up(CALL.channel)
+    async with site.running() as recorder:
+        recorder.ended(CALL.uniqueid, at(6))
+        await until(lambda: not recorder.works)
+    assert site.sound(CALL.recording) == interleave(LEFT, RIGHT)
+    assert not site.left()
+
+
+@pytest.mark.rule("B-02")
+async def test_a_call_that_nobody_answered_leaves_nothing(site: Site) -> None:
+    async with site.running() as recorder:
+        recorder.arm(CALL)
+        await recorder.armed(CALL.uniqueid)
+        recorder.ended(CALL.uniqueid, at(9))
+        site.pbx.hang_up(CALL.channel)
+        await until(lambda: not recorder.works)
+    assert not site.told.names
+    assert not list((site.vault.root / "segments").iterdir())
+    assert not site.left()
+
+
+async def test_a_full_disk_is_said_and_overcome(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with site.running() as recorder:
+        with monkeypatch.context() as full:
+
+            def refuse(*_: object) -> None:
+                raise OSError(28, "No space left on device")
+
+            full.setattr(BodyWriter, "flush", refuse)
+            recorder.arm(CALL)
+            await recorder.armed(CALL.uniqueid)
+            talk(recorder)
+            site.pbx.speak(CALL.channel, 0, LENGTH)
+            await until(lambda: recorder.trouble)
+            assert "No space" in str(recorder.trouble)
+        await until(lambda: recorder.trouble is None)
+        recorder.ended(CALL.uniqueid, at(6))
+        site.pbx.hang_up(CALL.channel)
+        await until(lambda: not recorder.works)
+    assert site.sound(CALL.recording) == interleave(LEFT, RIGHT)
+
+
+async def test_hold_and_resume_are_marked(site: Site) -> None:
+    async with site.running() as recorder:
+        recorder.arm(CALL)
+        await recorder.armed(CALL.uniqueid)
+        talk(recorder)
+        recorder.mark(CALL.uniqueid, at(2), "hold")
+        recorder.describe(CALL.uniqueid, callee="0664587160")
+        site.pbx.speak(CALL.channel, 0, LENGTH)
+        recorder.ended(CALL.uniqueid, at(6))
+        site.pbx.hang_up(CALL.channel)
+        await until(lambda: site.told.names)
+    manifest = site.parts(CALL.recording)[0].manifest
+    assert [(mark.what, mark.sample) for mark in manifest.marks] == [("joined", 0), ("hold", 16000), ("left", LENGTH)]
+    assert manifest.callee == "0664587160"
+
+
+async def test_many_calls_at_once_do_not_mix(site: Site) -> None:
+    calls = [order(f"call {number}") for number in range(20)]
+    async with site.running() as recorder:
+        for number, about in enumerate(calls):
+            recorder.arm(about)
+            await recorder.armed(about.uniqueid)
+            talk(recorder, about)
+            site.pbx.speak(about.channel, number * 500, number * 500 + 16000)
+        for about in calls:
+            recorder.ended(about.uniqueid, at(2))
+            site.pbx.hang_up(about.channel)
+        await until(lambda: not recorder.works)
+    for number, about in enumerate(calls):
+        cut = slice(number * 1000, number * 1000 + 32000)
+        assert site.sound(about.recording) == interleave(LEFT[cut], RIGHT[cut])
+
+
+async def test_a_defect_ends_the_recorder_loudly_and_loses_nothing(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = site.recorder()
+    with monkeypatch.context() as broken:
+
+        def fail(*_: object) -> None:
+            raise ZeroDivisionError
+
+        broken.setattr(recorder.sealer, "_read", fail)
+        task = asyncio.get_running_loop().create_task(recorder.run())
+        recorder.arm(CALL)
+        await recorder.armed(CALL.uniqueid)
+        talk(recorder)
+        site.pbx.speak(CALL.channel, 0, LENGTH)
+        with pytest.raises(ZeroDivisionError):
+            await asyncio.wait_for(task, 5)
+    release(recorder)
+    async with site.running() as successor:
+        successor.ended(CALL.uniqueid, at(6))
+        site.pbx.hang_up(CALL.channel)
+        await until(lambda: not successor.works)
+    assert site.sound(CALL.recording) == interleave(LEFT, RIGHT)

@@ -1,0 +1,104 @@
+"""The vault's folder: names, files that are whole or absent, and who is still to be told."""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from recorder.vault import folder as folder_module
+from recorder.vault.age import unwrap
+from recorder.vault.folder import segment_name, write_new
+from tests.unit.recorder.rig import RATE, Rig, noise, ram_folder, record, take, uuid
+
+
+@pytest.fixture
+def rig() -> Iterator[Rig]:
+    with ram_folder() as folder:
+        yield Rig(folder / "vault", folder / "spool")
+
+
+def test_a_new_file_is_whole_has_its_mode_and_is_never_written_over(tmp_path: Path) -> None:
+    path = tmp_path / "a.manifest"
+    write_new(path, b"first", 0o640)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    with pytest.raises(FileExistsError):
+        write_new(path, b"second", 0o640)
+    assert path.read_bytes() == b"first"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_crash_left_half_written_does_not_stop_the_next_attempt(tmp_path: Path) -> None:
+    (tmp_path / ".a.manifest.new").write_bytes(b"half of a much longer manifest")
+    write_new(tmp_path / "a.manifest", b"whole", 0o640)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.manifest"]
+    assert (tmp_path / "a.manifest").read_bytes() == b"whole"
+
+
+def test_the_content_is_durable_before_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+
+    def noting(name: str) -> None:
+        real = getattr(os, name)
+
+        def call(*args: object) -> object:
+            done.append(name)
+            return real(*args)
+
+        monkeypatch.setattr(os, name, call)
+
+    for name in ("fsync", "link"):
+        noting(name)
+    write_new(tmp_path / "a", b"x", 0o640)
+    assert done == ["fsync", "link", "fsync"]
+
+
+def test_segments_are_found_in_their_order_beyond_999(rig: Rig) -> None:
+    folder = rig.writer().prepare(uuid("x"))
+    for number in (1000, 2, 999, 1):
+        (folder / f"{segment_name(uuid('x'), number)}.manifest").touch()
+    (folder / f"{uuid('x')}.1001.agebody").touch()
+    (folder / f"{uuid('y')}.001.manifest").touch()
+    assert [path.name.split(".")[1] for path in rig.vault.manifests_of(uuid("x"))] == ["001", "002", "999", "1000"]
+    assert rig.vault.numbers(uuid("x")) == {1, 2, 999, 1000, 1001}
+
+
+def test_the_key_is_durable_before_anything_else_and_no_two_are_alike(rig: Rig) -> None:
+    keys = [rig.writer().new_key() for _ in range(3)]
+    assert [key.slot for key in keys] == [0, 1, 2]
+    assert len({key.file_key for key in keys}) == 3
+    assert rig.vault.slots.check() == []
+    for key in keys:
+        assert unwrap(rig.vault.slots.read(key.slot), [rig.identity]) == key.file_key
+
+
+@pytest.mark.rule("B-12")
+def test_a_body_is_the_recorders_alone_until_its_manifest_is_written(rig: Rig) -> None:
+    made = take()
+    life = rig.life()
+    work = life.begin(made)
+    rig.spool_root.joinpath("audio", f"{made.stem}-r.sln").write_bytes(noise("l", 4 * RATE))
+    rig.spool_root.joinpath("audio", f"{made.stem}-t.sln").write_bytes(noise("r", 4 * RATE))
+    life.sealer.step(work)
+    (body,) = (rig.vault.root / "segments").rglob("*.agebody")
+    assert stat.S_IMODE(body.stat().st_mode) == 0o600
+    life.sealer.seal(work, None)
+    assert stat.S_IMODE(body.stat().st_mode) == 0o640
+    assert stat.S_IMODE(rig.vault.manifest_path(made.order.recording, 1).stat().st_mode) == 0o640
+    life.die()
+
+
+def test_both_outboxes_know_before_the_manifest_is_there(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def check(path: Path, data: bytes, mode: int) -> None:
+        name = path.name.removesuffix(".manifest")
+        assert rig.vault.waiting("log") == rig.vault.waiting("index") == [name]
+        write_new(path, data, mode)
+
+    monkeypatch.setattr(folder_module, "write_new", check)
+    record(rig, "call", noise("l", RATE), noise("r", RATE))
+    (name,) = rig.vault.waiting("log")
+    rig.vault.told("log", name)
+    rig.vault.told("log", name)
+    assert rig.vault.waiting("log") == []
+    assert rig.vault.waiting("index") == [name]
