@@ -4,6 +4,7 @@ Along the way of a call, read:
 
     ami.framing, ami.client     bytes of the manager interface -> messages, on a connection that stays up
     calls.tracker               messages -> facts: who talks to whom (pure)
+    reading                     legs, read with the numbering plan: who is who, what is to be recorded (pure)
     pipeline                    facts -> what should be recorded now -> start or stop the difference
     routing.gate                the dialplan's question before a call goes on: is it being recorded?
     recorder.session            MixMonitor runs and the files they write; from here on in package `recorder`

@@ -22,11 +22,13 @@ from cti.i18n import _
 from cti.journal import Journal
 from cti.notify import Notifier, Watchdog
 from cti.pbxconfig import Site
-from cti.pipeline import AmiSwitch, Pipeline
+from cti.pipeline import Pipeline
+from cti.reading import Reading
 from cti.routing.gate import Gate
 from cti.settings import Settings
 from cti.setup import prepare_spool
 from cti.store import engine, migrate
+from cti.switch import AmiSwitch
 from cti.witness import CelFile
 from policies.load import Policies
 from policies.toml import read
@@ -115,8 +117,10 @@ def build_recorder(settings: Settings, clock: Clock) -> RecorderParts:
     policy = policies.recording
     pipeline = Pipeline(
         tracker=Tracker(pbx=settings.site.pbx, plan=policies.plan),
-        plan=policies.plan,
-        rules=Rules(record_internal=policy.record_internal, follow=policy.after_transfer == "continue"),
+        reading=Reading(
+            policies.plan,
+            Rules(record_internal=policy.record_internal, follow=policy.after_transfer == "continue"),
+        ),
         ami=ami,
         book=journal,
         witness=CelFile(settings.pbx.cel_file),

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import structlog
 
-from cti.pipeline import CallRecord
+from cti.callbook import CallRecord
 from recorder.access.checkpoint import write_checkpoint
 from recorder.access.errors import AccessError
 from recorder.access.log import AccessLog

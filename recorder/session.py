@@ -353,6 +353,8 @@ class Recorder:
 
     def _drop(self, take_id: str) -> None:
         work = self.works.pop(take_id)
+        # An event may have saved it once more after the sealing thread forgot it; from here on none can.
+        self.spool.forget(take_id)
         uniqueid = work.take.order.uniqueid
         others = [other for other in self._of.pop(uniqueid, []) if other is not work]
         if others:

@@ -225,10 +225,10 @@ class House:
         call, folder = self._folder()
         party = number or f"0901{call:06d}"
         after = seconds + sum(hold.seconds for hold in holds) + 1.0
-        ends = {"caller": None, "callee": None} | {hang_up: after}
+        after_of = {"caller": None, "callee": None} | {hang_up: after}
         said = {side: write_speech(folder / f"{side}.ulaw", call, side, seconds) for side in SIDES}
-        answer = Answer(talk=Talk(audio=said["callee"], holds=holds, hang_up_after=ends["callee"]))
-        talk = Talk(audio=said["caller"], hang_up_after=ends["caller"])
+        answer = Answer(talk=Talk(audio=said["callee"], holds=holds, hang_up_after=after_of["callee"]))
+        talk = Talk(audio=said["caller"], hang_up_after=after_of["caller"])
         rings = phone or IN.get(to, to)
         callee = Phone(self.lab.line(f"p{rings}", port=PHONE_PORT + int(rings), host=INSIDE), answer, folder)
         dial = Dial(to=to, number=party, name=name, talk=talk)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from cti.ami.message import Message
+from cti.demo.lab import TRUNK_HOST
 from cti.demo.scenarios import Answer, Dial, Hold
 from cti.demo.sipp import Phone, talk_together
 from cti.demo.tones import decode

@@ -56,15 +56,16 @@ async def test_a_section_joined_while_the_recorder_was_down_is_not_kept(down: Ho
     house = down
     async with house.manager() as manager:
         entered = manager.heard(_enters("PJSIP/2201-"))
-        async with house.answers("3101", 20.0) as section, house.call_in(9.0, "0664587211") as live:
-            phone = (await asyncio.wait_for(entered, 10)).get("Channel")
-            await live.talking()
-            await asyncio.sleep(3)  # of talk that is to be kept
-            reply = await manager.act(Action="BlindTransfer", Channel=phone, Context="phones", Exten="3101")
-            assert reply.get("Response") == "Success"
-            await live.callee.finished(10)
-            await section.reached("talking", 5)
-        await section.finished(10)
+        async with house.answers("3101", 20.0) as section:
+            async with house.call_in(9.0, "0664587211") as live:
+                phone = (await asyncio.wait_for(entered, 10)).get("Channel")
+                await live.talking()
+                await asyncio.sleep(3)  # of talk that is to be kept
+                reply = await manager.act(Action="BlindTransfer", Channel=phone, Context="phones", Exten="3101")
+                assert reply.get("Response") == "Success"
+                await live.callee.finished(10)
+                await section.reached("talking", 5)
+            await section.finished(10)
     await house.lab.serve()
     await house.lab.idle()
     kept = house.of(live.call)

@@ -13,6 +13,7 @@ import secrets
 import signal
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import pytest
 import pytest_asyncio
@@ -80,9 +81,9 @@ class Storm:
             for placed in (self.house.call_in(LONG), self.house.call_out(LONG, "2002")):
                 group.create_task(self._long(placed))
             for number in ("0664587160", "0664587211", "0664587225"):
-                group.create_task(self._short(begun, over, lambda seconds, to=number: self.house.call_in(seconds, to)))
+                group.create_task(self._short(begun, over, partial(self.house.call_in, to=number)))
             for phone in ("2003", "2102"):
-                group.create_task(self._short(begun, over, lambda seconds, by=phone: self.house.call_out(seconds, by)))
+                group.create_task(self._short(begun, over, partial(self.house.call_out, phone=phone)))
             await self._deep()
             began = asyncio.get_running_loop().time()
             begun.set()
@@ -99,8 +100,11 @@ class Storm:
                 pid = await self.house.process("recorder")
                 os.kill(pid, signal.SIGKILL)
                 self.hits.append(Hit(kind=kind, calls=self.on, bodies=bodies, punched=punched))
-                await self.house.lab.until(lambda old=pid: self.house.pid_of("recorder") not in (None, old), 20, "gone")
+                await self.house.lab.until(partial(self._another, pid), 20, "no recorder was started again")
             over.set()
+
+    def _another(self, pid: int) -> bool:
+        return self.house.pid_of("recorder") not in (None, pid)
 
     async def _deep(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Wait until three chunks of what each long call is written to are sealed, and a megabyte of it is punched."""

@@ -18,10 +18,10 @@ import pytest
 import soundfile
 
 from cti import store
+from cti.callbook import CallRecord
 from cti.desk import Desk, Purpose, Sound
 from cti.errors import LogUnavailableError, NotFoundError, UsageError
 from cti.journal import Journal
-from cti.pipeline import CallRecord
 from recorder.access import checkpoint
 from recorder.access.log import AccessLog
 from recorder.catalogue import Catalogue

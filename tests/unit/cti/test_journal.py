@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from cti.callbook import CallRecord
 from cti.journal import Journal
-from cti.pipeline import CallRecord
 from recorder.access.log import AccessLog
 from recorder.vault.manifest import digest
 from tests.unit.recorder.rig import RATE, START, Rig, noise, ram_folder, record, take

@@ -13,9 +13,12 @@ import pytest
 from cti.ami.client import Item, LinkDown, LinkUp
 from cti.ami.errors import DeadlineError, LoginRefusedError, NotConnectedError
 from cti.ami.message import Message
+from cti.callbook import CallRecord
 from cti.calls.cel import Moment
 from cti.calls.tracker import Tracker
-from cti.pipeline import AmiSwitch, CallRecord, Pipeline, recording_of
+from cti.pipeline import Pipeline
+from cti.reading import Reading, recording_of
+from cti.switch import AmiSwitch
 from policies.load import Policies, shipped
 from recorder.decide import Rules
 from recorder.take import Order
@@ -135,8 +138,7 @@ class Stage:
         self.recorder, self.ami, self.book = FakeRecorder(), FakeAmi(), Book()
         self.pipeline = Pipeline(
             tracker=Tracker(pbx="pbx1", plan=PLAN),
-            plan=PLAN,
-            rules=Rules(record_internal=record_internal, follow=follow),
+            reading=Reading(PLAN, Rules(record_internal=record_internal, follow=follow)),
             ami=self.ami,  # type: ignore[arg-type]
             book=self.book,
             witness=Blind(),

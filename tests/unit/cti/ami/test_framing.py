@@ -86,7 +86,8 @@ VALUE = st.from_regex(r"[!-9;-~]([ -~]{0,20}[!-~])?", fullmatch=True)
 @given(st.dictionaries(NAME, VALUE, min_size=1, max_size=6), st.lists(st.integers(0, 400), max_size=6))
 @settings(max_examples=60, deadline=None)
 def test_panoramisk_reads_the_same_in_a_well_formed_stream(headers: dict[str, str], places: list[int]) -> None:
-    lines = {"Event": "Probe"} | {f"X-{name}": value for name, value in headers.items()}
+    # panoramisk loses one of two headers that differ in case alone.
+    lines = {"Event": "Probe"} | {f"X-{name.lower()}": value for name, value in headers.items()}
     block = "\r\n".join(f"{name}: {value}" for name, value in lines.items())
     [ours] = [Message(raw) for raw in frame(Framer(), cut(block.encode() + b"\r\n\r\n", places))]
     theirs = PanoramiskMessage.from_line(block)
