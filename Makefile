@@ -32,7 +32,7 @@ check: env ## format, lint, types, import contracts, unit tests (under a minute)
 	@$(BIN)/ruff format --check -q . && $(BIN)/ruff check -q .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --config pyproject.toml >/tmp/.kikitori-contracts.$$$$ || { cat /tmp/.kikitori-contracts.$$$$; rm -f /tmp/.kikitori-contracts.$$$$; exit 1; }; rm -f /tmp/.kikitori-contracts.$$$$
-	@$(BIN)/pytest -q
+	@$(BIN)/pytest -q -n auto --dist worksteal
 
 bench: packages env asterisk ## figures for docs/benchmarks.md (medians; quiet machine)
 	@scripts/bench

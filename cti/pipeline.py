@@ -56,6 +56,7 @@ class Pipeline:
         self._seen: dict[UUID, Seen] = {}
         self._changed = asyncio.Event()
         self.synced = asyncio.Event()
+        self._asked: datetime | None = None  # when Asterisk was last asked what exists
 
     def attach(self, recorder: Recorder) -> None:
         """The two know each other: the recorder asks `resolve` whose call a stray file is."""
@@ -105,6 +106,7 @@ class Pipeline:
         """Ask Asterisk what exists, and record what should be recorded and is not."""
         # In a thread: a day of events may have to be read.
         await asyncio.to_thread(self.witness.refresh)
+        asked = self.now()
         try:
             replies = await self.ami.send_action({"Action": "CoreShowChannels"}, deadline=RESYNC_SECONDS)
             if replies[0].get("Response") != "Success" or replies[-1].event != "CoreShowChannelsComplete":
@@ -118,6 +120,7 @@ class Pipeline:
         channels = [reply for reply in replies if reply.event == "CoreShowChannel"]
         at = self.now()
         self._take(self.tracker.resync(channels, at))
+        self._asked = asked
         alive = {channel.get("Uniqueid") for channel in channels}
         recorder = self._recorder()
         # Before anything is armed: a channel that the dialplan records already must not get a second recording.
@@ -209,9 +212,13 @@ class Pipeline:
         call = self.tracker.call_of(uniqueid)
         if call is not None:
             return replace(history, ended=None) if history else self._live(uniqueid, *call)
-        if history is None or (history.ended is None and not self.synced.is_set()):
+        if history is None:
             return None
         if history.ended is None:
+            # Events may wait unread (a recorder that was held up): only a channel that was there before Asterisk was
+            # asked, and that it did not name then, has ended without saying so.
+            if self._asked is None or history.began is None or history.began >= self._asked:
+                return None
             history = replace(history, ended=self.now())
         self._book_adopted(history)
         return history

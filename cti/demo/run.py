@@ -102,7 +102,8 @@ async def _demonstrate(folder: Path, *, keep: bool) -> int:
     finally:
         await lab.stop()
     colour = "green" if claims.held == claims.made else "red"
-    out.print(_("demo: {held} of {made} held").format(held=claims.held, made=claims.made), style=f"bold {colour}")
+    # The same in every language: programs read it.
+    out.print(f"demo: {claims.held} of {claims.made} held", style=f"bold {colour}")
     return 0 if claims.held == claims.made else 1
 
 
@@ -291,7 +292,7 @@ def _prove_log(claims: Claims, lab: Lab) -> None:
     )
     for entry in [*intents.values()][:2]:
         out.print(
-            f"      [dim]{entry['seq']}  {entry['ts']}  {entry['actor']}  {entry['action']}  {entry['object']}[/]"
+            f"      [dim]{entry['seq']}  {entry['ts'][:19]}  {entry['actor']}  {entry['action']}  {entry['object'][:8]}[/]"
         )
     verified = lab.rows("audit", "verify")[0]
     claims.claim(
