@@ -3,13 +3,14 @@
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from cti import control
 from cti.ami.client import AmiClient, AmiConfig
@@ -28,6 +29,7 @@ from cti.routing.gate import Gate
 from cti.settings import Settings
 from cti.setup import prepare_spool
 from cti.store import engine, migrate
+from cti.supervise import SUPERVISED, WATCHDOG
 from cti.switch import AmiSwitch
 from cti.witness import CelFile
 from policies.load import Policies
@@ -35,7 +37,7 @@ from policies.toml import read
 from recorder.access.log import AccessLog
 from recorder.catalogue import Catalogue
 from recorder.decide import Rules
-from recorder.memory import seal_memory
+from recorder.memory import end_with_parent, seal_memory
 from recorder.session import Recorder
 from recorder.spool import Spool, check_ram
 from recorder.vault.errors import VaultError
@@ -45,7 +47,6 @@ from recorder.vault.keys import load_recipient, load_signer
 log = structlog.get_logger()
 
 CHECKPOINT_SECONDS = 60
-GATE_WATCHDOG = 2.0
 SOCKET = "recorder.sock"
 
 Clock = Callable[[], datetime]
@@ -168,12 +169,15 @@ async def run_recorder(settings: Settings, clock: Clock, notifier: Notifier) -> 
             "armed": len(recorder.works),
             "events_waiting": parts.ami.depth,
             "events_dropped": parts.ami.dropped,
+            "events_tampered": parts.ami.tampered,
             "spool_free": free,
             "spool_size": size,
+            "open": recorder.open_segments(),
             "trouble": recorder.trouble,
         }
 
     beating = asyncio.create_task(notifier.beat())
+    await _be_the_only_one(recorder.spool)
     # In a thread: hours of sound may have to be looked at, and whoever watches us must not think that we hang.
     await asyncio.to_thread(recorder.recover)
     server = await control.serve(settings.paths.run / SOCKET, {"armed": armed, "status": status})
@@ -194,6 +198,17 @@ async def run_recorder(settings: Settings, clock: Clock, notifier: Notifier) -> 
         beating.cancel()
 
 
+async def _be_the_only_one(spool: Spool) -> None:
+    """Two recorders of one spool would both record each call. One that ends in order needs a moment."""
+    for _attempt in range(50):
+        if spool.lock():
+            return
+        await asyncio.sleep(0.2)
+    raise SettingsError(
+        _("{spool} belongs to a recorder that still runs: end it, then start again").format(spool=spool.root)
+    )
+
+
 async def _listen(pipeline: Pipeline) -> None:
     """A refused login ends the listening, not the recorder: what the dialplan starts is still taken in."""
     while True:
@@ -208,12 +223,13 @@ async def _tell(journal: Journal, writer: Writer, settings: Settings) -> None:
     """Once a minute: what the log does not know yet, a checkpoint, and what the second medium missed."""
     signer = load_signer(settings.paths.keys / "log.key")
     while True:
-        await asyncio.to_thread(journal.catch_up)
         try:
+            await asyncio.to_thread(journal.catch_up)
             if mended := await asyncio.to_thread(writer.mend_mirror):
                 log.info("second medium brought up to date", slots=mended)
         except (OSError, VaultError) as error:
-            log.error("second medium not brought up to date", error=str(error))
+            # A medium that is gone must not take the recorder with it.
+            log.error("not brought up to date", error=str(error))
         await asyncio.to_thread(journal.checkpoint, settings.paths.mirror / "checkpoints", signer)
         await asyncio.sleep(CHECKPOINT_SECONDS)
 
@@ -231,7 +247,7 @@ async def run_gate(settings: Settings, notifier: Notifier) -> None:
         return str(reply.get("armed", "no"))
 
     gate = Gate(ask)
-    watchdog = asyncio.create_task(Watchdog(GATE_WATCHDOG).run())
+    watchdog = asyncio.create_task(Watchdog(WATCHDOG["gate"]).run())
     beating = asyncio.create_task(notifier.beat())
     server = await gate.start(settings.gate.host, settings.gate.port)
     notifier.send("READY=1")
@@ -246,7 +262,12 @@ async def build_desk(settings: Settings, clock: Clock, actor: str) -> Desk:
     """The desk's one service object; `actor` is who asks."""
     database = engine(f"sqlite+aiosqlite:///{settings.paths.desk / 'catalogue.db'}")
     await migrate(database)
+
+    async def writing() -> set[str]:
+        return set((await control.ask(settings.paths.run / SOCKET, {"ask": "status"}, 2.0))["open"])
+
     return Desk(
+        writing=writing,
         vault=vault_of(settings),
         keys=settings.paths.keys,
         access=lambda: AccessLog(settings.paths.log / "access.db"),
@@ -260,14 +281,14 @@ async def build_desk(settings: Settings, clock: Clock, actor: str) -> Desk:
 async def run_desk(settings: Settings, clock: Clock, notifier: Notifier) -> None:
     """The desk's process: keeps the catalogue up to date, until SIGTERM."""
     desk = await build_desk(settings, clock, "desk")
-    beating = asyncio.create_task(notifier.beat())
-    indexing = asyncio.create_task(_every(1.0, desk.catch_up))
-    notifier.send("READY=1")
-    await _terminated()
-    notifier.send("STOPPING=1")
-    for task in (beating, indexing):
-        task.cancel()
-    await asyncio.wait([beating, indexing])
+    async with asyncio.TaskGroup() as group:
+        beating = group.create_task(notifier.beat())
+        indexing = group.create_task(_every(1.0, desk.catch_up))
+        notifier.send("READY=1")
+        await _terminated()
+        notifier.send("STOPPING=1")
+        for task in (beating, indexing):
+            task.cancel()
     await desk.close()
 
 
@@ -275,7 +296,7 @@ async def _every(seconds: float, what: Callable[[], Awaitable[object]]) -> None:
     while True:
         try:
             await what()
-        except OSError as error:
+        except (OSError, SQLAlchemyError) as error:
             log.error("not done", what=what.__qualname__, error=str(error))
         await asyncio.sleep(seconds)
 
@@ -294,14 +315,12 @@ def run_role(role: str, settings: Settings) -> None:
     os.umask(0o007)
     if role != "gate":
         seal_memory(Path("/proc/swaps").read_text())
+    if SUPERVISED in os.environ:
+        end_with_parent()
     notifier = Notifier(os.environ)
-    runs: dict[str, Callable[[], Awaitable[None]]] = {
+    runs: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
         "recorder": lambda: run_recorder(settings, wall_clock, notifier),
         "gate": lambda: run_gate(settings, notifier),
         "desk": lambda: run_desk(settings, wall_clock, notifier),
     }
-    asyncio.run(_main(runs[role]))
-
-
-async def _main(run: Callable[[], Awaitable[None]]) -> None:
-    await run()
+    asyncio.run(runs[role]())

@@ -18,7 +18,7 @@ async def serve(path: Path, handlers: Mapping[str, Handler]) -> asyncio.Server:
                 try:
                     question = json.loads(line)
                     reply = await handlers[question["ask"]](question)
-                except (ValueError, KeyError, TypeError) as error:
+                except (ValueError, KeyError, TypeError, RecursionError) as error:
                     reply = {"error": f"not understood: {error}"}
                 writer.write(json.dumps(reply).encode() + b"\n")
                 await writer.drain()

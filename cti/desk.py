@@ -4,7 +4,7 @@ A play, an export: manifests checked -> intent in the access log, durable -> fir
 """
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -86,8 +86,10 @@ class Desk:
         catalogue: Catalogue,
         now: Callable[[], datetime],
         actor: str,
+        writing: Callable[[], Awaitable[set[str]]] | None = None,
     ) -> None:
-        """Built by `cti.app`."""
+        """Built by `cti.app`. `writing`: the segments that the recorder has open now; raises OSError, TimeoutError."""
+        self._writing = writing
         self.vault, self.keys, self.checkpoints = vault, keys, checkpoints
         self.catalogue, self.now, self.actor = catalogue, now, actor
         self._open_log = access
@@ -201,7 +203,6 @@ class Desk:
 
     def play(self, sound: Sound, passphrase: str, purpose: Purpose, which: str) -> Iterator[bytes]:
         """WAV bytes of `sound`; `which` is both, left or right. The log has the intent before the first of them."""
-        player = self._player(passphrase, {part.manifest.epoch for part in sound.parts})
         detail = {
             "purpose": purpose.value,
             "side": which,
@@ -209,6 +210,7 @@ class Desk:
             "to": sound.end / sound.rate,
         }
         with self._logged("play", sound, detail) as sent:
+            player = self._player(passphrase, {part.manifest.epoch for part in sound.parts})
             yield wav_head(sound.end - sound.start, sound.rate, 2 if which == "both" else 1)
             for block in player.joined(sound.parts, sound.start, sound.end):
                 # Before the block is out: who stops in its middle has heard of it.
@@ -227,11 +229,11 @@ class Desk:
         progress: Progress,
     ) -> None:
         """Write a whole recording as `age` (to `recipient`), `flac` or `wav`."""
-        player = self._player(passphrase, {part.manifest.epoch for part in sound.parts})
         detail: dict[str, Any] = {"purpose": purpose.value, "format": kind}
         if recipient is not None:
             detail["recipient"] = str(recipient)
         with self._logged("export", sound, detail) as sent:
+            player = self._player(passphrase, {part.manifest.epoch for part in sound.parts})
 
             def moved(samples: int) -> None:
                 sent(samples)
@@ -328,7 +330,12 @@ class Desk:
             progress(1)
         if recording:
             return
-        for finding in (*self._verify_keys(), *checks.slots(), *checks.strays(), *self._verify_rest(checks)):
+        for finding in (
+            *self._verify_keys(),
+            *checks.slots(),
+            *checks.strays(await self._open_now()),
+            *self._verify_rest(checks),
+        ):
             yield finding
         try:
             await self.catch_up()
@@ -344,6 +351,13 @@ class Desk:
             load_recipients(self.keys)
         except VaultError as error:
             yield Finding(what=str(self.keys / "recipients.note"), problem=str(error))
+
+    async def _open_now(self) -> set[str]:
+        """The segments that are being written: a recorder that does not run writes none."""
+        try:
+            return await self._writing() if self._writing is not None else set()
+        except (OSError, TimeoutError):
+            return set()
 
     def _verify_rest(self, checks: Verifying) -> Iterator[Finding]:
         try:

@@ -19,7 +19,7 @@ from recorder.access.checkpoint import write_checkpoint
 from recorder.access.errors import AccessError
 from recorder.access.log import AccessLog
 from recorder.take import Take
-from recorder.vault.folder import VaultFolder
+from recorder.vault.folder import VaultFolder, is_segment_name
 from recorder.vault.manifest import Manifest, digest
 from recorder.vault.note import Signer
 
@@ -57,6 +57,9 @@ class Journal:
 
     def tell(self, name: str) -> None:
         """Log the manifest of segment `name`, if the outbox still says so."""
+        if not is_segment_name(name):
+            log.error("no segment's name in the outbox", name=name)
+            return
         recording, number = name.split(".")
         path = self._vault.manifest_path(recording, int(number))
         if not path.exists():

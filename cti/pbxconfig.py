@@ -22,6 +22,9 @@ from policies.model import Group, Kind, Number, Plan, Recording
 MARK: Final = ".kikitori"
 """The file that says that a folder's contents are ours to overwrite: one `sha256  name` line a file."""
 
+# Numbers of 3 to 20 digits that begin with 0, and the state's emergency numbers.
+OUTSIDE: Final = (*("_0" + "X" * digits for digits in range(2, 20)), "_11[089]")
+
 RING_SECONDS: Final = 120
 
 # Asterisk loads modules in the order of their own declared priorities, not of this list.
@@ -194,6 +197,7 @@ def texts(*, plan: Plan, recording: Recording, site: Site, etc: str) -> dict[str
         "ring_seconds": RING_SECONDS,
         "noisy": NOISY_EVENTS,
         "cel_events": CEL_EVENTS,
+        "outside": OUTSIDE,
         "cdr_fields": ",".join(_quoted(f"CDR({name}{_CDR_OPTIONS.get(name, '')})") for name in CDR_COLUMNS),
         "cel_fields": ",".join(_quoted(_CEL_PLAIN.get(name, f"CHANNEL({name})")) for name in CEL_COLUMNS),
     }

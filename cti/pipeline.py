@@ -119,6 +119,8 @@ class Pipeline:
             return
         channels = [reply for reply in replies if reply.event == "CoreShowChannel"]
         at = self.now()
+        # A call that the tracker knew ends there, and is booked there.
+        known = {leg.uniqueid for _, _, legs in self.tracker.calls() for leg in legs}
         self._take(self.tracker.resync(channels, at))
         self._asked = asked
         alive = {channel.get("Uniqueid") for channel in channels}
@@ -136,6 +138,8 @@ class Pipeline:
                 seen.recorded = seen.recorded or bool(history.talks)
             if uniqueid not in alive:
                 recorder.ended(uniqueid, (history.ended if history else None) or at)
+                if history is not None and uniqueid not in known:
+                    self._book_adopted(replace(history, ended=history.ended or at))
         for conversation, linkedid, legs in self.tracker.calls():
             self._reconcile(conversation, linkedid, legs, at=at)
         self.synced.set()
@@ -198,7 +202,7 @@ class Pipeline:
         for uniqueid in wanted:
             if self.reading.talking(legs, uniqueid):
                 seen.recorded = True
-                recorder.talk(uniqueid, self.reading.agent(legs, uniqueid))
+                recorder.talk(uniqueid, self.reading.agent(legs, uniqueid), at)
                 recorder.describe(uniqueid, **self.reading.numbers(uniqueid, legs, seen))
 
     # --- what happened while nobody listened ------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from cti.settings import FILE, Paths, Settings, load
 from policies.load import Policies, shipped
 from recorder.access.log import AccessLog
 from recorder.vault import keys
-from recorder.vault.folder import OUTBOXES
+from recorder.vault.folder import OUTBOXES, write_new
 from recorder.vault.slots import Slots
 
 
@@ -95,10 +95,11 @@ def _fill(folder: Path, settings: Settings, *, passphrase: str, now: datetime, w
         epoch_start=now,
         work_factor=work_factor,
     )
-    (folder / names.keys / "ami.secret").write_text(secrets.token_urlsafe(24) + "\n", "utf-8")
+    write_new(folder / names.keys / "ami.secret", f"{secrets.token_urlsafe(24)}\n".encode(), 0o600)
     phones = [phone for group in Policies(shipped()).plan.group for phone in group.phones]
     lines = [f'{phone} = "{secrets.token_urlsafe(15)}"\n' for phone in phones]
-    (folder / names.keys / "phones.toml").write_text("# SIP secrets of the telephones\n" + "".join(lines), "utf-8")
+    text = "".join(["# SIP secrets of the telephones\n", *lines])
+    write_new(folder / names.keys / "phones.toml", text.encode(), 0o600)
     _keys(folder / names.keys, settings)
     _vault(folder / names.vault, mirror, settings)
     _folder(folder / names.log, who.recorder, users.LOG, 0o2770)
@@ -120,7 +121,6 @@ def _folder(path: Path, user: str, group: str, mode: int) -> None:
 
 def _keys(folder: Path, settings: Settings) -> None:
     who = settings.users
-    users.own(folder, who.desk, users.VAULT, 0o755)
     for path in folder.iterdir():
         user, group, mode = {
             "recorder.key": (who.recorder, users.RUN, 0o400),
@@ -131,6 +131,8 @@ def _keys(folder: Path, settings: Settings) -> None:
             "manager.key.age": (who.desk, users.VAULT, 0o400),
         }.get(path.name, (who.desk, users.VAULT, 0o444))
         users.own(path, user, group, mode)
+    # Opened last: until each file is its reader's alone, nobody but us gets in.
+    users.own(folder, who.desk, users.VAULT, 0o755)
 
 
 def _vault(vault: Path, mirror: Path, settings: Settings) -> None:

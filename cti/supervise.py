@@ -9,14 +9,16 @@ import os
 import resource
 import signal
 import socket
+import struct
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 
+from cti import users
 from cti.notify import BEAT, Notifier
 from cti.users import Identity
 
@@ -25,9 +27,11 @@ log = structlog.get_logger()
 # Seconds without a sign of life. The gate holds callers while it hangs; the recorder may wait for a disk.
 WATCHDOG = {"gate": 2.0, "recorder": 10.0, "desk": 60.0}
 NICENESS = {"gate": -10, "recorder": -10, "desk": 0}
+SUPERVISED = "KIKITORI_SUPERVISED"  # a process that finds it ends when its parent does
 READY_SECONDS = 30.0
 STOP_SECONDS = 30.0
 BACKOFF_MOST = 10.0
+_UCRED = struct.Struct("iII")  # pid, uid, gid: unix(7)
 
 
 @dataclass(slots=True)
@@ -36,8 +40,6 @@ class _Child:
     process: asyncio.subprocess.Process | None = None
     ready: bool = False
     heard: float = 0.0
-    listener: socket.socket | None = None
-    restarts: int = field(default=0)
 
 
 class Supervisor:
@@ -56,6 +58,8 @@ class Supervisor:
         self.notifier, self.on_ready = notifier, on_ready
         self.children = {role: _Child(role) for role in roles}
         self._said = False
+        # Where the processes are other users, root and their common group reach the sockets, and nobody else does.
+        self._shared = any(identities.values())
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT; then ends the processes in order, the gate first."""
@@ -67,7 +71,8 @@ class Supervisor:
             # Inherited by the processes below, which lock their memory where there is swap.
             resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         with tempfile.TemporaryDirectory(prefix="kikitori-serve-") as folder:
-            Path(folder).chmod(0o755)  # noqa: ASYNC240  # once, at start
+            if self._shared:
+                users.own(Path(folder), "root", users.RUN, 0o710)
             keepers = {
                 role: asyncio.create_task(self._keep(child, Path(folder))) for role, child in self.children.items()
             }
@@ -93,7 +98,6 @@ class Supervisor:
             while True:
                 began = loop.time()
                 code = await self._once(child, folder)
-                child.restarts += 1
                 delay = 0.1 if loop.time() - began > BACKOFF_MOST else min(delay * 2, BACKOFF_MOST)
                 log.error("process ended, starting it again", role=child.role, code=code, after=round(delay, 1))
                 await asyncio.sleep(delay)
@@ -105,19 +109,24 @@ class Supervisor:
         address = folder / f"{child.role}.notify"
         address.unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         listener.bind(str(address))
-        address.chmod(0o666)  # the children are other users; the folder's random name keeps others out
-        loop.add_reader(listener, self._hear, child, listener)
+        if self._shared:
+            users.own(address, "root", users.RUN, 0o660)
+        else:
+            address.chmod(0o600)
         who = self.identities.get(child.role)
         rights = {"user": who.uid, "group": who.gid, "extra_groups": list(who.groups)} if who else {}
         try:
             child.ready, child.heard = False, loop.time()
             child.process = await asyncio.create_subprocess_exec(
                 *self.command(child.role),
-                env=os.environ | {"NOTIFY_SOCKET": str(address)},
+                env=os.environ | {"NOTIFY_SOCKET": str(address), SUPERVISED: "1"},
                 start_new_session=True,
                 **rights,  # type: ignore[arg-type]
             )
+            # What it said meanwhile waits in the socket, and its pid is known by now.
+            loop.add_reader(listener, self._hear, child, listener)
             with contextlib.suppress(OSError):
                 # Callers wait for these two. Before they have threads: Linux counts niceness by thread.
                 os.setpriority(os.PRIO_PROCESS, child.process.pid, NICENESS[child.role])
@@ -143,11 +152,19 @@ class Supervisor:
             exited.cancel()
 
     def _hear(self, child: _Child, listener: socket.socket) -> None:
-        with contextlib.suppress(BlockingIOError):
-            while message := listener.recv(4096):
-                child.heard = asyncio.get_running_loop().time()
-                if b"READY=1" in message:
-                    child.ready = True
+        try:
+            # No room for descriptors that somebody might send along: the kernel closes those.
+            message, extra, *_ = listener.recvmsg(4096, socket.CMSG_LEN(_UCRED.size))
+        except BlockingIOError:
+            return
+        sender = next((_UCRED.unpack(data)[0] for _, what, data in extra if what == socket.SCM_CREDENTIALS), None)
+        if child.process is None or sender != child.process.pid:
+            # The group is shared: one process must not answer for another that hangs.
+            log.warning("sign of life from a stranger ignored", role=child.role, pid=sender)
+            return
+        child.heard = asyncio.get_running_loop().time()
+        if b"READY=1" in message:
+            child.ready = True
         if not self._said and all(child.ready for child in self.children.values()):
             self._said = True
             self.notifier.send("READY=1")

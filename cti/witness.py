@@ -54,7 +54,7 @@ class CelFile:
         self._take((whole + newline).decode("utf-8", "replace"))
 
     def _take(self, text: str) -> None:
-        for event in read(text.splitlines()):
+        for event in read(text):
             linked = event.row["linkedid"]
             self._of.setdefault(linked, []).append(event)
             self._linked.setdefault(event.row["uniqueid"], {})[linked] = None

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Column, DateTime, Float, Integer, MetaData, String, Table, delete, func, insert, select
+from sqlalchemy import Column, DateTime, Float, Integer, MetaData, String, Table, delete, func, insert, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from recorder.vault.manifest import Manifest
@@ -101,7 +101,11 @@ class Catalogue:
                 await connection.execute(delete(table))
 
     async def recordings(self, **wanted: str | None) -> list[dict[str, Any]]:
-        """Recordings, newest first; `wanted` compares number, caller, callee, agent or recording."""
+        """Recordings, whole and newest first; `wanted` compares number, caller, callee, agent or recording.
+
+        A recording is found where one of its segments is as wanted.
+        """
+        fits = [segments.c[field] == value for field, value in wanted.items() if value is not None]
         query = (
             select(
                 segments.c.recording,
@@ -116,17 +120,11 @@ class Catalogue:
                 func.sum(segments.c.seconds).label("seconds"),
                 func.count().label("segments"),
             )
+            .where(segments.c.recording.in_(select(segments.c.recording).where(*fits)) if fits else true())
             .group_by(segments.c.recording, segments.c.conversation)
             .order_by(func.min(segments.c.start).desc())
         )
-        for field, value in wanted.items():
-            if value is not None:
-                query = query.where(segments.c[field] == value)
         return await self._rows(query)
-
-    async def segments_of(self, recording: str) -> list[dict[str, Any]]:
-        """The segments of one recording."""
-        return await self._rows(select(segments).where(segments.c.recording == recording).order_by(segments.c.segment))
 
     async def segments(self) -> dict[str, dict[str, Any]]:
         """Segment name -> what `row` made of its manifest, for all."""

@@ -1,9 +1,11 @@
 """Recordings for outsiders: age files over the identical body, or joined FLAC and WAV. Never half a file."""
 
+import errno
 import hashlib
 import io
 import os
 import tarfile
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,32 +15,53 @@ import soundfile
 
 from recorder.replay import BodyMismatchError, Part, Player, wav_head
 from recorder.vault.age import Recipient, wrap
-from recorder.vault.folder import segment_name, sync_folder
+from recorder.vault.folder import segment_name
 from recorder.vault.manifest import stamp
 from recorder.vault.stream import Reader
 
 Progress = Callable[[int], None]
+
+# What open(2) says where kernel or file system know no O_TMPFILE.
+_NO_TMPFILE = {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOSYS}
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
     """A new file at `path`, there when the block has ended well, and not at all otherwise (0600).
 
-    Raises FileExistsError.
+    Until then it has no name, so that a killed process leaves nothing in the clear; only where the file system knows
+    no O_TMPFILE it has a random one. Raises FileExistsError.
     """
-    if path.exists():
-        raise FileExistsError(17, "exists already", str(path))
-    temporary = path.with_name(f".{path.name}.part")
-    handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+    if os.path.lexists(path):
+        raise FileExistsError(errno.EEXIST, "exists already", str(path))
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        with os.fdopen(handle, "w+b") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(temporary, path)
+        handle, temporary = _unnamed(folder, path)
+        try:
+            with os.fdopen(handle, "w+b") as file:
+                yield file
+                file.flush()
+                os.fsync(handle)
+                # Without a folder's descriptor os.link calls link(2), which links the symbolic link in /proc itself.
+                source, follow = (temporary, False) if temporary else (f"/proc/self/fd/{handle}", True)
+                os.link(source, path.name, dst_dir_fd=folder, follow_symlinks=follow)
+        finally:
+            if temporary:
+                Path(temporary).unlink(missing_ok=True)
+        os.fsync(folder)
     finally:
-        temporary.unlink(missing_ok=True)
-    sync_folder(path.parent)
+        os.close(folder)
+
+
+def _unnamed(folder: int, path: Path) -> tuple[int, str | None]:
+    """A new file (0600) in the open `folder` of `path`, and its name where it cannot be without one."""
+    try:
+        return os.open(".", os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600, dir_fd=folder), None
+    except OSError as error:
+        if error.errno not in _NO_TMPFILE:
+            raise
+    # mkstemp opens with O_EXCL and O_NOFOLLOW, 0600.
+    return tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
 
 
 def age_file(player: Player, part: Part, recipient: Recipient, out: BinaryIO) -> None:

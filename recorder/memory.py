@@ -4,9 +4,11 @@ import ctypes
 import ctypes.util
 import os
 import resource
+import signal
 
 from recorder.spool import SpoolError, swap_devices
 
+_PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 _MCL_CURRENT, _MCL_FUTURE = 1, 2
 
@@ -26,3 +28,9 @@ def seal_memory(swaps: str) -> None:
             f"keys and sound may be swapped out to {', '.join(devices)}, and memory cannot be locked ({reason}). "
             "Set LimitMEMLOCK=infinity, or end swap with swapoff -a"
         )
+
+
+def end_with_parent() -> None:
+    """Get SIGTERM when the process that started us is gone: the next one starts its own of us."""
+    libc = ctypes.CDLL(ctypes.util.find_library("c") or "libc.so.6", use_errno=True)
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)

@@ -115,6 +115,7 @@ def manifest_of(
     start = take.time_of(meta.offset) or now
     end = take.time_of(meta.offset + samples) or now
     begin, finish = meta.offset, meta.offset + samples
+    last = state == "sealed" and reason is None
     return Manifest(
         recording=order.recording,
         segment=meta.number,
@@ -145,9 +146,10 @@ def manifest_of(
         reason=reason,
         gap_before=meta.gap,
         marks=tuple(
-            Mark(at=datetime.fromisoformat(mark["at"]), sample=mark["sample"] - begin, what=mark["what"])
+            Mark(at=datetime.fromisoformat(mark["at"]), sample=min(mark["sample"], finish) - begin, what=mark["what"])
             for mark in take.marks
-            if begin <= mark["sample"] <= finish
+            # The clock of events may run milliseconds ahead of the sound: the end of the last segment has them still.
+            if begin <= mark["sample"] and (mark["sample"] <= finish or last)
         ),
         writer=VERSION,
     )

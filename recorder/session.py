@@ -5,7 +5,6 @@ Everything here runs on one event loop; sealing runs in threads, one take in one
 
 import asyncio
 import contextlib
-from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -20,7 +19,7 @@ from policies.model import Recording
 from recorder.sealer import Sealer, Told, Work
 from recorder.spool import Name, Spool, Watch
 from recorder.take import History, Order, Take
-from recorder.vault.folder import Writer
+from recorder.vault.folder import Writer, segment_name
 from recorder.vault.manifest import Manifest
 
 log = structlog.get_logger()
@@ -28,7 +27,8 @@ Result = TypeVar("Result")
 
 TICK = 0.5  # seconds; Asterisk writes in steps of 32 KiB, two seconds at 8 kHz
 WORKERS = 8  # a sync of 100 ms must not hold up the other calls
-GONE = 2.0  # seconds without growth after which the files of a dead channel are complete
+AGAIN = 2.0  # seconds before a channel whose start was not answered is armed once more
+GONE = 3.0  # seconds without growth after which the files of a dead channel are complete
 
 
 class SwitchRefusedError(Exception):
@@ -75,7 +75,6 @@ class Recorder:
         self._failure: asyncio.Future[None] | None = None
         self.sealer = Sealer(spool, writer, policy, pbx=pbx, now=now, told=self)
         self.works: dict[str, Work] = {}
-        self.recent: deque[str] = deque(maxlen=100)
         self._troubles: dict[str, str] = {}
         self._of: dict[str, list[Work]] = {}
         self._armed: dict[str, Work] = {}
@@ -93,6 +92,11 @@ class Recorder:
     def trouble(self) -> str | None:
         """Why sound waits in RAM, or what else needs a person; None where all is well."""
         return next(iter(self._troubles.values()), None) or self.writer.mirror_trouble
+
+    def open_segments(self) -> list[str]:
+        """The names of the segments that are being written."""
+        takes = [work.take for work in self.works.values()]
+        return [segment_name(take.order.recording, take.segment.number) for take in takes if take.segment is not None]
 
     # --- what the calls ask for -------------------------------------------------------------------------------------
 
@@ -123,12 +127,20 @@ class Recorder:
             await self.switch.start(take.order.channel, left, right)
         except Exception as error:  # noqa: BLE001  # whatever it was, the dialplan's own MixMonitor takes over
             log.error("not armed", channel=uniqueid, error=str(error))
-            self._armed.pop(uniqueid, None)
-            # A refusal is certain. After silence MixMonitor may run all the same: what it writes is looked for
-            # until the channel ends.
             take.stopped = take.stopped or isinstance(error, SwitchRefusedError)
+            if take.stopped:
+                self._unarm(uniqueid, take)
+            else:
+                # After silence MixMonitor may run all the same: what it writes is looked for until the channel ends,
+                # and another is started only when this one has had its time.
+                asyncio.get_running_loop().call_later(AGAIN, self._unarm, uniqueid, take)
             return False
         return True
+
+    def _unarm(self, uniqueid: str, take: Take) -> None:
+        work = self._armed.get(uniqueid)
+        if work is not None and work.take is take:
+            del self._armed[uniqueid]
 
     async def armed(self, uniqueid: str) -> bool:
         """Whether MixMonitor runs on `uniqueid`; waits for an answer that is under way."""
@@ -167,11 +179,11 @@ class Recorder:
         if self._disarming.get(uniqueid) is ended:
             del self._disarming[uniqueid]
 
-    def talk(self, uniqueid: str, agent: str | None) -> None:
+    def talk(self, uniqueid: str, agent: str | None, at: datetime) -> None:
         """A designated phone is joined: from now on the sound of this channel is kept."""
         for take in self._takes(uniqueid):
             if take.describe(agent=agent) | (not take.joined):
-                take.joined = True
+                take.join(at)
                 self.spool.save(take)
 
     def bridge(self, uniqueid: str, at: datetime, *, entered: bool) -> None:
@@ -246,6 +258,7 @@ class Recorder:
         self._failure = self._loop.create_future()
         try:
             while not self._failure.done():
+                self.spool.keep_reserve()
                 self.adopt_strangers()
                 self._settle_quiet()
                 self._schedule(self.works)
@@ -386,7 +399,6 @@ class Recorder:
 
     def sealed(self, name: str, manifest: Manifest) -> None:
         """From a sealing thread: pass it on."""
-        self.recent.append(name)
         self.told.sealed(name, manifest)
 
     def discarded(self, take: Take, reason: str, samples: int) -> None:

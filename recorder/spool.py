@@ -11,6 +11,8 @@ Headerless 16-bit little-endian mono; `.sln` has 8000 samples a second, `.sln16`
 import contextlib
 import ctypes
 import ctypes.util
+import errno
+import fcntl
 import json
 import os
 import re
@@ -26,6 +28,7 @@ SAMPLE = 2  # bytes
 EXTENSIONS = {8000: "sln", 16000: "sln16"}
 _NAME = re.compile(r"^(am|fb)-([A-Za-z0-9._-]{1,80})-([rt])\.(sln|sln16)$")
 _PAGE = 4096
+RESERVE = 4 << 20  # bytes: the files of a thousand takes
 _PUNCH = 0x02 | 0x01  # FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE
 
 _libc = ctypes.CDLL(ctypes.util.find_library("c") or "libc.so.6", use_errno=True)
@@ -128,6 +131,7 @@ class Spool:
         # Kept open until the run is over: closing one that can be written would look like Asterisk's own closing.
         self._files: dict[tuple[str, str], int] = {}
         self._saving = threading.Lock()
+        self._reserve = self.open / ".reserve"
 
     def path(self, stem: str, side: str, rate: int) -> Path:
         """The file of one side of one run."""
@@ -194,12 +198,38 @@ class Spool:
         The state is read under the lock: event loop and sealing threads both save, and an older state written last
         would lose the key of an open segment.
         """
-        temporary = self.open / f".{take.id}.new"
         with self._saving:
-            file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(file, "w", encoding="utf-8") as stream:
-                json.dump(take.to_dict(), stream)
-            temporary.replace(self.open / f"{take.id}.json")
+            text = json.dumps(take.to_dict())
+            try:
+                self._save(take.id, text)
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+                # A full spool is emptied into the vault, and that needs this file: give up what was kept for it.
+                self._reserve.unlink(missing_ok=True)
+                self._save(take.id, text)
+
+    def _save(self, take: str, text: str) -> None:
+        temporary = self.open / f".{take}.new"
+        file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(file, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        temporary.replace(self.open / f"{take}.json")
+
+    def keep_reserve(self) -> None:
+        """Room in RAM for the files beside the sound, taken while there is plenty."""
+        if not self._reserve.exists() and self.free()[0] > 4 * RESERVE:
+            self._reserve.write_bytes(bytes(RESERVE))
+
+    def lock(self) -> bool:
+        """Be the only recorder of this spool, until the process ends; False where another one is."""
+        self._held = os.open(self.open / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._held)
+            return False
+        return True
 
     def saved(self) -> Iterator[dict[str, Any]]:
         """What a predecessor kept."""

@@ -123,6 +123,13 @@ class Take:
             self.mark(at, "left")
             self.spans[-1] = (self.spans[-1][0], at.isoformat())
 
+    def join(self, at: datetime) -> None:
+        """A designated phone is with the hooked channel; what that said to others before is not kept."""
+        alone = self.sample_at(at)
+        if not self.joined and alone > ENTERING.total_seconds() * self.rate:
+            self.cuts.append((0, alone))
+        self.joined = True
+
     def stop_at(self, at: datetime) -> None:
         """Nothing after `at` is kept, even where MixMonitor cannot be reached to be stopped."""
         self.stopped = True

@@ -4,7 +4,7 @@ Without an identity, everything that a signature or a hash covers is checked; wi
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from recorder.vault.folder import VaultFolder, segment_name
 from recorder.vault.manifest import Manifest, ManifestError, digest, load
 from recorder.vault.note import Verifier
 from recorder.vault.stream import Reader
+
+UNFINISHED = "has no end: the recorder ends it when it starts, unless the power failed and took its key"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,8 +105,8 @@ class Verifying:
         name = segment_name(manifest.recording, manifest.segment)
         return self.vault.folder(manifest.recording) / f"{name}.agebody"
 
-    def strays(self) -> Iterator[Finding]:
-        """Bodies that no manifest speaks of, though nothing is being written to them, and files of no known kind."""
+    def strays(self, writing: Collection[str]) -> Iterator[Finding]:
+        """Bodies that no manifest speaks of, though nobody is `writing` them, and files of no known kind."""
         for folder in sorted((self.vault.root / "segments").iterdir()):
             names = {path.name for path in folder.iterdir()}
             for name in sorted(names):
@@ -112,6 +114,8 @@ class Verifying:
                 if kind == "agebody" and f"{stem}.manifest" not in names:
                     if f"{stem}.tail0" not in names:
                         yield Finding(what=str(folder / name), problem="no manifest speaks of it")
+                    elif stem not in writing:
+                        yield Finding(what=str(folder / name), problem=UNFINISHED)
                 elif kind not in ("agebody", "manifest", "tail0", "tail1"):
                     yield Finding(what=str(folder / name), problem="is no file of a vault")
 

@@ -325,6 +325,10 @@ class House:
                 found.append(recording)
         return found
 
+    def recorded(self, *calls: Call) -> bool:
+        """Whether each has a recording by now."""
+        return all(self.ids_of(call) for call in calls)
+
     def of(self, call: Call) -> Kept:
         """The one recording of a call."""
         found = self.ids_of(call)
@@ -355,7 +359,7 @@ class House:
 
     def cel(self) -> list[CelEvent]:
         """Asterisk's own record of events."""
-        return list(read((Path(self.lab.pbx.site.log_dir) / "cel.csv").read_text("utf-8", "replace").splitlines()))
+        return list(read((Path(self.lab.pbx.site.log_dir) / "cel.csv").read_text("utf-8", "replace")))
 
     # --- the processes ----------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ import structlog
 from cti.ami.actions import Value, encode
 from cti.ami.errors import DeadlineError, LoginRefusedError, NotConnectedError
 from cti.ami.framing import Framer
+from cti.ami.hostile import Joiner
 from cti.ami.message import Message
 
 log = structlog.get_logger()
@@ -77,6 +78,7 @@ class _Connection(asyncio.Protocol):
     def __init__(self, client: "AmiClient") -> None:
         self.client = client
         self.framer = Framer()
+        self.joiner = Joiner()
         self.pending: dict[str, _Pending] = {}
         self.transport: asyncio.Transport | None = None
         self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -87,7 +89,13 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         for block in self.framer.feed(data):
-            self._take(Message(block))
+            before = self.joiner.tampered
+            whole = self.joiner.feed(block)
+            if self.joiner.tampered > before:
+                self.client.tampered += 1
+                log.error("somebody wrote into an event", begins=block[:60].decode(errors="replace"))
+            if whole is not None:
+                self._take(Message(whole))
 
     def _take(self, message: Message) -> None:
         if b"ActionID:" in message.raw:
@@ -116,6 +124,7 @@ class AmiClient:
         """Nothing is opened before `run()`."""
         self.config = config
         self.dropped = 0
+        self.tampered = 0
         self._queue: asyncio.Queue[Item] = asyncio.Queue()
         self._connection: _Connection | None = None
         self._serial = 0

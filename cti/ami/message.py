@@ -45,10 +45,6 @@ class Message:
         """Every value of header `name`, in order."""
         return [text(value) for value in self._parsed().get(name.lower().encode(), [])]
 
-    def bytes_of(self, name: str) -> bytes:
-        """The first value of header `name` as it came."""
-        return (self._parsed().get(name.lower().encode()) or [b""])[0]
-
     def items(self) -> Iterator[tuple[str, str]]:
         """Every header, repeated ones too."""
         for name, values in self._parsed().items():

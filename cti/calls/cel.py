@@ -5,6 +5,7 @@ Columns as in asterisk-config (`CEL_COLUMNS`). Times are Asterisk's, in seconds 
 
 import csv
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -58,11 +59,15 @@ def _bridge(extra: str) -> str:
         return ""
 
 
-def read(lines: Iterable[str]) -> Iterator[CelEvent]:
-    """The events in `lines`; what is not a whole row is passed over (the first line of a tail, one being written)."""
-    for line in lines:
+# A caller's number may hold line breaks, within quotes that Asterisk doubles: no forged row can begin like a real one.
+_ROW = re.compile(r'\n(?="[A-Z_]+","\d+\.\d+",)')
+
+
+def read(text: str) -> Iterator[CelEvent]:
+    """The events in `text`; what is not a whole row is passed over (the first of a tail, one being written)."""
+    for row in _ROW.split(text):
         try:
-            values = next(csv.reader([line]), [])
+            values = next(csv.reader(row.rstrip("\n").splitlines(keepends=True)), [])
         except csv.Error:
             continue
         if len(values) == len(CEL_COLUMNS):

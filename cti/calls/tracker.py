@@ -254,7 +254,9 @@ class Tracker:
 
     def _bridge_leave(self, event: Event, at: datetime | None) -> list[Fact]:
         leg, facts = self._leg(event, at)
-        return facts + self._leave(leg, at) if leg.bridge else facts
+        # One that waited while Asterisk was asked for its channels may speak of a bridge that the leg has left since.
+        left = event.get("BridgeUniqueid") or leg.bridge
+        return facts + self._leave(leg, at) if leg.bridge and leg.bridge == left else facts
 
     def _leave(self, leg: _Leg, at: datetime | None) -> list[Fact]:
         leg.bridge = None

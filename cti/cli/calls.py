@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cti.ami.framing import Framer
+from cti.ami.hostile import Joiner, strict
 from cti.ami.message import Message
 from cti.calls.model import Fact
 from cti.calls.tracker import MissingTimestampError, Tracker
@@ -67,12 +68,17 @@ def list_(as_json: Json = False) -> None:
 def facts_of(file: Path, tracker: Tracker) -> Iterator[Fact]:
     """The facts of a captured stream. Raises StreamError."""
     framer = Framer()
+    joiner: Joiner | None = None
     blocks = 0
     try:
         with file.open("rb") if str(file) != "-" else sys.stdin.buffer as stream:
             while data := stream.read(BLOCK):
                 for block in framer.feed(data):
-                    message = Message(block)
+                    joiner = joiner or (Joiner() if strict(block) else None)
+                    whole = joiner.feed(block) if joiner else block
+                    if whole is None:
+                        continue
+                    message = Message(whole)
                     blocks += bool(message.event)
                     yield from tracker.feed(message)
     except OSError as error:

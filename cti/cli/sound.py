@@ -71,6 +71,8 @@ def play(
     """Play a recording."""
     why = Purpose.parse(purpose)
     begin, finish = seconds(start) or 0.0, seconds(end)
+    if output == "-" and sys.stdout is None:
+        raise UsageError(_("standard output is closed: name a file"))
     if output == "-" and sys.stdout.isatty():
         raise UsageError(_("sound on a terminal is noise: name a file, or pipe it on (| aplay)"))
     secret = passphrase(passphrase_file)

@@ -181,7 +181,10 @@ def _matches(recorded: Samples, reference: Samples) -> list[Stretch]:
     for run, shift in zip(np.split(hits, breaks), np.split(offset, breaks), strict=True):
         start, end = int(run[0]), int(run[-1]) + WINDOW
         ref = start + int(shift[0])
-        if (recorded[start:end] == reference[ref : ref + end - start]).all():
+        if not (recorded[start:end] == reference[ref : ref + end - start]).all():
+            continue
+        # The preamble's silence and a sample after it that is alike by chance say nothing either.
+        if np.count_nonzero(recorded[start:end]) >= WINDOW // 2:
             stretches.append(Stretch(rec_start=start, ref_start=ref, length=end - start))
     return stretches
 

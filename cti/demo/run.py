@@ -291,9 +291,8 @@ def _prove_log(claims: Claims, lab: Lab) -> None:
         _("{count} exports").format(count=len(intents)),
     )
     for entry in [*intents.values()][:2]:
-        out.print(
-            f"      [dim]{entry['seq']}  {entry['ts'][:19]}  {entry['actor']}  {entry['action']}  {entry['object'][:8]}[/]"
-        )
+        said = f"{entry['seq']}  {entry['ts'][:19]}  {entry['actor']}  {entry['action']}  {entry['object'][:8]}"
+        out.print(f"      [dim]{said}[/]")
     verified = lab.rows("audit", "verify")[0]
     claims.claim(
         _("the log's chain, tree and signed checkpoints agree"), not verified["problems"],

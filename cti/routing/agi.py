@@ -11,6 +11,7 @@ from cti.ami.message import text
 
 ENVIRONMENT_LIMIT = 64 * 1024  # bytes; Asterisk sends under 2 KiB
 UNIQUEID = re.compile(r"^[A-Za-z0-9._-]{1,80}$")
+_ANSWER = re.compile(rb"^\d{3}[ -]")
 _RESULT = re.compile(rb"^200 result=(-?\d+)")
 
 
@@ -38,7 +39,8 @@ class Agi:
             name, colon, value = line.partition(b":")
             if not colon:
                 raise AgiError("not an AGI environment")
-            values[text(name.strip())] = text(value.strip())
+            # The first one counts: what comes after the caller's number may be the caller's.
+            values.setdefault(text(name.strip()), text(value.strip()))
         if "agi_uniqueid" not in values:
             raise AgiError("environment without agi_uniqueid")
         return values
@@ -50,8 +52,9 @@ class Agi:
             raise AgiError("a value with a line break")
         self.writer.write(f'SET VARIABLE {name} "{quoted}"\n'.encode())
         await self.writer.drain()
+        # A number with line breaks ends the environment early; the rest of it comes before the answer.
         answer = await self._line()
-        while answer.startswith(b"HANGUP"):
+        while not _ANSWER.match(answer):
             answer = await self._line()
         if not _RESULT.match(answer):
             raise AgiError(f"SET VARIABLE {name}: {text(answer.strip())}")

@@ -10,9 +10,11 @@
 The folder of a recording follows from its id alone, so that a process that has just started finds what is there.
 """
 
+import errno
 import os
 import re
 import secrets
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +43,11 @@ def segment_name(recording: str, number: int) -> str:
     return f"{recording}.{number:03d}"
 
 
+def is_segment_name(text: str) -> bool:
+    """Whether `text` is what `segment_name` gives."""
+    return _MANIFEST.match(f"{text}.manifest") is not None
+
+
 def sync_folder(folder: Path) -> None:
     """Make names in `folder` durable."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -51,14 +58,19 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_new(path: Path, data: bytes, mode: int) -> None:
-    """A file that is there whole and durable, or not at all. Raises FileExistsError."""
+    """A file that is there whole and durable, or not at all. Raises FileExistsError; what exists is durable then."""
     temporary = path.with_name(f".{path.name}.new")
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(handle, "wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
+    # Never opened: after a crash between link and unlink it is another name of the file that must not change.
+    temporary.unlink(missing_ok=True)
+    if path.exists():
+        sync_folder(path.parent)
+        raise FileExistsError(errno.EEXIST, "exists already", str(path))
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
         os.link(temporary, path)
     finally:
         temporary.unlink()
@@ -130,18 +142,23 @@ class Writer:
         return SegmentKey(slot=slot, epoch=self.epoch, key_id=self.recipient.key_id, file_key=file_key)
 
     def mend_mirror(self) -> int:
-        """Copy to the second medium what it missed, if it is back; how many slots. Raises OSError, SlotError.
+        """Make the two media alike, if the second is back; how many slots were not. Raises OSError, SlotError.
 
-        The first time it looks in any case: a predecessor may have been without it.
+        The first time it looks in any case: a predecessor may have been without it. Left as they are: slots that are
+        whole on neither medium, and a lost primary, both for `verify` to name.
         """
-        if (self._compared and self.mirror_trouble is None) or not self.folder.slots.mirror.exists():
+        slots, trouble = self.folder.slots, self.mirror_trouble
+        if (self._compared and trouble is None) or not (slots.primary.exists() and slots.mirror.exists()):
             return 0
+        found = Counter(finding.slot for finding in slots.check())
+        # Two findings: neither copy is whole. Those that differ count: the mirror may hold what its sync refused.
+        unlike = [slot for slot, findings in found.items() if findings == 1]
+        for slot in unlike:
+            slots.repair(slot)
         self._compared = True
-        behind = [finding.slot for finding in self.folder.slots.check() if finding.copy == "mirror"]
-        for slot in behind:
-            self.folder.slots.repair(slot)
-        self.mirror_trouble = None
-        return len(behind)
+        if self.mirror_trouble is trouble:  # and not a new one, met by a call that began meanwhile
+            self.mirror_trouble = None
+        return len(unlike)
 
     def prepare(self, recording: str) -> Path:
         """The folder of `recording`, made if need be."""

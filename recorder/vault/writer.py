@@ -144,12 +144,6 @@ class BodyWriter:
         self.abandon()
         return self._ended
 
-    def discard_tails(self) -> None:
-        """Remove the tails of a closed body, after its manifest is durable: they alone hold the sample count."""
-        if self._ended is None:
-            raise BodyStateError(f"{self._name} is not closed")
-        discard_tails(self._folder, self._name, disk=self._disk)
-
     def abandon(self) -> None:
         """Give up the files as they are, writing nothing: someone may `adopt` them."""
         close_all(self._fds)
@@ -205,7 +199,7 @@ class BodyWriter:
 
 
 def discard_tails(folder: Path, name: str, *, disk: Disk = DISK) -> None:
-    """Remove the tails of an ended body, after its manifest is durable. Repeatable."""
+    """Remove the tails of an ended body, after its manifest is durable: they alone hold the samples. Repeatable."""
     for path in body_paths(folder, name)[1:]:
         disk.remove(path)
     disk.sync_folder(folder)

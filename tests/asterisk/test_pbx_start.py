@@ -528,8 +528,16 @@ def test_a_caller_who_gives_up_is_let_go_while_the_gate_is_silent(exchange: Exch
 
 
 def test_a_number_that_is_not_ours_is_unallocated(exchange: Exchange) -> None:
+    before = exchange.rows("cel.csv", CEL_COLUMNS)
     exchange.call("0664589999", rest=REFUSES["404"])
-    assert exchange.rows("cel.csv", CEL_COLUMNS)[-1]["exten"] == "0664589999"
+    assert exchange.rows("cel.csv", CEL_COLUMNS) == before, "refused before there is a channel"
+
+
+def test_a_number_with_line_breaks_is_refused_before_there_is_a_channel(exchange: Exchange) -> None:
+    before = exchange.rows("cel.csv", CEL_COLUMNS)
+    exchange.call("0602000070%0d%0a%0d%0a", rest=REFUSES["404"])
+    exchange.call("0602000070%0d%0a%0d%0a", caller="2201", rest=REFUSES["404"])
+    assert exchange.rows("cel.csv", CEL_COLUMNS) == before
 
 
 def test_a_phone_registers_with_its_secret_and_is_then_reached(exchange: Exchange) -> None:
@@ -544,8 +552,9 @@ def test_a_phone_with_a_fixed_address_is_not_taken_from_another(exchange: Exchan
 
 
 def test_who_calls_from_the_trunk_is_the_trunk_whatever_he_calls_himself(exchange: Exchange) -> None:
-    exchange.call("0901234567", caller="3101", at=TRUNK, rest=REFUSES["404"])
-    assert exchange.rows("cel.csv", CEL_COLUMNS)[-1]["channame"].startswith("PJSIP/trunk-")
+    before = len(exchange.rows("cel.csv", CEL_COLUMNS))
+    exchange.call("0664587211", phone="2201", caller="3101", at=TRUNK)
+    assert exchange.rows("cel.csv", CEL_COLUMNS)[before]["channame"].startswith("PJSIP/trunk-")
 
 
 def test_no_name_of_a_caller_hides_his_call_from_ami(exchange: Exchange) -> None:

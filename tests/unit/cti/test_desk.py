@@ -30,9 +30,9 @@ from recorder.replay import BodyMismatchError, DamagedAudioError, wav_head
 from recorder.vault import keys
 from recorder.vault.age import Identity
 from recorder.vault.errors import VaultError
-from recorder.vault.folder import VaultFolder
+from recorder.vault.folder import VaultFolder, segment_name
 from recorder.vault.manifest import dump, load
-from recorder.verify import Finding
+from recorder.verify import UNFINISHED, Finding
 from tests.unit.recorder.rig import RATE, START, MixMonitor, Rig, interleave, noise, ram_folder, record, run, take, uuid
 
 PASSPHRASE = "correct horse battery"
@@ -265,10 +265,12 @@ async def test_no_log_line_no_audio(office: Office, breakage: Callable[[Office],
     assert out.getvalue() == b""
 
 
-async def test_a_wrong_passphrase_gives_nothing(office: Office) -> None:
+@pytest.mark.rule("B-07")
+async def test_a_wrong_passphrase_gives_nothing_and_leaves_its_line(office: Office) -> None:
     with pytest.raises(keys.WrongPassphraseError):
         b"".join(office.desk.play(office.open("one"), "wrong", Purpose.QUALITY, "both"))
-    assert not office.entries("play.intent")
+    [intent], [result] = office.entries("play.intent"), office.entries("play.result")
+    assert result == {"act": intent["act"], "outcome": "failed: WrongPassphraseError", "seconds": 0.0}
 
 
 async def test_a_lost_checkpoint_medium_does_not_stop_a_play_whose_line_is_durable(office: Office) -> None:
@@ -821,5 +823,16 @@ async def test_an_open_segment_is_no_finding(office: Office, tmp_path: Path) -> 
         MixMonitor(folder, made.stem, *SIDES["three"]).write(100_000, 100_000)
         life = rig.life()
         run(life, life.begin(made), closed=False)
+        assert made.segment is not None
+        name = segment_name(made.order.recording, made.segment.number)
+
+        async def writing() -> set[str]:
+            return {name}
+
+        office.desk._writing = writing
         assert await office.verify() == []
+        office.desk._writing = None
+        [finding] = await office.verify()
+        assert finding.what.endswith(f"{name}.agebody")
+        assert finding.problem == UNFINISHED
         life.die()

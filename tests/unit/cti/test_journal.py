@@ -122,3 +122,13 @@ def test_a_disk_that_refuses_a_call_record_stops_nothing(rig: Rig) -> None:
     mine = journal(rig)
     mine.write(call())
     mine.close()
+
+
+def test_what_is_no_segment_in_the_outbox_is_passed_over(rig: Rig) -> None:
+    mine = journal(rig)
+    rig.told = mine  # type: ignore[assignment]
+    record(rig, "call", noise("l", RATE), noise("r", RATE))
+    (rig.vault.root / "outbox/log/README").touch()
+    mine.catch_up()
+    assert len(entries(rig, "segment.sealed")) == 1
+    assert rig.vault.waiting("log") == ["README"]

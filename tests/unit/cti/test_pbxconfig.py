@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cti.pbxconfig import MARK, MODULES, PbxConfigError, Site, hold_tone, render, texts
+from cti.pbxconfig import MARK, MODULES, OUTSIDE, PbxConfigError, Site, hold_tone, render, texts
 from policies.load import Policies, shipped
 from policies.model import Kind, Plan, Recording
 
@@ -45,6 +45,7 @@ BRINGS = {
     **dict.fromkeys(("MixMonitor", "StopMixMonitor"), "app_mixmonitor.so"),
     "IF": "func_logic.so",
     "FILTER": "func_strings.so",
+    "CALLERID": "func_callerid.so",
 }
 
 
@@ -193,7 +194,7 @@ def test_the_dialplan_hooks_the_channel_that_the_table_names(internal: bool) -> 
         else:
             assert ("b(kikitori-out^s^1)" in steps) is internal
             assert "kikitori-own" not in steps
-    outside = extension(body, "_0X.")
+    outside = extension(body, "_0XXXXXXXXX")
     assert 'GotoIf($["${KIKITORI_KIND}" = "designated"]?recorded)' in outside
     assert "n(recorded),Dial(PJSIP/${KIKITORI_DIALLED}@trunk,,b(kikitori-out^s^1))" in outside
 
@@ -216,9 +217,19 @@ def test_the_fallback_names_files_by_unique_id_alone(rate: int, ending: str) -> 
 
 def test_nothing_of_the_callers_choosing_is_used() -> None:
     text = made()["extensions.conf"]
-    assert set(re.findall(r"\$\{(CALLERID|CONNECTEDLINE|REDIRECTING|PJSIP_HEADER|SIP_HEADER)", text)) == set()
-    assert re.findall(r".{11}\$\{EXTEN\}.", text) == ["FILTER(0-9,${EXTEN})"] * 2
+    filtered = text.replace("Set(CALLERID(num)=${FILTER(0-9A-Za-z+*#,${CALLERID(num)})})", "")
+    assert filtered.count("CALLERID") == 0
+    assert set(re.findall(r"\$\{(CONNECTEDLINE|REDIRECTING|PJSIP_HEADER|SIP_HEADER)", text)) == set()
+    assert re.findall(r".{11}\$\{EXTEN\}.", text) == ["FILTER(0-9,${EXTEN})"] * len(OUTSIDE)
     assert "Local/" not in text
+
+
+@pytest.mark.rule("B-03")
+def test_no_pattern_takes_anything_but_digits() -> None:
+    """PJSIP decodes %0d%0a in what is dialled, and Asterisk writes it into its events as it came."""
+    patterns = re.findall(r"^exten => (_[^,]*),", made()["extensions.conf"], re.MULTILINE)
+    assert patterns
+    assert all(re.fullmatch(r"_[0-9XZN\[\]]+", pattern) for pattern in patterns)
 
 
 @pytest.mark.rule("B-02")

@@ -57,7 +57,7 @@ class FakeRecorder:
         await asyncio.sleep(0)
         return uniqueid in self.orders
 
-    def talk(self, uniqueid: str, agent: str | None) -> None:
+    def talk(self, uniqueid: str, agent: str | None, at: datetime) -> None:
         self.told.append(("talk", self.orders[uniqueid].channel, agent))
 
     def bridge(self, uniqueid: str, at: datetime, *, entered: bool) -> None:

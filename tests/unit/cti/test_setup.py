@@ -6,6 +6,7 @@ import pwd
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -120,6 +121,27 @@ def test_secrets_are_not_the_same_twice(tmp_path: Path) -> None:
     for name in ("ami.secret", "phones.toml", "recorder.key", "log.key"):
         first, second = ((folder / "keys" / name).read_text() for folder in made)
         assert first != second
+
+
+@pytest.mark.rule("B-12")
+@pytest.mark.usefixtures("umask")
+def test_no_secret_is_ever_open_to_others_on_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys_folder, own = tmp_path / "site/keys", users.own
+    open_when: list[set[str]] = []
+
+    def watching(path: Path, *args: Any) -> None:
+        if keys_folder.exists():
+            mode = {file.name: stat.S_IMODE(file.stat().st_mode) for file in keys_folder.iterdir()}
+            assert not {name for name in ("ami.secret", "phones.toml", "recorder.key") if mode.get(name, 0) & 0o077}
+            if keys_folder.stat().st_mode & 0o007:
+                open_when.append({name for name, bits in mode.items() if bits & 0o200})
+        own(path, *args)
+
+    monkeypatch.setattr(users, "own", watching)
+    init(tmp_path / "site")
+    # Once the folder is open, no file in it waits for its owner and mode.
+    assert open_when
+    assert set().union(*open_when) == set()
 
 
 def test_a_folder_that_is_not_empty_is_left_as_it_was(tmp_path: Path) -> None:

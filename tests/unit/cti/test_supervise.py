@@ -1,19 +1,24 @@
 """The supervisor with real processes: ready, dead, hanging, stubborn."""
 
 import asyncio
+import contextlib
+import grp
 import os
+import pwd
 import signal
 import socket
+import stat
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from cti import supervise
+from cti import supervise, users
 from cti.notify import Notifier
 from cti.supervise import Supervisor, own_command
+from tests.unit.recorder.rig import ram_folder
 
 CHILD = """
 import os, signal, socket, sys, time
@@ -36,25 +41,38 @@ while True:
     time.sleep(0.02)
 """
 
+BECOME = """
+import os, signal, socket, sys, time
+os.setgroups([{group}])
+os.setgid({group})
+os.setuid({uid})
+"""
+
 
 class Troupe:
     """A supervisor over `CHILD` processes in the modes given, and what became of them."""
 
-    def __init__(self, folder: Path, **modes: str) -> None:
+    def __init__(
+        self, folder: Path, identities: Mapping[str, users.Identity | None] | None = None, **modes: str
+    ) -> None:
         self.log = folder / "log"
         self.log.touch()
         self.ready = 0
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         self.socket.bind(str(folder / "above"))
-        self.modes = modes
+        self.modes, self.prelude = modes, ""
         self.supervisor = Supervisor(
-            list(modes), self.command, {}, Notifier({"NOTIFY_SOCKET": str(folder / "above")}), self.on_ready
+            list(modes),
+            self.command,
+            identities or {},
+            Notifier({"NOTIFY_SOCKET": str(folder / "above")}),
+            self.on_ready,
         )
 
     def command(self, role: str) -> list[str]:
         if self.modes[role] == "absent":
             return ["/nonexistent/program"]
-        return [sys.executable, "-I", "-S", "-c", CHILD, self.modes[role], role, str(self.log)]
+        return [sys.executable, "-I", "-S", "-c", self.prelude + CHILD, self.modes[role], role, str(self.log)]
 
     def on_ready(self) -> None:
         self.ready += 1
@@ -125,7 +143,6 @@ async def test_one_that_dies_is_started_again_and_the_others_stay(tmp_path: Path
         os.kill(old, signal.SIGKILL)
         await until(lambda: len(troupe.noted("start", "recorder")) == 2)
         await until(lambda: troupe.supervisor.children["recorder"].ready)
-        assert troupe.supervisor.children["recorder"].restarts == 1
         assert len(troupe.noted("start", "gate")) == 1
     assert troupe.ready == 1
 
@@ -165,6 +182,57 @@ async def test_a_program_that_is_not_there_ends_it_loudly_and_the_others_with_it
             await asyncio.wait([task])
         with pytest.raises(FileNotFoundError):
             task.result()
+
+
+def address_of(pid: int) -> Path:
+    """Where process `pid` was told to speak to."""
+    entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    return Path(next(entry[14:].decode() for entry in entries if entry.startswith(b"NOTIFY_SOCKET=")))
+
+
+@pytest.mark.parametrize(("mode", "lie"), [("mute", b"READY=1"), ("hang", b"WATCHDOG=1")])
+async def test_nobody_else_can_say_that_one_lives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, lie: bytes
+) -> None:
+    monkeypatch.setattr(supervise, "READY_SECONDS", 2.0)
+    monkeypatch.setitem(supervise.WATCHDOG, "gate", 0.5)
+    troupe = Troupe(tmp_path, gate=mode)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as stranger:
+
+        def lied_in_vain() -> bool:
+            started = troupe.noted("start", "gate")
+            if len(started) == 1 and alive(started[0]):
+                with contextlib.suppress(BlockingIOError, ConnectionRefusedError, FileNotFoundError):
+                    stranger.sendto(lie, str(address_of(started[0])))
+            return len(started) == 2
+
+        async with running(troupe):
+            await until(lied_in_vain)
+            assert troupe.ready == (mode == "hang")
+
+
+@pytest.mark.rule("B-12")
+async def test_only_root_and_the_services_get_at_the_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
+    with ram_folder() as folder:
+        root, nobody, group = os.geteuid() == 0, pwd.getpwnam("nobody"), grp.getgrnam("daemon")
+        monkeypatch.setattr(users, "RUN", group.gr_name)
+        # Without root nobody else can be started: then all of it is ours alone.
+        troupe = Troupe(folder, {"gate": users.identity("root") if root else None}, gate="good")
+        if root:
+            # Our interpreter may lie where `nobody` cannot go: the child changes once it has loaded.
+            troupe.prelude = BECOME.format(group=group.gr_gid, uid=nobody.pw_uid)
+        folder.chmod(0o711)
+        troupe.log.chmod(0o666)
+        async with running(troupe):
+            await until(lambda: troupe.ready == 1)
+            [pid] = troupe.noted("start", "gate")
+            address = address_of(pid)
+            for path, mode in ((address, 0o660 if root else 0o600), (address.parent, 0o710 if root else 0o700)):
+                status = path.stat()
+                assert (status.st_uid, stat.S_IMODE(status.st_mode)) == (os.geteuid(), mode)
+                assert status.st_gid == (group.gr_gid if root else os.getegid())
+            said = Path(f"/proc/{pid}/status").read_text()  # noqa: ASYNC240
+            assert f"\nUid:\t{nobody.pw_uid if root else os.geteuid()}\t" in said
 
 
 def test_each_role_is_this_program_again(tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ class Site(Rig):
             release(recorder)
 
     def left(self) -> list[Path]:
-        return [path for path in self.spool_root.rglob("*") if path.is_file()]
+        return [path for path in self.spool_root.rglob("[!.]*") if path.is_file()]
 
 
 def release(recorder: Recorder) -> None:
@@ -128,7 +128,7 @@ async def until(fact: Callable[[], object]) -> None:
 
 def talk(recorder: Recorder, about: Order = CALL) -> None:
     recorder.bridge(about.uniqueid, START, entered=True)
-    recorder.talk(about.uniqueid, "2001")
+    recorder.talk(about.uniqueid, "2001", START)
 
 
 def at(seconds: float) -> datetime:

@@ -1,5 +1,6 @@
 """The spool: only in RAM, memory given back behind what was taken, closings seen, one's own not mistaken for one."""
 
+import errno
 import json
 import os
 import re
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from recorder.spool import Name, Spool, SpoolError, Watch, check_ram
+from recorder.spool import RESERVE, Name, Spool, SpoolError, Watch, check_ram
 from tests.unit.recorder.rig import RAM, RATE, MixMonitor, noise, ram_folder, take
 
 NO_SWAP = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
@@ -214,3 +215,31 @@ def test_other_names_are_not_ours(text: str) -> None:
 def test_free_is_less_than_all(spool: Spool) -> None:
     free, whole = spool.free()
     assert 0 < free <= whole
+
+
+def test_a_spool_has_one_recorder(tmp_path: Path) -> None:
+    (tmp_path / "open").mkdir()
+    first = Spool(tmp_path)
+    assert first.lock()
+    assert not Spool(tmp_path).lock()
+    os.close(first._held)
+    assert Spool(tmp_path).lock()
+
+
+def test_a_full_spool_still_takes_the_file_beside_the_sound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "open").mkdir()
+    spool = Spool(tmp_path)
+    spool.keep_reserve()
+    reserve = tmp_path / "open/.reserve"
+    assert reserve.stat().st_blocks * 512 >= RESERVE
+    write = os.open
+
+    def full(path: str | Path, flags: int, mode: int = 0o777) -> int:
+        if reserve.exists():
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        return write(path, flags, mode)
+
+    monkeypatch.setattr(os, "open", full)
+    made = take("call")
+    spool.save(made)
+    assert [values["id"] for values in spool.saved()] == [made.id]

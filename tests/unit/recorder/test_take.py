@@ -119,3 +119,33 @@ def test_a_take_comes_back_from_its_file_as_it_was(segment: OpenSegment | None) 
 
 def test_the_stem_names_starter_and_run() -> None:
     assert Take(id="x1", starter="fb", rate=RATE, order=order()).stem == "fb-x1"
+
+
+@pytest.mark.rule("B-02")
+def test_what_was_said_before_the_designated_phone_came_is_cut() -> None:
+    made = talking((0, None))
+    made.joined = False
+    made.join(at(7))
+    assert made.joined
+    assert made.next_stretch(0) == (7 * RATE, None)
+    made.join(at(9))
+    assert made.next_stretch(0) == (7 * RATE, None), "once joined, the call is one"
+
+
+def test_two_who_enter_a_bridge_one_after_the_other_lose_nothing() -> None:
+    made = talking((0, None))
+    made.joined = False
+    made.join(at(0.02))
+    assert made.cuts == []
+
+
+@pytest.mark.rule("B-03")
+def test_nothing_is_kept_behind_the_leave_of_the_last_phone_even_if_mixmonitor_goes_on() -> None:
+    made = talking((0, None))
+    made.stop_at(at(10))
+    start, until = made.next_stretch(0)
+    assert start == 0
+    assert until is not None
+    assert 10 * RATE <= until <= 10.25 * RATE
+    assert made.next_stretch(until)[1] is None
+    assert made.next_stretch(until)[0] > 10**12

@@ -496,3 +496,17 @@ def test_nonsense_in_asterisks_words(events: list[tuple[str, dict[str, str]]]) -
              for name, headers in events]  # fmt: skip
     facts = feed(to, (Message(line.encode()) for line in lines))
     balanced(facts + to.resync([], NOW))
+
+
+def test_a_leave_that_speaks_of_a_bridge_left_long_ago_changes_nothing() -> None:
+    pbx, names = Script(), Numbers()
+    caller, phone = inbound(pbx, names)
+    pbx.bridge("one", caller, phone)
+    pbx.unbridge(caller, phone)
+    late = pbx.events[-2:]
+    pbx.bridge("two", caller, phone)
+    to = tracker()
+    feed(to, pbx.events)
+    assert feed(to, late) == []
+    [(_, _, legs)] = to.calls()
+    assert {leg.bridge for leg in legs} == {"two"}

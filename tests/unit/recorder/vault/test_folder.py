@@ -9,7 +9,10 @@ import pytest
 
 from recorder.vault import folder as folder_module
 from recorder.vault.age import unwrap
+from recorder.vault.disk import Disk
+from recorder.vault.errors import SlotErasedError
 from recorder.vault.folder import segment_name, write_new
+from recorder.vault.slots import SLOT, Slots
 from tests.unit.recorder.rig import RATE, Rig, noise, ram_folder, record, take, uuid
 
 
@@ -34,6 +37,34 @@ def test_what_a_crash_left_half_written_does_not_stop_the_next_attempt(tmp_path:
     write_new(tmp_path / "a.manifest", b"whole", 0o640)
     assert [path.name for path in tmp_path.iterdir()] == ["a.manifest"]
     assert (tmp_path / "a.manifest").read_bytes() == b"whole"
+
+
+def test_a_crash_between_the_two_names_does_not_open_the_first_file_again(tmp_path: Path) -> None:
+    path = tmp_path / "a.manifest"
+    write_new(path, b"durable", 0o640)
+    (tmp_path / ".a.manifest.new").hardlink_to(path)  # killed between link and unlink
+    with pytest.raises(FileExistsError):
+        write_new(path, b"another", 0o640)
+    assert path.read_bytes() == b"durable"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_link_in_the_place_of_the_temporary_is_not_followed(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.write_bytes(b"other")
+    (tmp_path / ".a.new").symlink_to(other)
+    write_new(tmp_path / "a", b"mine", 0o640)
+    assert (other.read_bytes(), (tmp_path / "a").read_bytes()) == (b"other", b"mine")
+
+
+def test_a_full_disk_leaves_no_half_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_new(tmp_path / "a", b"x", 0o640)
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_content_is_durable_before_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,6 +102,64 @@ def test_the_key_is_durable_before_anything_else_and_no_two_are_alike(rig: Rig) 
     assert rig.vault.slots.check() == []
     for key in keys:
         assert unwrap(rig.vault.slots.read(key.slot), [rig.identity]) == key.file_key
+
+
+class Sick(Disk):
+    """Takes what is written to `path`, and says that it could not."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.well = path, False
+
+    def sync(self, fd: int) -> None:
+        if not self.well and os.path.samestat(os.fstat(fd), self.path.stat()):
+            raise OSError(5, "Input/output error")
+        super().sync(fd)
+
+
+def test_what_a_sick_mirror_took_and_denied_is_erased_there_when_it_is_well(rig: Rig) -> None:
+    disk = Sick(rig.vault.slots.mirror)
+    rig.vault.slots = Slots(rig.vault.slots.primary, rig.vault.slots.mirror, disk=disk)
+    writer = rig.writer()
+    keys = [writer.new_key() for _ in range(2)]
+    assert writer.mirror_trouble is not None
+    assert "differ" in {finding.what for finding in rig.vault.slots.check()}
+    disk.well = True
+    assert writer.mend_mirror() == 4
+    assert rig.vault.slots.check() == []
+    assert writer.mirror_trouble is None
+    with pytest.raises(SlotErasedError):
+        rig.vault.slots.read(0)
+    for key in keys:
+        assert unwrap(rig.vault.slots.read(key.slot), [rig.identity]) == key.file_key
+    assert writer.mend_mirror() == 0
+
+
+def damage(path: Path, slot: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[slot * SLOT + 100] ^= 1
+    path.write_bytes(data)
+
+
+def test_a_damaged_copy_is_mended_from_the_whole_one_and_one_dead_slot_does_not_stop_the_rest(rig: Rig) -> None:
+    keys = [rig.writer().new_key() for _ in range(4)]
+    slots = rig.vault.slots
+    for path, slot in ((slots.primary, 0), (slots.mirror, 0), (slots.primary, 1), (slots.mirror, 2)):
+        damage(path, slot)
+    writer = rig.writer()
+    assert writer.mend_mirror() == 2
+    assert [(finding.slot, finding.what) for finding in slots.check()] == [(0, "damaged"), (0, "damaged")]
+    for key in keys[1:]:
+        assert unwrap(slots.read(key.slot), [rig.identity]) == key.file_key
+    assert writer.mend_mirror() == 0
+
+
+@pytest.mark.parametrize("copy", ["primary", "mirror"])
+def test_a_lost_slot_file_is_not_made_anew_behind_anybodys_back(rig: Rig, copy: str) -> None:
+    rig.writer().new_key()
+    path: Path = getattr(rig.vault.slots, copy)
+    path.unlink()
+    assert rig.writer().mend_mirror() == 0
+    assert not path.exists()
 
 
 @pytest.mark.rule("B-12")

@@ -1,0 +1,76 @@
+"""A caller's number with line breaks: whatever it says, the event is about the channel that Asterisk meant."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cti.ami.framing import Framer
+from cti.ami.hostile import Joiner, strict
+from cti.ami.message import Message
+from tests.unit.cti.ami.test_framing import cut, frame
+from tests.unit.cti.calls.streams import Numbers, Script, inbound, talk
+
+SNAPSHOT = (
+    "Event: Newchannel\r\nPrivilege: call,all\r\nTimestamp: 1795304714.1\r\nSystemName: pbx1\r\n"
+    "Channel: PJSIP/trunk-00000001\r\nChannelState: 4\r\nChannelStateDesc: Ring\r\nCallerIDNum: {number}\r\n"
+    "CallerIDName: <unknown>\r\nConnectedLineNum: {other}\r\nConnectedLineName: <unknown>\r\nLanguage: en\r\n"
+    "AccountCode: \r\nContext: from-trunk\r\nExten: 0664581132\r\nPriority: 1\r\nUniqueid: pbx1-7.1\r\n"
+    "Linkedid: pbx1-7.1\r\n\r\n"
+)
+NEXT = "Event: Hangup\r\nTimestamp: 1795304715.1\r\nUniqueid: pbx1-9.9\r\n\r\n"
+HOSTILE = [
+    "0915\r\n\r\n",
+    "0912\r\n\r\nEvent: Hangup\r\nTimestamp: 1795304714",
+    "0912\r\nUniqueid: pbx1-5.5\r\nLinkedid: pbx1-5.5",
+    "0912\r\nUniqueid: pbx1-5.5\r\nLinkedid: pbx1-5.5\r\n\r\n",
+    "0912\r\n\r\nEvent: Hangup\r\nUniqueid: pbx1-5.5\r\nLinkedid: pbx1-5.5\r\n\r\n",
+    "09\r\n\r\nResponse: Success\r\nActionID: kikitori-1\r\n\r\n",
+    "09\r\nCallerIDName: x\r\nConnectedLineNum: y\r\nConnectedLineName: z\r\n\r\n",
+]
+
+
+def events(stream: str, places: list[int]) -> tuple[list[Message], int]:
+    joiner = Joiner()
+    blocks = frame(Framer(), cut(stream.encode("latin-1", "replace"), places))
+    return [Message(whole) for block in blocks if (whole := joiner.feed(block)) is not None], joiner.tampered
+
+
+def about_the_channel(found: list[Message]) -> None:
+    first, second = found
+    assert (first.event, first.all("Uniqueid"), first.all("Linkedid")) == ("Newchannel", ["pbx1-7.1"], ["pbx1-7.1"])
+    assert (first.get("Timestamp"), first.get("Exten")) == ("1795304714.1", "0664581132")
+    assert (second.event, second.get("Uniqueid")) == ("Hangup", "pbx1-9.9")
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize("field", ["number", "other"])
+def test_what_a_number_says_changes_no_event(field: str, text: str) -> None:
+    numbers = {"number": "0901234567", "other": "2001"} | {field: text}
+    found, tampered = events(SNAPSHOT.format(**numbers) + NEXT, [])
+    about_the_channel(found)
+    assert tampered >= 1
+
+
+@given(
+    st.text(st.sampled_from("\r\n: 0aE") | st.characters(max_codepoint=255), max_size=79), st.lists(st.integers(0, 800))
+)
+def test_nor_does_any_other_of_79_characters(text: str, places: list[int]) -> None:
+    found, _ = events(SNAPSHOT.format(number=text, other="2001") + NEXT, places)
+    about_the_channel(found)
+
+
+def test_a_stream_that_nobody_wrote_into_passes_as_it_is() -> None:
+    pbx = Script()
+    caller, phone = inbound(pbx, Numbers())
+    talk(pbx, caller, phone)
+    pbx.hangup(caller, phone)
+    joiner = Joiner()
+    assert [joiner.feed(event.raw) for event in pbx.events] == [event.raw for event in pbx.events]
+    assert joiner.tampered == 0
+
+
+def test_an_older_pbx_is_recognised_by_what_it_leaves_out() -> None:
+    whole = SNAPSHOT.format(number="1", other="2").removesuffix("\r\n\r\n").encode()
+    assert strict(whole) is True
+    assert strict(whole.replace(b"Language: en\r\n", b"")) is False
+    assert strict(b"Response: Success") is None
