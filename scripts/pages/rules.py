@@ -12,13 +12,16 @@ from pathlib import Path
 
 from scripts.pages.markdown import DocsError, page, table
 
-STATES = ("tested", "built", "planned")
+STATES = ("tested", "partly", "built", "planned")
 KINDS = {"I": "implement", "E": "enforce", "M": "measure", "D": "document"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One rule of a source document. `kind`: a letter of KINDS; `built`: a path that implements it, untested."""
+    """One rule of a source document. `kind`: a letter of KINDS; `built`: a path that implements it, untested.
+
+    `missing`: what the tests that cite it do not show, because it does not exist yet.
+    """
 
     id: str
     source: str
@@ -27,6 +30,7 @@ class Rule:
     title: str
     title_ja: str
     built: str | None = None
+    missing: str | None = None
 
 
 def load_rules(root: Path) -> tuple[dict[str, str], dict[str, Rule]]:
@@ -102,9 +106,9 @@ def _marks(expressions: Iterable[ast.expr], path: str) -> set[str]:
 
 
 def state(rule: Rule, cited: dict[str, list[str]]) -> str:
-    """One of STATES: tested where a test cites the rule, built where a path is named, else planned."""
+    """One of STATES: tested (or partly) where a test cites the rule, built where a path is named, else planned."""
     if cited.get(rule.id):
-        return "tested"
+        return "partly" if rule.missing else "tested"
     return "built" if rule.built else "planned"
 
 
@@ -131,7 +135,7 @@ def rules_page(root: Path) -> str:
     intro = (
         "# Rules\n\nEvery rule of the source documents that software can implement, enforce, measure or document.\n"
         "`tested`: at least one test cites the rule. `built`: the path named implements it, no test shows it.\n"
-        "`planned`: neither."
+        "`partly`: a test shows some of it, and what is missing is said. `planned`: nothing of it exists."
     )
     return page(intro, table(["source", "document", "rules", *STATES], totals), *sections)
 
@@ -143,4 +147,6 @@ def _count(states: Iterable[str]) -> list[int]:
 
 def _evidence(rule: Rule, cited: dict[str, list[str]]) -> str:
     tests = [f"[{test.removeprefix('tests/')}](../../{test.partition('::')[0]})" for test in cited.get(rule.id, [])]
+    if tests and rule.missing:
+        tests.append(f"missing: {rule.missing}")
     return "<br>".join(tests) or (f"[{rule.built}](../../{rule.built})" if rule.built else "")

@@ -114,7 +114,20 @@ def test_a_rule_is_tested_by_a_citation_built_by_a_path_and_else_planned(reposit
     assert row(repository, "B-01").endswith("| tested | [unit/test_it.py::test_it](../../tests/unit/test_it.py) |")
     assert row(repository, "B-02").endswith("| built | [made.py](../../made.py) |")
     assert row(repository, "B-03").endswith("| planned |  |")
-    assert "| B | 要綱 | 3 | 1 | 1 | 1 |" in (repository / "docs/reference/rules.md").read_text("utf-8")
+    assert "| B | 要綱 | 3 | 1 | 0 | 1 | 1 |" in (repository / "docs/reference/rules.md").read_text("utf-8")
+
+
+def test_a_rule_of_which_something_is_missing_is_tested_partly(repository: Path) -> None:
+    rules = repository / "docs/reference/rules.toml"
+    text = rules.read_text("utf-8")
+    at = text.index('id = "B-01"')
+    end = text.index("}", at) if "}" in text[at:] else text.index("\n", at)
+    rules.write_text(text[:end].rstrip() + ', missing = "the other half" ' + text[end:], "utf-8")
+    write_test(repository, 'import pytest\n@pytest.mark.rule("B-01")\ndef test_it(): ...\n')
+    assert docs.main(["--root", str(repository)]) == 0
+    shown = row(repository, "B-01")
+    assert "| partly |" in shown
+    assert shown.endswith("<br>missing: the other half |")
 
 
 def test_check_shows_what_a_new_citation_changes_and_writes_nothing(
