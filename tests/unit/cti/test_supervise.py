@@ -185,9 +185,11 @@ async def test_a_program_that_is_not_there_ends_it_loudly_and_the_others_with_it
 
 
 def address_of(pid: int) -> Path:
-    """Where process `pid` was told to speak to."""
-    entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    return Path(next(entry[14:].decode() for entry in entries if entry.startswith(b"NOTIFY_SOCKET=")))
+    """Where process `pid` was told to speak to. Raises ProcessLookupError where it has ended."""
+    for entry in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+        if entry.startswith(b"NOTIFY_SOCKET="):
+            return Path(entry[14:].decode())
+    raise ProcessLookupError(pid)  # what has ended, and is not yet collected, has no environment any more
 
 
 @pytest.mark.parametrize(("mode", "lie"), [("mute", b"READY=1"), ("hang", b"WATCHDOG=1")])
@@ -202,7 +204,9 @@ async def test_nobody_else_can_say_that_one_lives(
         def lied_in_vain() -> bool:
             started = troupe.noted("start", "gate")
             if len(started) == 1 and alive(started[0]):
-                with contextlib.suppress(BlockingIOError, ConnectionRefusedError, FileNotFoundError):
+                with contextlib.suppress(
+                    BlockingIOError, ConnectionRefusedError, FileNotFoundError, ProcessLookupError
+                ):
                     stranger.sendto(lie, str(address_of(started[0])))
             return len(started) == 2
 
