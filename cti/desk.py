@@ -154,6 +154,11 @@ class Desk:
         await self.catch_up()
         return await self.catalogue.recordings(**wanted)
 
+    async def calls(self) -> list[dict[str, Any]]:
+        """Call records, newest first."""
+        await self.catch_up()
+        return await self.catalogue.call_list()
+
     async def show(self, recording: str) -> dict[str, Any]:
         """One recording with its segments, gaps and marks. Raises NotFoundError."""
         await self.catch_up()

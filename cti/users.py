@@ -4,6 +4,7 @@ kikitori-spool   Asterisk writes sound, the recorder takes it        kikitori-va
 kikitori-log     recorder and desk append to the access log          kikitori-run    gate and desk ask the recorder
 """
 
+import fcntl
 import grp
 import os
 import pwd
@@ -20,6 +21,8 @@ from cti.settings import Users
 
 SPOOL, VAULT, LOG, RUN = "kikitori-spool", "kikitori-vault", "kikitori-log", "kikitori-run"
 
+_LOCK = Path("/run/kikitori-users.lock")
+
 
 def memberships(users: Users) -> Mapping[str, tuple[str, ...]]:
     """Which groups each user needs."""
@@ -33,6 +36,12 @@ def memberships(users: Users) -> Mapping[str, tuple[str, ...]]:
 
 def ensure(users: Users) -> list[str]:
     """Create what is missing (root only); the names created. Raises InitError."""
+    with _LOCK.open("w") as lock:  # two at once: the second `useradd` would find /etc/passwd locked and give up
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _ensure(users)
+
+
+def _ensure(users: Users) -> list[str]:
     made = []
     for group in (SPOOL, VAULT, LOG, RUN):
         if not _known(grp.getgrnam, group):

@@ -46,11 +46,7 @@ def register(app: typer.Typer) -> None:
 def list_(as_json: Json = False) -> None:
     """List calls."""
 
-    async def do(desk: object) -> list[dict[str, object]]:
-        await desk.catch_up()  # type: ignore[attr-defined]
-        return await desk.catalogue.call_list()  # type: ignore[attr-defined, no-any-return]
-
-    found = at_desk(do)
+    found = at_desk(lambda desk: desk.calls())
     if as_json:
         for call in found:
             say_json(call)
@@ -58,7 +54,7 @@ def list_(as_json: Json = False) -> None:
     table(
         (_("Arrived"), _("Answered"), _("Ended"), _("Number"), _("Caller"), _("Outcome"), _("Recording")),
         (
-            (when(call["arrived"]), when(call["answered"]), when(call["ended"]), call["number"], call["caller"],  # type: ignore[arg-type]
+            (when(call["arrived"]), when(call["answered"]), when(call["ended"]), call["number"], call["caller"],
              word(call["disposition"]), str(call["recording"] or "")[:8])
             for call in found
         ),

@@ -4,10 +4,8 @@ It runs as an unprivileged user with umask 0007. To be called by root inside a p
 namespace (`unshare -m -p -n --fork --mount-proc`): what is mounted here ends with that namespace.
 """
 
-import fcntl
 import grp
 import os
-import pwd
 import re
 import shutil
 import signal
@@ -18,18 +16,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from cti import users
 from cti.demo.sipp import PROMPTLY
 from cti.pbxconfig import MODULES, Site, render
+from cti.settings import Settings
 from policies.model import Plan, Recording
 
 OLDEST: Final = 18
 DEFAULT_ROOT: Final = Path("/var/cache/kikitori/asterisk-root")
-SPOOL_GROUP: Final = "kikitori-spool"
-USERS: Final = ("asterisk", "kikitori-recorder", "kikitori-gate", "kikitori-desk")
-SPOOL_USERS: Final = ("asterisk", "kikitori-recorder")
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _NO_CARD = "No ethernet interface found for seeding global EID. You will have to set it manually.\n"
-_LOCK = Path("/run/kikitori-users.lock")
 _POLL = 0.02
 _DEVICES = ("null", "zero", "random", "urandom")
 
@@ -51,26 +47,9 @@ class Users:
 
 def ensure_users() -> Users:
     """The system users and groups of Kikitori, made where they are missing (root)."""
-    with _LOCK.open("w") as lock:  # two runs at once: the second `useradd` would find /etc/passwd locked and give up
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        _make_users()
-    user = pwd.getpwnam("asterisk")
-    return Users(asterisk=user.pw_uid, group=user.pw_gid, spool=grp.getgrnam(SPOOL_GROUP).gr_gid)
-
-
-def _make_users() -> None:
-    groups = {group.gr_name for group in grp.getgrall()}
-    users = {user.pw_name for user in pwd.getpwall()}
-    for name in (SPOOL_GROUP, *USERS):
-        if name not in groups:
-            _run("groupadd", "--system", "--force", name)
-    for name in USERS:
-        if name not in users:
-            _run("useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", "--gid", name, name)
-    members = grp.getgrnam(SPOOL_GROUP).gr_mem
-    for name in SPOOL_USERS:
-        if name not in members:
-            _run("usermod", "--append", "--groups", SPOOL_GROUP, name)
+    users.ensure(Settings().users)
+    asterisk = users.identity(Settings().users.asterisk)
+    return Users(asterisk=asterisk.uid, group=asterisk.gid, spool=grp.getgrnam(users.SPOOL).gr_gid)
 
 
 def mount_spool(path: Path, users: Users, *, size: str = "64m") -> None:
