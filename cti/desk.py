@@ -175,10 +175,9 @@ class Desk:
     async def find(self, text: str) -> str:
         """The recording whose id begins with `text`. Raises NotFoundError."""
         await self.catch_up()
-        found = [record["recording"] for record in await self.catalogue.recordings()]
-        matching = sorted({recording for recording in found if recording.startswith(text.lower())})
+        matching = await self.catalogue.beginning(text.lower())
         if text and len(matching) == 1:
-            return str(matching[0])
+            return matching[0]
         if matching:
             raise NotFoundError(
                 _("{text!r} begins {count} ids: give more of it").format(text=text, count=len(matching))

@@ -132,6 +132,12 @@ class Catalogue:
             found = (await connection.execute(select(segments))).mappings().all()
         return {record["name"]: dict(record) for record in found}
 
+    async def beginning(self, text: str) -> list[str]:
+        """The ids of the recordings that begin with `text`, in order."""
+        same = segments.c.recording.startswith(text, autoescape=True)
+        rows = await self._rows(select(segments.c.recording).where(same).distinct().order_by(segments.c.recording))
+        return [str(found["recording"]) for found in rows]
+
     async def call_list(self) -> list[dict[str, Any]]:
         """Call records, newest first."""
         return await self._rows(select(calls).order_by(calls.c.arrived.desc()))
