@@ -6,7 +6,6 @@ Everything here runs on one event loop; sealing runs in threads, one take in one
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -16,6 +15,7 @@ from uuid import uuid4
 import structlog
 
 from policies.model import Recording
+from recorder.rounds import Rounds
 from recorder.sealer import Sealer, Told, Work
 from recorder.spool import Name, Spool, Watch
 from recorder.take import History, Order, Take
@@ -26,7 +26,7 @@ log = structlog.get_logger()
 Result = TypeVar("Result")
 
 TICK = 0.5  # seconds; Asterisk writes in steps of 32 KiB, two seconds at 8 kHz
-WORKERS = 8  # a sync of 100 ms must not hold up the other calls
+SWEEP = 10  # ticks after which every take is looked at, whatever inotify told
 AGAIN = 2.0  # seconds before a channel whose start was not answered is armed once more
 GONE = 3.0  # seconds without growth after which the files of a dead channel are complete
 
@@ -83,10 +83,8 @@ class Recorder:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._closed: dict[str, set[str]] = {}
         self._quiet: dict[str, tuple[int, float]] = {}
-        self._busy: set[str] = set()
-        self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="seal")
+        self._rounds = Rounds(self._step, self._spawn)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._stopping = False
 
     @property
     def trouble(self) -> str | None:
@@ -185,6 +183,7 @@ class Recorder:
             if take.describe(agent=agent) | (not take.joined):
                 take.join(at)
                 self.spool.save(take)
+                self._rounds.want([take.id])
 
     def bridge(self, uniqueid: str, at: datetime, *, entered: bool) -> None:
         """The hooked channel entered or left a bridge."""
@@ -256,12 +255,17 @@ class Recorder:
         watch = Watch(self.spool)
         self._loop.add_reader(watch.fileno(), self._on_files, watch)
         self._failure = self._loop.create_future()
+        ticks = 0
         try:
             while not self._failure.done():
                 self.spool.keep_reserve()
                 self.adopt_strangers()
                 self._settle_quiet()
-                self._schedule(self.works)
+                self._drop_done()
+                grown = watch.grown()
+                self._rounds.want(self.works if grown is None or ticks % SWEEP == 0 else grown | self._troubles.keys())
+                self._rounds.start()
+                ticks += 1
                 await asyncio.wait([self._failure], timeout=TICK)
             self._failure.result()
         finally:
@@ -284,24 +288,25 @@ class Recorder:
         for work in self.works.values():
             if work.take.stem == stem:
                 work.closed = True
-                self._schedule([work.take.id])
+                self._rounds.want([work.take.id])
                 return
 
     def adopt_strangers(self) -> None:
         """Runs that the dialplan started: give them an order as soon as the call behind them is known."""
-        known = {work.take.stem for work in self.works.values()}
-        for stem, name in self.spool.stems().items():
-            if stem not in known:
-                self._adopt_stranger(stem, name)
+        for stem, name in self._strangers():
+            self._adopt_stranger(stem, name)
+
+    def _strangers(self) -> list[tuple[str, Name]]:
+        """The runs of the dialplan that nobody of us knows."""
+        begun = self.spool.stems("fb")
+        return [(stem, name) for stem, name in begun.items() if name.run not in self.works] if begun else []
 
     def _begun(self, uniqueid: str) -> Name | None:
         """What the dialplan has begun to record of a channel, and nobody of us knows."""
-        known = {work.take.stem for work in self.works.values()}
-        names = (name for stem, name in self.spool.stems().items() if stem not in known)
-        return next((name for name in names if name.starter == "fb" and name.uniqueid == uniqueid), None)
+        return next((name for _, name in self._strangers() if name.uniqueid == uniqueid), None)
 
     def _adopt_stranger(self, stem: str, name: Name) -> None:
-        history = self.resolve(name.uniqueid) if name.starter == "fb" else None
+        history = self.resolve(name.uniqueid)
         if history is None:
             return
         take = Take(id=name.run, starter=name.starter, rate=name.rate, order=history.order)
@@ -327,42 +332,29 @@ class Recorder:
                 self._quiet[take.id] = (size, self._loop.time())
             elif self._loop.time() - since >= GONE:
                 work.closed = True
+                self._rounds.want([take.id])
 
-    def _schedule(self, takes: Iterable[str]) -> None:
-        """Hand idle takes to the threads, in as many bundles as there are threads."""
-        assert self._loop is not None  # noqa: S101  # run() has set it
-        for take_id in [take_id for take_id, work in self.works.items() if work.done and take_id not in self._busy]:
-            self._drop(take_id)
-        idle = [self.works[take] for take in takes if take in self.works and take not in self._busy]
-        if self._stopping or not idle:
-            return
-        self._busy.update(work.take.id for work in idle)
-        for start in range(min(WORKERS, len(idle))):
-            self._spawn(self._bundle(idle[start::WORKERS]))
-
-    async def _bundle(self, works: list[Work]) -> None:
-        assert self._loop is not None  # noqa: S101  # run() has set it
+    def _step(self, take_id: str) -> bool:
+        """In a thread: what one take needs now; True when there is more."""
+        work = self.works.get(take_id)
+        if work is None or work.done:
+            return False  # its files told of their own removal
         try:
-            again = await self._loop.run_in_executor(self._pool, self._steps, works)
-        finally:
-            self._busy.difference_update(work.take.id for work in works)
-        if again:
-            self._schedule(again)
+            more = self.sealer.step(work)
+            self._troubles.pop(take_id, None)
+        except OSError as error:
+            # The sound stays in RAM and is tried again at every tick.
+            if take_id not in self._troubles:
+                log.error("vault refuses", error=str(error), recording=work.take.order.recording)
+            self._troubles[take_id] = str(error)
+            return False
+        return more
 
-    def _steps(self, works: list[Work]) -> list[str]:
-        again = []
-        for work in works:
-            was_closed = work.closed
-            try:
-                if self.sealer.step(work) or work.closed != was_closed:
-                    again.append(work.take.id)
-                self._troubles.pop(work.take.id, None)
-            except OSError as error:
-                # The sound stays in RAM and is tried again at every tick.
-                if work.take.id not in self._troubles:
-                    log.error("vault refuses", error=str(error), recording=work.take.order.recording)
-                self._troubles[work.take.id] = str(error)
-        return again
+    def _drop_done(self) -> None:
+        for take_id in [
+            take_id for take_id, work in self.works.items() if work.done and not self._rounds.busy(take_id)
+        ]:
+            self._drop(take_id)
 
     def _drop(self, take_id: str) -> None:
         work = self.works.pop(take_id)
@@ -372,6 +364,8 @@ class Recorder:
         others = [other for other in self._of.pop(uniqueid, []) if other is not work]
         if others:
             self._of[uniqueid] = others
+            # One of them may have waited for this one, to be compared with it.
+            self._rounds.want(other.take.id for other in others)
         if self._armed.get(uniqueid) is work:
             del self._armed[uniqueid]
             self._arming.pop(uniqueid, None)
@@ -379,14 +373,13 @@ class Recorder:
 
     async def _park(self) -> None:
         """Seal every open segment; takes of calls that go on stay in the spool."""
-        self._stopping = True
-        assert self._loop is not None  # noqa: S101  # run() has set it
+        self._rounds.stop()
         bundles = [task for task in self._tasks if not task.done()]
         await asyncio.gather(*bundles, return_exceptions=True)
         for work in list(self.works.values()):
             with contextlib.suppress(OSError):
-                await self._loop.run_in_executor(self._pool, self._last, work)
-        self._pool.shutdown()
+                await self._rounds.last(partial(self._last, work))
+        self._rounds.close()
 
     def _last(self, work: Work) -> None:
         if not work.done:

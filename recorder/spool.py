@@ -137,9 +137,9 @@ class Spool:
         """The file of one side of one run."""
         return self.audio / f"{stem}-{side}.{EXTENSIONS[rate]}"
 
-    def stems(self) -> dict[str, Name]:
-        """Every run that has a file here."""
-        names = (Name.parse(entry.name) for entry in os.scandir(self.audio))
+    def stems(self, starter: str) -> dict[str, Name]:
+        """Every run of `starter` that has a file here."""
+        names = (Name.parse(entry.name) for entry in os.scandir(self.audio) if entry.name.startswith(f"{starter}-"))
         return {name.stem: name for name in names if name is not None}
 
     def _file(self, stem: str, side: str, rate: int) -> int | None:
@@ -247,15 +247,18 @@ class Spool:
 
 
 class Watch:
-    """Tells which spool files Asterisk has begun and which it has closed, from inotify."""
+    """Tells which spool files Asterisk has begun, which have grown and which it has closed, from inotify."""
 
     def __init__(self, spool: Spool) -> None:
         """Watches from now on; look at `Spool.stems` afterwards for what was there before."""
         self._inotify = INotify(nonblocking=True)
         self._inotify.add_watch(str(spool.audio), flags.CREATE | flags.CLOSE_WRITE)
+        # Apart from the others: growth is asked for, it wakes nobody.
+        self._growth = INotify(nonblocking=True)
+        self._growth.add_watch(str(spool.audio), flags.MODIFY)
 
     def fileno(self) -> int:
-        """For the event loop."""
+        """For the event loop: readable when `events` has something."""
         return int(self._inotify.fileno())
 
     def events(self) -> list[tuple[Name, bool]]:
@@ -267,6 +270,18 @@ class Watch:
                 found.append((name, bool(event.mask & flags.CLOSE_WRITE)))
         return found
 
+    def grown(self) -> set[str] | None:
+        """The runs that were written to since the last call; None where the kernel lost count."""
+        runs: set[str] = set()
+        for event in self._growth.read(timeout=0):
+            if event.mask & flags.Q_OVERFLOW:
+                return None
+            name = Name.parse(event.name)
+            if name is not None:
+                runs.add(name.run)
+        return runs
+
     def close(self) -> None:
         """Stop watching."""
         self._inotify.close()
+        self._growth.close()

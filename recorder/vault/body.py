@@ -6,14 +6,16 @@ Files, in one folder, each 0600 and created exclusively:
 NAME.agebody   nonce, then chunks, append-only (stream.py). A full chunk is held back until more data comes.
 NAME.tail0/1   records (tail.py) of the open chunk in one; the other starts afresh with the chunk after it.
 ```
-Two tails, because a FLAC frame straddles the end of a chunk: one file, cut when its chunk is sealed, would lose the
-frame's rest. Chunk i has its records in tail i % 2; after a flush of more than a chunk it may be the other one.
+Two tails, because a FLAC frame straddles the end of a chunk: one file, begun anew when its chunk is sealed, would lose
+the frame's rest. Chunk i has its records in tail i % 2; after a flush of more than a chunk it may be the other one.
+Both begin as zeros and are written over from the start, never cut. Behind the records of its last chunk a tail holds
+zeros or the rest of an older record, where readers stop, or whole ones of chunks that the body has, which they skip.
 
 What a flush writes, each line synced before the next:
 
 ```
 within the open chunk c   the current tail: one record of c
-crossing into c+1..c+k    the other tail, cut to nothing first: records of c+k, then c+k-1, down to c+1
+crossing into c+1..c+k    the other tail, from its start: records of c+k, then c+k-1, down to c+1
                           the current tail: the record that completes c, with the sample count from before this flush
                           the body: chunks c..c+k-1
 ```

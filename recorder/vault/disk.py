@@ -1,5 +1,6 @@
 """The few system calls that change the vault's files, in one place, so that a test can stop a writer at each."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -14,6 +15,11 @@ class Disk:
     def write(self, fd: int, data: memoryview, offset: int) -> int:
         """Bytes written, perhaps fewer than given."""
         return os.pwrite(fd, data, offset)
+
+    def fill(self, fd: int, size: int) -> None:
+        """Begin the file with `size` zeros, really written."""
+        if os.pwrite(fd, bytes(size), 0) != size:
+            raise OSError(errno.ENOSPC, "no room for the zeros that a tail begins with")
 
     def cut(self, fd: int, size: int) -> None:
         """Set the file's size."""

@@ -8,11 +8,15 @@ from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from recorder.vault import stream, tail
 from recorder.vault.disk import DISK, Disk
 from recorder.vault.errors import BodyBusyError, BodyStateError
+
+# Zeros that a tail begins with: records written over them change no size, and so cost the file system no transaction.
+# On ext4 a synced append of 20 kB takes 226 us of CPU, the same over what is there 50. A chunk and 400 records fit.
+TAIL_ROOM: Final = 80 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,11 +36,8 @@ class _Step:
     fd: int
     offset: int
     data: bytes
-    cut: bool = False
 
     def run(self, disk: Disk) -> None:
-        if self.cut:
-            disk.cut(self.fd, 0)
         disk.write_all(self.fd, self.data, self.offset)
         disk.sync(self.fd)
 
@@ -82,6 +83,8 @@ class BodyWriter:
                 made.append(path)
                 if len(fds) == 1:
                     lock_body(fds[0], path)
+            for fd in fds[1:]:
+                disk.fill(fd, TAIL_ROOM)
             disk.write_all(fds[0], nonce, 0)
             disk.sync(fds[0])
             disk.sync_folder(folder)
@@ -166,7 +169,7 @@ class BodyWriter:
                 self._record(self._chunk + number, 0, samples if number == crossed else self._samples, pieces[number])
                 for number in range(crossed, 0, -1)
             )
-            steps.append(_Step(self._tails[1 - self._current], 0, newer, cut=True))
+            steps.append(_Step(self._tails[1 - self._current], 0, newer))
             if room:
                 rest = self._record(self._chunk, self._sequence, self._samples, data[:room])
                 steps.append(_Step(self._tails[self._current], self._tail_end, rest))

@@ -129,7 +129,7 @@ async def _calls(
     for order in orders:
         await recorder.armed(order.uniqueid)
         recorder.bridge(order.uniqueid, START, entered=True)
-        recorder.talk(order.uniqueid, "2001")
+        recorder.talk(order.uniqueid, "2001", START)
     growing = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.bench.growing", str(bank), str(seconds), str(speed), str(os.getpid()),
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,

@@ -145,6 +145,32 @@ def test_the_watch_tells_what_began_and_what_was_closed(spool: Spool) -> None:
     watch.close()
 
 
+def test_the_watch_tells_which_runs_grew_and_wakes_nobody_for_it(spool: Spool) -> None:
+    watch = Watch(spool)
+    with spool.path(STEM, "r", RATE).open("wb") as file:
+        assert events(watch) == [(STEM, "r", False)]
+        assert watch.grown() == set()
+        for _ in range(2):
+            file.write(bytes(4096))
+            file.flush()
+            assert quiet(watch)
+            assert watch.grown() == {STEM.partition("-")[2]}
+            assert watch.grown() == set()
+    watch.close()
+
+
+def test_where_the_kernel_lost_count_every_run_may_have_grown(spool: Spool) -> None:
+    watch = Watch(spool)
+    most = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+    # Events that repeat the one before are one: two files in turn.
+    with spool.path(STEM, "r", RATE).open("wb") as left, spool.path(STEM, "t", RATE).open("wb") as right:
+        for number in range(most + 2):
+            os.pwrite((left, right)[number % 2].fileno(), b"x", 0)
+    assert watch.grown() is None
+    assert watch.grown() == set()
+    watch.close()
+
+
 def test_our_own_reading_and_punching_looks_like_no_closing(spool: Spool) -> None:
     watch = Watch(spool)
     with spool.path(STEM, "r", RATE).open("wb") as file:
@@ -161,11 +187,12 @@ def test_our_own_reading_and_punching_looks_like_no_closing(spool: Spool) -> Non
 
 def test_removing_leaves_nothing_and_may_be_repeated(spool: Spool) -> None:
     MixMonitor(spool.root, STEM, b"ab", b"cd").write()
-    assert list(spool.stems()) == [STEM]
+    assert list(spool.stems("am")) == [STEM]
+    assert not spool.stems("fb")
     spool.size(STEM, "r", RATE)
     for _ in range(2):
         spool.remove(STEM, RATE)
-    assert not spool.stems()
+    assert not spool.stems("am")
     assert not spool._files
 
 

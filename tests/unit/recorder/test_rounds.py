@@ -1,0 +1,117 @@
+"""Rounds: what is wanted is done, one take in one thread at a time, shared by more threads only where it is slow."""
+
+import asyncio
+import threading
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+
+from recorder import rounds
+from recorder.rounds import Rounds
+
+
+class Work:
+    """Steps that can be held up, and what was seen of them."""
+
+    def __init__(self) -> None:
+        self.free = threading.Event()
+        self.free.set()
+        self.steps: Counter[str] = Counter()
+        self.at_work: Counter[str] = Counter()
+        self.threads: set[int] = set()
+        self.more: Counter[str] = Counter()
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.rounds = Rounds(self.step, self.spawn)
+
+    def spawn(self, work: object) -> None:
+        task = asyncio.ensure_future(work)  # type: ignore[call-overload]
+        self.tasks.add(task)
+
+    def step(self, take: str) -> bool:
+        self.at_work[take] += 1
+        assert self.at_work[take] == 1
+        self.threads.add(threading.get_ident())
+        assert self.free.wait(10)
+        self.steps[take] += 1
+        self.at_work[take] -= 1
+        self.more[take] -= 1
+        return self.more[take] >= 0
+
+    async def done(self) -> None:
+        while self.tasks:
+            await asyncio.gather(*(waiting := list(self.tasks)))
+            self.tasks.difference_update(waiting)
+
+
+TAKES = [str(number) for number in range(20)]
+
+
+async def test_a_round_does_what_is_wanted_once_in_one_thread() -> None:
+    work = Work()
+    work.rounds.want(TAKES)
+    work.rounds.want(TAKES[:3])
+    work.rounds.start()
+    await work.done()
+    assert work.steps == dict.fromkeys(TAKES, 1)
+    assert len(work.threads) == 1
+    work.rounds.start()
+    assert not work.tasks
+
+
+async def test_what_has_more_goes_on_by_itself() -> None:
+    work = Work()
+    work.more["3"] = 4
+    work.rounds.want(["3", "4"])
+    work.rounds.start()
+    await work.done()
+    assert work.steps == {"3": 5, "4": 1}
+
+
+async def test_what_comes_while_a_take_is_worked_on_is_done_afterwards() -> None:
+    work = Work()
+    work.free.clear()
+    work.rounds.want(["1"])
+    work.rounds.start()
+    assert work.rounds.busy("1")
+    work.rounds.want(["1", "2"])
+    work.rounds.start()
+    assert len(work.tasks) == 2  # 2 does not wait for 1; 1 does
+    work.free.set()
+    await work.done()
+    assert work.steps == {"1": 1, "2": 1}
+    assert not work.rounds.busy("1")
+    work.rounds.start()
+    await work.done()
+    assert work.steps == {"1": 2, "2": 1}
+
+
+async def test_slow_rounds_are_shared_and_quick_ones_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    work = Work()
+    for slow, most in ((0.0, rounds.WORKERS), (1e9, 1)):
+        monkeypatch.setattr(rounds, "SLOW", slow)
+        work.rounds.want(TAKES)
+        work.rounds.start()
+        await work.done()
+        work.rounds.want(TAKES)
+        work.rounds.start()
+        assert len(work.tasks) == most
+        await work.done()
+    assert work.steps == dict.fromkeys(TAKES, 4)
+
+
+async def test_after_the_stop_nothing_is_begun_and_the_last_steps_still_run() -> None:
+    work = Work()
+    work.more["1"] = 3
+    work.free.clear()
+    work.rounds.want(["1"])
+    work.rounds.start()
+    work.rounds.stop()
+    work.free.set()
+    await work.done()
+    assert work.steps == {"1": 1}
+    did: list[int] = []
+    last: Callable[[], None] = lambda: did.append(1)  # noqa: E731
+    await work.rounds.last(last)
+    work.rounds.close()
+    assert did == [1]
