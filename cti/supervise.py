@@ -18,7 +18,7 @@ from pathlib import Path
 
 import structlog
 
-from cti import users
+from cti import scheduling, users
 from cti.notify import BEAT, Notifier
 from cti.users import Identity
 
@@ -26,6 +26,9 @@ log = structlog.get_logger()
 
 # Seconds without a sign of life. The gate holds callers while it hangs; the recorder may wait for a disk.
 WATCHDOG = {"gate": 2.0, "recorder": 10.0, "desk": 60.0}
+# A process that waits for a processor does not hang, and another in its place would wait as long. Not so the gate: its
+# death lets its callers go on.
+PATIENCE = {"gate": 1, "recorder": 6, "desk": 6}
 NICENESS = {"gate": -10, "recorder": -10, "desk": 0}
 SUPERVISED = "KIKITORI_SUPERVISED"  # a process that finds it ends when its parent does
 READY_SECONDS = 30.0
@@ -39,7 +42,8 @@ class _Child:
     role: str
     process: asyncio.subprocess.Process | None = None
     ready: bool = False
-    heard: float = 0.0
+    heard: float = 0.0  # when it last gave a sign of life, and how long it had waited for a processor until then
+    waited: float = 0.0
 
 
 class Supervisor:
@@ -118,7 +122,7 @@ class Supervisor:
         who = self.identities.get(child.role)
         rights = {"user": who.uid, "group": who.gid, "extra_groups": list(who.groups)} if who else {}
         try:
-            child.ready, child.heard = False, loop.time()
+            child.ready, child.heard, child.waited = False, loop.time(), 0.0
             child.process = await asyncio.create_subprocess_exec(
                 *self.command(child.role),
                 env=os.environ | {"NOTIFY_SOCKET": str(address), SUPERVISED: "1"},
@@ -127,9 +131,8 @@ class Supervisor:
             )
             # What it said meanwhile waits in the socket, and its pid is known by now.
             loop.add_reader(listener, self._hear, child, listener)
-            with contextlib.suppress(OSError):
-                # Callers wait for these two. Before they have threads: Linux counts niceness by thread.
-                os.setpriority(os.PRIO_PROCESS, child.process.pid, NICENESS[child.role])
+            # Callers wait for these two.
+            scheduling.favour(child.process.pid, NICENESS[child.role])
             log.info("process started", role=child.role, pid=child.process.pid)
             return await self._watch(child, child.process)
         finally:
@@ -143,8 +146,12 @@ class Supervisor:
             while not exited.done():
                 await asyncio.wait([exited], timeout=BEAT)
                 limit = WATCHDOG[child.role] if child.ready else READY_SECONDS
-                if not exited.done() and loop.time() - child.heard > limit:
-                    log.error("process hangs, killing it", role=child.role, pid=process.pid, silent=limit)
+                silent = loop.time() - child.heard
+                if exited.done() or silent <= limit:
+                    continue
+                starved = scheduling.waited(process.pid) - child.waited > silent / 2
+                if not starved or silent > limit * PATIENCE[child.role]:
+                    log.error("process hangs, killing it", role=child.role, pid=process.pid, silent=round(silent, 1))
                     process.kill()
                     child.heard = loop.time()
             return exited.result()
@@ -163,6 +170,7 @@ class Supervisor:
             log.warning("sign of life from a stranger ignored", role=child.role, pid=sender)
             return
         child.heard = asyncio.get_running_loop().time()
+        child.waited = scheduling.waited(sender)
         if b"READY=1" in message:
             child.ready = True
         if not self._said and all(child.ready for child in self.children.values()):

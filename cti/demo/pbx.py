@@ -110,6 +110,8 @@ class Pbx:
                 env={"PATH": _PATH, "HOME": self.site.var_dir, "LANG": "C.UTF-8"},
                 umask=0o007,
                 cwd="/",
+                # As a service of the host is: Linux shares the processors out among sessions.
+                start_new_session=True,
             )
         self._wait(began + timeout)
         return time.monotonic() - began

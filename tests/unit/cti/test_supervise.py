@@ -148,12 +148,28 @@ async def test_one_that_dies_is_started_again_and_the_others_stay(tmp_path: Path
 
 
 async def test_one_that_hangs_is_killed_and_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # For a gate it does not matter why it is silent: its death lets its callers go on.
+    monkeypatch.setattr(supervise.scheduling, "waited", lambda _pid: asyncio.get_running_loop().time())
     monkeypatch.setitem(supervise.WATCHDOG, "gate", 0.2)
     troupe = Troupe(tmp_path, gate="hang", recorder="good")
     async with running(troupe):
         await until(lambda: len(troupe.noted("start", "gate")) == 2)
         assert not alive(troupe.noted("start", "gate")[0])
         assert len(troupe.noted("start", "recorder")) == 1
+
+
+async def test_one_that_waits_for_a_processor_is_not_killed_before_its_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(supervise.WATCHDOG, "recorder", 0.2)
+    troupe = Troupe(tmp_path, recorder="hang")
+    clock = asyncio.get_running_loop().time
+    monkeypatch.setattr(supervise.scheduling, "waited", lambda _pid: clock())
+    async with running(troupe):
+        await until(lambda: troupe.ready == 1)
+        began = clock()
+        await until(lambda: len(troupe.noted("start", "recorder")) == 2)
+        assert clock() - began > 0.2 * supervise.PATIENCE["recorder"] * 0.9
 
 
 async def test_one_that_never_gets_ready_is_killed_and_nobody_is_told_ready(
