@@ -156,7 +156,7 @@ async def run_recorder(settings: Settings, clock: Clock, notifier: Notifier) -> 
     recorder, pipeline = parts.recorder, parts.pipeline
 
     async def armed(question: dict[str, Any]) -> dict[str, Any]:
-        return {"armed": await pipeline.armed(str(question["uniqueid"]), settings.gate.deadline)}
+        return {"armed": await pipeline.armed(question["uniqueid"], question["dialled"], settings.gate.deadline)}
 
     async def status(_: dict[str, Any]) -> dict[str, Any]:
         free, size = recorder.spool.free()
@@ -238,9 +238,10 @@ async def run_gate(settings: Settings, notifier: Notifier) -> None:
     """The gate's process, until SIGTERM."""
     socket = settings.paths.run / SOCKET
 
-    async def ask(uniqueid: str) -> str:
+    async def ask(uniqueid: str, dialled: str | None) -> str:
+        question = {"ask": "armed", "uniqueid": uniqueid, "dialled": dialled}
         try:
-            reply = await control.ask(socket, {"ask": "armed", "uniqueid": uniqueid}, settings.gate.deadline + 0.1)
+            reply = await control.ask(socket, question, settings.gate.deadline + 0.1)
         except (OSError, TimeoutError, ValueError) as error:
             log.warning("recorder does not answer", error=str(error) or type(error).__name__)
             return "no"

@@ -12,8 +12,8 @@ from uuid import UUID
 
 import structlog
 
-from cti.ami.client import AmiClient, LinkDown, LinkUp
-from cti.ami.errors import AmiError, RefusedError
+from cti.ami.client import AmiClient, LinkDown, LinkUp, Listed
+from cti.ami.errors import AmiError
 from cti.ami.message import Message
 from cti.callbook import CallBook, CallRecord
 from cti.calls.model import Fact, Leg, What
@@ -56,7 +56,9 @@ class Pipeline:
         self._seen: dict[UUID, Seen] = {}
         self._changed = asyncio.Event()
         self.synced = asyncio.Event()
-        self._asked: datetime | None = None  # when Asterisk was last asked what exists
+        # When Asterisk was last asked what exists, and when so that it answered.
+        self._asking: datetime | None = None
+        self._asked: datetime | None = None
 
     def attach(self, recorder: Recorder) -> None:
         """The two know each other: the recorder asks `resolve` whose call a stray file is."""
@@ -70,7 +72,9 @@ class Pipeline:
                 if isinstance(item, Message):
                     self._feed(item)
                 elif isinstance(item, LinkUp):
-                    await self._resync()
+                    group.create_task(self._ask())
+                elif isinstance(item, Listed):
+                    self._resync(item.replies)
                 elif isinstance(item, LinkDown):
                     self.synced.clear()
                     log.warning("what happens on the PBX is not known until the next resync", reason=item.reason)
@@ -102,27 +106,34 @@ class Pipeline:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    async def _resync(self) -> None:
-        """Ask Asterisk what exists, and record what should be recorded and is not."""
+    async def _ask(self) -> None:
+        """Ask Asterisk what exists; the answer comes among the events, at its place."""
         # In a thread: a day of events may have to be read.
         await asyncio.to_thread(self.witness.refresh)
-        asked = self.now()
+        self._asking = self.now()
         try:
-            replies = await self.ami.send_action({"Action": "CoreShowChannels"}, deadline=RESYNC_SECONDS)
-            if replies[0].get("Response") != "Success" or replies[-1].event != "CoreShowChannelsComplete":
-                raise RefusedError(f"CoreShowChannels: {replies[0].get('Message') or 'the list is not whole'}")
+            await self.ami.list_among_events({"Action": "CoreShowChannels"}, deadline=RESYNC_SECONDS)
         except AmiError as error:
-            # Half a list would end calls that go on. A connection that is lost comes back with a LinkUp of its own.
-            log.error("resync failed", error=str(error), retry_in=RESYNC_SECONDS)
-            if self.ami.connected:
-                asyncio.get_running_loop().call_later(RESYNC_SECONDS, self.ami.put, LinkUp())
+            self._ask_again(str(error))
+
+    def _ask_again(self, reason: str) -> None:
+        # A connection that is lost comes back with a LinkUp of its own.
+        log.error("resync failed", error=reason, retry_in=RESYNC_SECONDS)
+        if self.ami.connected:
+            asyncio.get_running_loop().call_later(RESYNC_SECONDS, self.ami.put, LinkUp())
+
+    def _resync(self, replies: Sequence[Message]) -> None:
+        """Take over what Asterisk says exists, and record what should be recorded and is not."""
+        if replies[0].get("Response") != "Success" or replies[-1].event != "CoreShowChannelsComplete":
+            # Half a list would end calls that go on.
+            self._ask_again(f"CoreShowChannels: {replies[0].get('Message') or 'the list is not whole'}")
             return
         channels = [reply for reply in replies if reply.event == "CoreShowChannel"]
         at = self.now()
         # A call that the tracker knew ends there, and is booked there.
         known = {leg.uniqueid for _, _, legs in self.tracker.calls() for leg in legs}
         self._take(self.tracker.resync(channels, at))
-        self._asked = asked
+        self._asked = self._asking
         alive = {channel.get("Uniqueid") for channel in channels}
         recorder = self._recorder()
         # Before anything is armed: a channel that the dialplan records already must not get a second recording.
@@ -205,6 +216,15 @@ class Pipeline:
                 recorder.talk(uniqueid, self.reading.agent(legs, uniqueid), at)
                 recorder.describe(uniqueid, **self.reading.numbers(uniqueid, legs, seen))
 
+    def _learnt(self, uniqueid: str) -> tuple[UUID, str, tuple[Leg, ...]]:
+        """What channel `uniqueid` dialled has become known: its conversation, seen anew."""
+        call = self.tracker.call_of(uniqueid)
+        if call is None:
+            raise LookupError(uniqueid)
+        self.reading.describe(self._seen.setdefault(call[0], Seen()), call[2])
+        self._reconcile(*call, at=self.now())
+        return call
+
     # --- what happened while nobody listened ------------------------------------------------------------------------
 
     def resolve(self, uniqueid: str) -> History | None:
@@ -260,14 +280,19 @@ class Pipeline:
 
     # --- questions --------------------------------------------------------------------------------------------------
 
-    async def armed(self, uniqueid: str, deadline: float) -> str:
-        """For the gate: `yes` recording runs, `skip` the rules want none, `no` otherwise. Within `deadline` seconds."""
+    async def armed(self, uniqueid: str, dialled: str | None, deadline: float) -> str:
+        """For the gate: `yes` recording runs, `skip` the rules want none, `no` otherwise. Within `deadline` seconds.
+
+        `dialled`: the number that the call came in through, which the dialplan knows even where we came late.
+        """
         if not self.synced.is_set():
             return "no"
         try:
             async with asyncio.timeout(deadline):
                 while (call := self.tracker.call_of(uniqueid)) is None:
                     await self._changed.wait()
+                if dialled is not None and self.tracker.learn(uniqueid, dialled):
+                    call = self._learnt(uniqueid)
                 conversation, _, legs = call
                 wanted = self.reading.wanted(legs, self._seen.get(conversation, Seen()))
                 if not wanted:

@@ -65,8 +65,12 @@ class Reading:
         )
 
     def _designated_number(self, leg: Leg) -> bool:
-        number = self.plan.number_of(leg.dialled) if leg.direction is Direction.IN else None
-        return number is not None and number.designated
+        if leg.direction is not Direction.IN:
+            return False
+        # A call that was found on its way, with nobody to say what it dialled, is recorded as if it were designated:
+        # nothing of it is kept unless a designated phone joins.
+        number = self.plan.number_of(leg.dialled)
+        return leg.late or (number is not None and number.designated)
 
     def agent(self, legs: Sequence[Leg], hooked: str) -> str | None:
         """The designated phone that talks to channel `hooked`."""

@@ -1,5 +1,6 @@
 """Asterisk's CEL file, read from its end: the recorder asks it about channels that it slept through."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,15 +26,25 @@ class CelFile:
         self._rest = b""
         self._of: dict[str, list[CelEvent]] = {}
         self._linked: dict[str, dict[str, None]] = {}
+        self._reading = threading.Lock()
 
     def moments(self, uniqueid: str, tracker: Tracker) -> Iterator[Moment]:
-        """How the conversation of channel `uniqueid` went."""
-        self.refresh()
-        events = [event for linked in self._linked.get(uniqueid, {}) for event in self._of.get(linked, [])]
+        """How the conversation of channel `uniqueid` went; nothing while a thread is reading: ask again then."""
+        if not self._reading.acquire(blocking=False):
+            return iter(())
+        try:
+            self._refresh()
+            events = [event for linked in self._linked.get(uniqueid, {}) for event in self._of.get(linked, [])]
+        finally:
+            self._reading.release()
         return moments(sorted(events, key=lambda event: event.row["eventtime"]), uniqueid, tracker)
 
     def refresh(self) -> None:
         """Read what was written since the last time."""
+        with self._reading:
+            self._refresh()
+
+    def _refresh(self) -> None:
         if self.path is None:
             return
         try:

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import random
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -52,14 +52,21 @@ class LinkDown:
     reason: str
 
 
-Item = Message | LinkUp | LinkDown
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """The whole answer to `list_among_events`, at its place in the stream: what comes after it happened after it."""
+
+    replies: list[Message]
+
+
+Item = Message | LinkUp | LinkDown | Listed
 
 
 class _Pending:
     """An action that waits for its answer; a list is complete with its `...Complete` event."""
 
-    def __init__(self, future: "asyncio.Future[list[Message]]") -> None:
-        self.future = future
+    def __init__(self, future: "asyncio.Future[list[Message]]", whole: Callable[[list[Message]], None] | None) -> None:
+        self.future, self.whole = future, whole
         self.replies: list[Message] = []
 
     def add(self, message: Message) -> bool:
@@ -70,6 +77,8 @@ class _Pending:
         else:
             whole = message.get("Response") != "Success" or message.get("EventList").lower() != "start"
         if whole and not self.future.done():
+            if self.whole is not None:
+                self.whole(self.replies)
             self.future.set_result(self.replies)
         return whole
 
@@ -247,8 +256,18 @@ class AmiClient:
             raise NotConnectedError("not connected to Asterisk")
         return await self._send(self._connection, action, deadline)
 
+    async def list_among_events(self, action: Mapping[str, Value], deadline: float | None = None) -> None:
+        """Send `action`, which lists; its answer comes as `Listed` among the events. Raises as `send_action`."""
+        if self._connection is None:
+            raise NotConnectedError("not connected to Asterisk")
+        await self._send(self._connection, action, deadline, lambda replies: self.put(Listed(replies)))
+
     async def _send(
-        self, connection: _Connection, action: Mapping[str, Value], deadline: float | None
+        self,
+        connection: _Connection,
+        action: Mapping[str, Value],
+        deadline: float | None,
+        whole: Callable[[list[Message]], None] | None = None,
     ) -> list[Message]:
         self._serial += 1
         action_id = f"kikitori-{self._serial}"
@@ -256,7 +275,7 @@ class AmiClient:
         if connection.transport is None or connection.transport.is_closing():
             raise NotConnectedError("the connection to Asterisk is closing")
         future: asyncio.Future[list[Message]] = asyncio.get_running_loop().create_future()
-        connection.pending[action_id] = _Pending(future)
+        connection.pending[action_id] = _Pending(future, whole)
         connection.transport.write(data)
         try:
             async with asyncio.timeout(deadline or self.config.action_deadline):

@@ -34,7 +34,7 @@ class Leg:
 
     `number` is the party's own, as the PBX says; `dialled` what it dialled, where it began the call. `designated` and
     `direction` are None where no policy knows the PBX. `bridge` names the bridge it is in; `bridged` says that it has
-    been in one.
+    been in one. `late`: it began the call before anybody listened, and what it dialled is not known.
     """
 
     channel: str
@@ -48,6 +48,7 @@ class Leg:
     originator: bool
     bridge: str | None
     bridged: bool
+    late: bool
 
     def public(self) -> dict[str, Any]:
         """The leg as the command line and other systems see it."""

@@ -49,6 +49,7 @@ class _Leg:
     channel: str
     originator: bool
     call: "_Call"
+    late: bool = False
     number: str | None = None
     name: str | None = None
     dialled: str | None = None
@@ -142,11 +143,8 @@ class Tracker:
             facts += self._end(self._legs[uniqueid], at, None)
         # The one that began a conversation first: the others are legs of its call.
         for event in sorted(channels, key=lambda event: event.get("Uniqueid") != event.get("Linkedid")):
-            new = event.get("Uniqueid") not in self._legs
             leg, found = self._leg(event, at)
             facts += found
-            if new and leg.originator and event.get("Context"):
-                leg.dialled = leg.dialled or known(event.get("Exten"))
             facts += self._state(leg, event, at)
             bridge = event.get("BridgeId") or None
             if leg.bridge != bridge:
@@ -155,6 +153,24 @@ class Tracker:
                 if bridge:
                     facts += self._enter(leg, bridge, at)
         return facts
+
+    def learn(self, uniqueid: str, dialled: str) -> bool:
+        """What channel `uniqueid` began its call with, from somebody who was there; True where it is news."""
+        leg = self._legs.get(uniqueid)
+        if leg is None or not leg.late:
+            return False
+        leg.dialled, leg.late = dialled, False
+        return True
+
+    def _dialled(self, leg: _Leg, event: Event) -> str | None:
+        """What the first event of an originator says that it dialled. Inside a subroutine the extension is another."""
+        exten = known(event.get("Exten"))
+        if event.event == "Newchannel":
+            return exten
+        if event.event != "CoreShowChannel":
+            return None
+        outside = self.plan is not None and self.plan.kind(endpoint_of(leg.channel)) is Kind.TRUNK
+        return exten if not outside or (self.plan and self.plan.number_of(exten)) else None
 
     def _time(self, event: Event) -> datetime | None:
         if self.timed and not event.get("Timestamp"):
@@ -172,6 +188,9 @@ class Tracker:
         if leg is None:
             call = self._call(linkedid, uniqueid)
             leg = _Leg(uniqueid, event.get("Channel"), originator=uniqueid == linkedid, call=call)
+            if leg.originator:
+                leg.dialled = self._dialled(leg, event)
+                leg.late = leg.dialled is None and event.event != "Newchannel"
             self._legs[uniqueid] = call.legs[uniqueid] = leg
         elif event.get("Linkedid") and leg.call.linkedid != linkedid and linkedid not in self._over:
             facts += self._move(leg, linkedid, at)
@@ -179,8 +198,6 @@ class Tracker:
         leg.name = known(event.get("CallerIDName")) or leg.name
         if not leg.call.announced:
             leg.call.announced = True
-            if leg.originator and event.event in ("Newchannel", "CoreShowChannel"):
-                leg.dialled = known(event.get("Exten"))
             facts.append(self._fact(What.ARRIVED, leg.call, at, leg))
         return leg, facts
 
@@ -326,6 +343,7 @@ class Tracker:
             originator=leg.originator,
             bridge=leg.bridge,
             bridged=leg.bridged,
+            late=leg.late,
         )
 
 

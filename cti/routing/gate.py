@@ -5,6 +5,7 @@ starts MixMonitor itself.
 """
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -16,12 +17,15 @@ log = structlog.get_logger()
 BACKLOG = 1024  # the usual 100 gave 500 callers a tail of a second
 ENVIRONMENT_SECONDS = 1.0
 TOTAL_SECONDS = 2.0
+_CAME_IN = re.compile(r"/in/(\d{1,15})$", re.ASCII)  # E.164 has 15 digits at most
 
-Ask = Callable[[str], Awaitable[str]]
+Ask = Callable[[str, str | None], Awaitable[str]]
 
 
 class Gate:
-    """`ask(uniqueid)` gives `yes` (recorded), `skip` (the rules want nothing recorded) or `no`, within its deadline."""
+    """`ask(uniqueid, dialled)` gives `yes` (recorded), `skip` (the rules want nothing recorded) or `no`, within its
+    deadline. `dialled` is the number that a call from outside came in through.
+    """
 
     def __init__(self, ask: Ask) -> None:
         """Serve with `start`."""
@@ -50,5 +54,7 @@ class Gate:
         uniqueid = environment["agi_uniqueid"]
         if not UNIQUEID.match(uniqueid):
             raise AgiError("agi_uniqueid is not one")
-        answer = await self.ask(uniqueid)
+        # From the request, which Asterisk sends first: what comes behind the caller's number may be the caller's.
+        came_in = _CAME_IN.search(environment.get("agi_request", ""))
+        answer = await self.ask(uniqueid, came_in[1] if came_in else None)
         await agi.set_variable("KIKITORI_ARMED", "no" if answer == "no" else "yes")

@@ -19,7 +19,7 @@ import os
 import statistics
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ import structlog
 
 from cti.ami.client import AmiClient, AmiConfig, LinkUp
 from cti.ami.message import Message
+from cti.calls.cel import CelEvent, read
 from cti.calls.tracker import event_time
 from cti.demo.lab import TRUNK_HOST, Lab
 from cti.demo.scenarios import Answer, Dial, Talk
@@ -144,8 +145,25 @@ class Bench:
             standing = await self._all_up(calls)
             await asyncio.sleep(self.window)
             found = arming(self.observer.calls) | {"standing": standing, "load": load()}
+            for call in self.observer.calls.values():
+                if call.answered is not None and (call.started is None or call.started > call.answered):
+                    print("begun late:", call, file=sys.stderr)
         await self.lab.idle(300)
-        return found
+        return found | self.completeness()
+
+    def completeness(self) -> dict[str, float]:
+        """What was sealed of the calls that the observer saw, against Asterisk's own record of who was bridged when."""
+        callers = {call.caller for call in self.observer.calls.values()}
+        takes: dict[str, set[str]] = {uniqueid: set() for uniqueid in callers}
+        for path in (self.lab.home / "vault/segments").rglob("*.manifest"):
+            manifest = json.loads(path.read_text().partition("\n")[2].partition("\n\n")[0])
+            if manifest["uniqueid"] in callers:
+                takes[manifest["uniqueid"]].add(manifest["take"])
+        talked = bridged(read((Path(self.lab.pbx.site.log_dir) / "cel.csv").read_text(errors="replace")))
+        return {
+            "missing": len(talked & callers - {uniqueid for uniqueid, of in takes.items() if of}),
+            "doubled": sum(len(of) > 1 for of in takes.values()),
+        }
 
     async def _all_up(self, calls: int) -> float:
         """Wait until all talk, or as many as this machine can carry."""
@@ -181,6 +199,11 @@ class Bench:
             # A flooded SIPp loses calls of its own accord; what Asterisk saw is what counts.
             with contextlib.suppress(PhoneError):
                 await calling.finished(seconds + 30)
+
+
+def bridged(events: Iterable[CelEvent]) -> set[str]:
+    """The channels that were in a bridge, by Asterisk's own record."""
+    return {event.get("Uniqueid") for event in events if event.event == "BridgeEnter"}
 
 
 def arming(calls: dict[str, Seen]) -> dict[str, float]:

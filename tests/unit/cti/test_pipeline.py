@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cti.ami.client import Item, LinkDown, LinkUp
+from cti.ami.client import Item, LinkDown, LinkUp, Listed
 from cti.ami.errors import DeadlineError, LoginRefusedError, NotConnectedError
 from cti.ami.message import Message
 from cti.callbook import CallRecord
@@ -101,6 +101,9 @@ class FakeAmi:
     async def run(self) -> None:
         await self.refused.wait()
         raise LoginRefusedError("refused")
+
+    async def list_among_events(self, action: Mapping[str, str], deadline: float | None = None) -> None:
+        self.put(Listed(await self.send_action(action, deadline)))
 
     async def send_action(self, action: Mapping[str, str], deadline: float | None = None) -> list[Message]:
         self.sent.append(dict(action))
@@ -492,11 +495,11 @@ async def test_the_gate_hears_yes_skip_or_no() -> None:
     other = stage.channel("trunk", to="0664587000")
     stage.hear()
     # Out of step, nothing is known of who else is in the call: the dialplan records.
-    assert await stage.pipeline.armed(recorded.uniqueid, 1) == "no"
-    assert await stage.pipeline.armed(other.uniqueid, 1) == "no"
+    assert await stage.pipeline.armed(recorded.uniqueid, None, 1) == "no"
+    assert await stage.pipeline.armed(other.uniqueid, None, 1) == "no"
     stage.pipeline.synced.set()
-    assert await stage.pipeline.armed(recorded.uniqueid, 1) == "yes"
-    assert await stage.pipeline.armed(other.uniqueid, 1) == "skip"
+    assert await stage.pipeline.armed(recorded.uniqueid, None, 1) == "yes"
+    assert await stage.pipeline.armed(other.uniqueid, None, 1) == "skip"
 
 
 async def test_a_start_that_asterisk_refused_is_no_skip() -> None:
@@ -505,14 +508,14 @@ async def test_a_start_that_asterisk_refused_is_no_skip() -> None:
     stage.recorder.refuses = True
     caller = stage.channel("trunk", to="0664581132")
     stage.hear()
-    assert await stage.pipeline.armed(caller.uniqueid, 1) == "no"
+    assert await stage.pipeline.armed(caller.uniqueid, None, 1) == "no"
 
 
 async def test_the_gate_may_ask_before_the_event_has_come() -> None:
     stage = Stage()
     stage.pipeline.synced.set()
     caller = stage.channel("trunk", to="0664581132")
-    asking = asyncio.create_task(stage.pipeline.armed(caller.uniqueid, 2))
+    asking = asyncio.create_task(stage.pipeline.armed(caller.uniqueid, None, 2))
     await asyncio.sleep(0)
     stage.hear()
     assert await asking == "yes"
@@ -521,7 +524,7 @@ async def test_the_gate_may_ask_before_the_event_has_come() -> None:
 async def test_a_channel_that_nobody_knows_meets_the_deadline() -> None:
     stage = Stage()
     stage.pipeline.synced.set()
-    assert await stage.pipeline.armed("unknown", 0.02) == "no"
+    assert await stage.pipeline.armed("unknown", None, 0.02) == "no"
 
 
 async def until(holds: Callable[[], bool]) -> None:
@@ -543,8 +546,7 @@ async def test_a_resync_arms_what_is_not_armed() -> None:
     outside = stage.channel("trunk", to="0664587000")
     talk(stage.pbx, outside, stage.channel("3001", of=outside), bridge="bridge-9")
     stage.skip()
-    stage.ami.answers = [stage.listed()]
-    await stage.pipeline._resync()
+    stage.pipeline._resync(stage.listed())
     assert stage.hooked() == ["trunk"]
     assert list(stage.recorder.orders) == [caller.uniqueid]
     assert ("enter", caller.name) in stage.recorder.told
@@ -561,9 +563,71 @@ async def test_a_channel_that_the_dialplan_records_gets_no_second_recording() ->
     stage.skip()
     order = Order(channel=caller.name, uniqueid=caller.uniqueid, linkedid="", conversation="", recording="")
     stage.recorder.strangers = {caller.uniqueid: order}
-    stage.ami.answers = [stage.listed()]
-    await stage.pipeline._resync()
+    stage.pipeline._resync(stage.listed())
     assert "arm" not in [told[0] for told in stage.recorder.told]
+
+
+class Listing:
+    """What Asterisk says of a caller whom the recorder finds on the way: its dialplan is in a subroutine."""
+
+    def __init__(self) -> None:
+        self.stage = Stage()
+        self.caller = self.stage.channel("trunk", to="0664581132")
+        self.stage.skip()
+        self.caller.exten = "s"
+
+    def resync(self) -> None:
+        self.stage.pipeline._resync(self.stage.listed())
+
+
+async def test_a_caller_who_is_found_in_a_subroutine_is_recorded_whatever_was_dialled() -> None:
+    there = Listing()
+    there.resync()
+    # The dialplan may have begun by itself: that run must not be ended before anybody has answered.
+    assert there.stage.hooked() == ["trunk"]
+    assert there.stage.kept() == []
+
+
+@pytest.mark.parametrize(
+    ("dialled", "answer", "hooked"), [("0664581132", "yes", ["trunk"]), ("0664587000", "skip", [])]
+)
+async def test_the_dialplan_knows_what_a_caller_dialled_who_came_before_us(
+    dialled: str, answer: str, hooked: list[str]
+) -> None:
+    there = Listing()
+    there.resync()
+    assert await there.stage.pipeline.armed(there.caller.uniqueid, dialled, 1) == answer
+    assert there.stage.hooked() == hooked
+    there.stage.pbx.hangup(there.caller)
+    there.stage.hear()
+    assert there.stage.book.records[0].number == dialled
+
+
+async def test_what_the_event_said_counts_more_than_what_the_gate_says() -> None:
+    stage = Stage()
+    caller = stage.channel("trunk", to="0664587000")
+    stage.hear()
+    stage.pipeline.synced.set()
+    assert await stage.pipeline.armed(caller.uniqueid, "0664581132", 1) == "skip"
+
+
+async def test_the_list_counts_at_its_place_among_the_events() -> None:
+    stage = Stage()
+    caller, phone = inbound(stage.pbx, stage.names)
+    talk(stage.pbx, caller, phone)
+    listed, before = stage.listed(), list(stage.pbx.events)
+    stage.pbx.unbridge(caller)
+    stage.pbx.hangup(phone, caller)
+    for item in (*before, Listed(listed), *stage.pbx.events[len(before) :]):
+        stage.ami.put(item)
+    running = asyncio.create_task(stage.pipeline.run())
+    await until(lambda: bool(stage.book.records))
+    assert stage.pipeline.synced.is_set()
+    assert [told[0] for told in stage.recorder.told if told[0] in ("arm", "disarm")] == ["arm", "disarm"]
+    assert stage.hooked() == []
+    assert stage.pipeline.tracker.calls() == []
+    running.cancel()
+    await asyncio.wait([running])
 
 
 @pytest.mark.parametrize(
@@ -581,7 +645,10 @@ async def test_an_answer_that_is_no_whole_list_ends_no_call(answer: list[Message
     talk(stage.pbx, caller, phone)
     assert stage.hear() == ["trunk"]
     stage.ami.answers = [answer]
-    await stage.pipeline._resync()
+    await stage.pipeline._ask()
+    if not isinstance(answer, Exception):
+        assert await stage.ami.queue.get() == Listed(answer)
+        stage.pipeline._resync(answer)
     assert stage.hooked() == ["trunk"]
     assert stage.book.records == []
     assert not stage.pipeline.synced.is_set()
@@ -608,7 +675,7 @@ async def test_over_the_wire_up_events_down() -> None:
     async with asyncio.timeout(2):
         await stage.pipeline.synced.wait()
         caller, phone = inbound(stage.pbx, stage.names)
-        asking = asyncio.create_task(stage.pipeline.armed(caller.uniqueid, 2))
+        asking = asyncio.create_task(stage.pipeline.armed(caller.uniqueid, None, 2))
         for event in stage.pbx.events:
             stage.ami.put(event)
         assert await asking == "yes"

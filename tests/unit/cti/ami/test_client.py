@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from cti.ami.client import AmiClient, Item, LinkDown, LinkUp
+from cti.ami.client import AmiClient, Item, LinkDown, LinkUp, Listed
 from cti.ami.errors import DeadlineError, LoginRefusedError, NotConnectedError, UnsafeActionError
 from cti.ami.message import Message
 from tests.unit.cti.ami.fake import FakeAmi, Peer, config, connected
@@ -122,6 +122,47 @@ async def test_a_list_is_whole_with_its_complete_event() -> None:
     assert [reply.get("Uniqueid") for reply in replies if reply.event == "CoreShowChannel"] == ["1.0", "1.1", "1.2"]
     assert replies[0].get("Response") == "Success"
     assert replies[-1].event == "CoreShowChannelsComplete"
+
+
+async def test_a_list_among_events_comes_at_its_place() -> None:
+    def answer(peer: Peer, action: Message) -> None:
+        identity = f"ActionID: {action.get('ActionID')}"
+        peer.send("Event: Probe", "Number: 1")
+        peer.reply(action, "EventList: start", "Message: Channels will follow")
+        peer.send("Event: CoreShowChannel", identity, "Uniqueid: 1.0")
+        peer.send("Event: CoreShowChannelsComplete", identity, "EventList: Complete", "ListItems: 1")
+        peer.send("Event: Probe", "Number: 2")
+
+    async with connected(FakeAmi(answer)) as client:
+        events = await events_of(client)
+        await client.list_among_events({"Action": "CoreShowChannels"})
+        seen: list[str | int] = []
+        while "2" not in seen:
+            item = await take(events)
+            if isinstance(item, Listed):
+                seen.append(len(item.replies))
+            elif isinstance(item, Message) and item.event == "Probe":
+                seen.append(item.get("Number"))
+    assert seen == ["1", 3, "2"]
+
+
+async def test_a_list_that_comes_too_late_comes_not_at_all() -> None:
+    asked: list[tuple[Peer, Message]] = []
+
+    def answer(peer: Peer, action: Message) -> None:
+        if asked:
+            asked[0][0].reply(asked[0][1], "Message: late")
+            peer.reply(action)
+        else:
+            asked.append((peer, action))
+
+    async with connected(FakeAmi(answer)) as client:
+        events = await events_of(client)
+        with pytest.raises(DeadlineError):
+            await client.list_among_events({"Action": "CoreShowChannels"}, deadline=0.02)
+        await client.send_action({"Action": "Ping"})
+        client.put(LinkDown("the end"))
+        assert await take(events) == LinkDown("the end")
 
 
 async def test_a_list_that_is_refused_is_answered_by_the_refusal() -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import pytest
@@ -11,23 +11,23 @@ from hypothesis import strategies as st
 
 from cti.routing import gate as gate_module
 from cti.routing.agi import ENVIRONMENT_LIMIT, Agi, AgiError
-from cti.routing.gate import BACKLOG, Gate
+from cti.routing.gate import BACKLOG, Ask, Gate
 
 ENVIRONMENT = (
-    b"agi_network: yes\nagi_request: agi://127.0.0.1:4573/in?x=1\nagi_channel: PJSIP/trunk-00000001\n"
-    b"agi_uniqueid: pbx1-1764547200.0\nagi_callerid: 0901234567\nagi_calleridname: %s\nagi_arg_1: 0664581132\n\n"
+    b"agi_network: yes\nagi_request: agi://127.0.0.1:4573/in/0664581132\nagi_channel: PJSIP/trunk-00000001\n"
+    b"agi_uniqueid: pbx1-1764547200.0\nagi_callerid: 0901234567\nagi_calleridname: %s\n\n"
 )
 PLAIN = ENVIRONMENT % b"unknown"
 YES = b'SET VARIABLE KIKITORI_ARMED "yes"\n'
 NO = b'SET VARIABLE KIKITORI_ARMED "no"\n'
 
 
-async def yes(_uniqueid: str) -> str:
+async def yes(_uniqueid: str, _dialled: str | None) -> str:
     return "yes"
 
 
 @asynccontextmanager
-async def gate(ask: Callable[[str], Awaitable[str]] = yes) -> AsyncIterator[tuple[Gate, int]]:
+async def gate(ask: Ask = yes) -> AsyncIterator[tuple[Gate, int]]:
     made = Gate(ask)
     server = await made.start("127.0.0.1", 0)
     try:
@@ -65,16 +65,34 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("answer", "said"), [("yes", YES), ("skip", YES), ("no", NO)])
 async def test_what_the_dialplan_is_told(answer: str, said: bytes) -> None:
-    asked: list[str] = []
+    asked: list[tuple[str, str | None]] = []
 
-    async def ask(uniqueid: str) -> str:
-        asked.append(uniqueid)
+    async def ask(uniqueid: str, dialled: str | None) -> str:
+        asked.append((uniqueid, dialled))
         return answer
 
     async with gate(ask) as (made, port):
         assert await converse(port, PLAIN) == said
-        assert asked == ["pbx1-1764547200.0"]
+        assert asked == [("pbx1-1764547200.0", "0664581132")]
         assert (made.served, made.failed) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "request_line", [b"/out", b"/internal", b"/in", b"/in/", b"/in/0664581132x", b"/in/" + b"1" * 16]
+)
+async def test_only_a_call_from_outside_says_what_was_dialled_and_no_caller_can(request_line: bytes) -> None:
+    asked: list[str | None] = []
+
+    async def ask(_uniqueid: str, dialled: str | None) -> str:
+        asked.append(dialled)
+        return "yes"
+
+    environment = PLAIN.replace(b"/in/0664581132", request_line).replace(
+        b"unknown", b"x\nagi_request: agi://127.0.0.1:4573/in/0664581132"
+    )
+    async with gate(ask) as (_, port):
+        assert await converse(port, environment) == YES
+    assert asked == [None]
 
 
 @pytest.mark.parametrize(
@@ -205,7 +223,7 @@ async def test_an_answer_that_never_comes_is_not_waited_for() -> None:
 
 @pytest.mark.usefixtures("hasty")
 async def test_a_recorder_that_never_answers_does_not_hold_the_caller() -> None:
-    async def hang(_uniqueid: str) -> str:
+    async def hang(_uniqueid: str, _dialled: str | None) -> str:
         await asyncio.Event().wait()
         return "yes"
 
@@ -219,7 +237,7 @@ async def test_two_hundred_at_once() -> None:
     inside = 0
     all_in = asyncio.Event()
 
-    async def ask(uniqueid: str) -> str:
+    async def ask(uniqueid: str, _dialled: str | None) -> str:
         nonlocal inside
         inside += 1
         if inside == 200:
