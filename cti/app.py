@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from cti import control
+from cti import control, recovery
 from cti.ami.client import AmiClient, AmiConfig
 from cti.ami.errors import LoginRefusedError
 from cti.calls.tracker import Tracker
@@ -25,6 +25,7 @@ from cti.notify import Notifier, Watchdog
 from cti.pbxconfig import Site
 from cti.pipeline import Pipeline
 from cti.reading import Reading
+from cti.recovery import Recovery
 from cti.routing.gate import Gate
 from cti.settings import Settings
 from cti.setup import prepare_spool
@@ -176,11 +177,16 @@ async def run_recorder(settings: Settings, clock: Clock, notifier: Notifier) -> 
             "trouble": recorder.trouble,
         }
 
+    async def recovering(question: dict[str, Any]) -> dict[str, Any]:
+        return await asyncio.to_thread(
+            recovery.answer, question, recorder=recorder, told=pipeline.told_of, book=pipeline.book_adopted
+        )
+
     beating = asyncio.create_task(notifier.beat())
     await _be_the_only_one(recorder.spool)
     # In a thread: hours of sound may have to be looked at, and whoever watches us must not think that we hang.
     await asyncio.to_thread(recorder.recover)
-    server = await control.serve(settings.paths.run / SOCKET, {"armed": armed, "status": status})
+    server = await control.serve(settings.paths.run / SOCKET, {"armed": armed, "status": status, "recover": recovering})
     await asyncio.to_thread(parts.journal.append, "recorder.started", settings.site.pbx, {})
     async with asyncio.TaskGroup() as group:
         recording = group.create_task(recorder.run())
@@ -277,6 +283,16 @@ async def build_desk(settings: Settings, clock: Clock, actor: str) -> Desk:
         now=clock,
         actor=actor,
     )
+
+
+def build_recovery(settings: Settings, desk: Desk) -> Recovery:
+    """What gives keys back to the recorder."""
+
+    async def ask(question: Mapping[str, Any]) -> dict[str, Any]:
+        # A body of hours is read from end to end.
+        return await control.ask(settings.paths.run / SOCKET, question, 120.0)
+
+    return Recovery(desk, ask)
 
 
 async def run_desk(settings: Settings, clock: Clock, notifier: Notifier) -> None:

@@ -30,7 +30,7 @@ from recorder.catalogue import row as catalogue_row
 from recorder.replay import Part, Player, layout, manifests, side, wav_head
 from recorder.vault.age import Identity, Recipient
 from recorder.vault.errors import VaultError
-from recorder.vault.folder import VaultFolder
+from recorder.vault.folder import VaultFolder, split_name
 from recorder.vault.keys import load_recipients, load_signer, load_verifier, unlock
 from recorder.vault.manifest import ManifestError, digest, load
 from recorder.verify import Finding, Verifying
@@ -104,7 +104,7 @@ class Desk:
     async def catch_up(self) -> int:
         """Take finished segments and calls into the catalogue; how many were new."""
         names = self.vault.waiting("index")
-        found = [(name, self.vault.manifest_path(*_split(name))) for name in names]
+        found = [(name, self.vault.manifest_path(*split_name(name))) for name in names]
         rows = [row for _, path in found if path.exists() and (row := self._row(path)) is not None]
         await self.catalogue.put(rows)
         for row in rows:
@@ -337,7 +337,7 @@ class Desk:
         for finding in (
             *self._verify_keys(),
             *checks.slots(),
-            *checks.strays(await self._open_now()),
+            *checks.strays(await self.open_now()),
             *self._verify_rest(checks),
         ):
             yield finding
@@ -356,7 +356,7 @@ class Desk:
         except VaultError as error:
             yield Finding(what=str(self.keys / "recipients.note"), problem=str(error))
 
-    async def _open_now(self) -> set[str]:
+    async def open_now(self) -> set[str]:
         """The segments that are being written: a recorder that does not run writes none."""
         try:
             return await self._writing() if self._writing is not None else set()
@@ -397,11 +397,6 @@ def _call(line: bytes, path: Path) -> dict[str, Any] | None:
         log.error("line of a call file cannot be read", file=str(path), error=str(error))
         return None
     return row
-
-
-def _split(name: str) -> tuple[str, int]:
-    recording, number = name.split(".")[:2]
-    return recording, int(number)
 
 
 @asynccontextmanager

@@ -41,3 +41,10 @@ class LogUnavailableError(KikitoriError):
 
     code = "log-unavailable"
     status = 75
+
+
+class NotRunningError(KikitoriError):
+    """The recorder does not answer."""
+
+    code = "not-running"
+    status = 69

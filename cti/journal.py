@@ -19,7 +19,7 @@ from recorder.access.checkpoint import write_checkpoint
 from recorder.access.errors import AccessError
 from recorder.access.log import AccessLog
 from recorder.take import Take
-from recorder.vault.folder import VaultFolder, is_segment_name
+from recorder.vault.folder import VaultFolder, is_segment_name, split_name, sync_folder
 from recorder.vault.manifest import Manifest, digest
 from recorder.vault.note import Signer
 
@@ -60,8 +60,7 @@ class Journal:
         if not is_segment_name(name):
             log.error("no segment's name in the outbox", name=name)
             return
-        recording, number = name.split(".")
-        path = self._vault.manifest_path(recording, int(number))
+        path = self._vault.manifest_path(*split_name(name))
         if not path.exists():
             # A mark without a manifest: the process died between the two; the segment will be finished again.
             return
@@ -95,12 +94,15 @@ class Journal:
         line = json.dumps(asdict(record), default=_text, sort_keys=True) + "\n"
         path = self._vault.root / "calls" / f"{at:%Y-%m-%d}.jsonl"
         try:
+            fresh = not path.exists()
             with path.open("a+", encoding="utf-8") as file:
                 if file.tell() and not _ends_a_line(path):
                     line = "\n" + line  # what a full disk cut off stays a line of its own
                 file.write(line)
                 file.flush()
                 os.fdatasync(file.fileno())
+            if fresh:
+                sync_folder(path.parent)
         except OSError as error:
             # Tried again with everything else that could not be told.
             self._unwritten.append(record)

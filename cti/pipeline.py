@@ -140,7 +140,7 @@ class Pipeline:
         recorder.adopt_strangers()
         for work in list(recorder.works.values()):
             uniqueid = work.take.order.uniqueid
-            history = self._told(uniqueid)
+            history = self.told_of(uniqueid)
             if history is not None:
                 recorder.revise(uniqueid, history)
                 seen = self._seen.setdefault(UUID(history.order.conversation), Seen())
@@ -150,7 +150,7 @@ class Pipeline:
             if uniqueid not in alive:
                 recorder.ended(uniqueid, (history.ended if history else None) or at)
                 if history is not None and uniqueid not in known:
-                    self._book_adopted(replace(history, ended=history.ended or at))
+                    self.book_adopted(replace(history, ended=history.ended or at))
         for conversation, linkedid, legs in self.tracker.calls():
             self._reconcile(conversation, linkedid, legs, at=at)
         self.synced.set()
@@ -232,7 +232,7 @@ class Pipeline:
 
         None while neither knows it, or while it is not known whether it goes on.
         """
-        history = self._told(uniqueid)
+        history = self.told_of(uniqueid)
         call = self.tracker.call_of(uniqueid)
         if call is not None:
             return replace(history, ended=None) if history else self._live(uniqueid, *call)
@@ -244,10 +244,11 @@ class Pipeline:
             if self._asked is None or history.began is None or history.began >= self._asked:
                 return None
             history = replace(history, ended=self.now())
-        self._book_adopted(history)
+        self.book_adopted(history)
         return history
 
-    def _told(self, uniqueid: str) -> History | None:
+    def told_of(self, uniqueid: str) -> History | None:
+        """What Asterisk's own record says of a channel; None where it says nothing."""
         return told(self.witness, uniqueid, Tracker(pbx=self.tracker.pbx, plan=self.reading.plan), self.reading)
 
     def _live(self, uniqueid: str, conversation: UUID, linkedid: str, legs: Sequence[Leg]) -> History:
@@ -262,7 +263,8 @@ class Pipeline:
             ended=None,
         )
 
-    def _book_adopted(self, history: History) -> None:
+    def book_adopted(self, history: History) -> None:
+        """Write the record of a call that nobody of us followed to its end."""
         order = history.order
         self.book.write(
             CallRecord(

@@ -29,7 +29,11 @@ WATCHDOG = {"gate": 2.0, "recorder": 10.0, "desk": 60.0}
 # A process that waits for a processor does not hang, and another in its place would wait as long. Not so the gate: its
 # death lets its callers go on.
 PATIENCE = {"gate": 1, "recorder": 6, "desk": 6}
+# Callers wait for the gate, and for the recorder's one thread that listens; its others are given no more than anybody
+# gets. Nor is the recorder as a whole, where sessions are groups: hours of sound to catch up with are work for minutes,
+# and in these Asterisk has to play on.
 NICENESS = {"gate": -10, "recorder": -10, "desk": 0}
+SESSION = {"gate": -10, "recorder": 0, "desk": 0}
 SUPERVISED = "KIKITORI_SUPERVISED"  # a process that finds it ends when its parent does
 READY_SECONDS = 30.0
 STOP_SECONDS = 30.0
@@ -131,8 +135,7 @@ class Supervisor:
             )
             # What it said meanwhile waits in the socket, and its pid is known by now.
             loop.add_reader(listener, self._hear, child, listener)
-            # Callers wait for these two.
-            scheduling.favour(child.process.pid, NICENESS[child.role])
+            scheduling.favour(child.process.pid, NICENESS[child.role], session=SESSION[child.role])
             log.info("process started", role=child.role, pid=child.process.pid)
             return await self._watch(child, child.process)
         finally:

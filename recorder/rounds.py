@@ -1,6 +1,7 @@
 """Which takes are worked on when: rounds of those that have something new, in threads, one take in one at a time."""
 
 import asyncio
+import os
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -9,6 +10,12 @@ WORKERS = 8  # a sync of 100 ms must not hold up the other calls
 SLOW = 0.25  # seconds; half of a tick
 
 Spawn = Callable[[Coroutine[Any, Any, None]], object]
+
+
+def _stand_back() -> None:
+    """Sealing is no more urgent than anybody else's work, listening is: Linux counts niceness by thread."""
+    if os.getpriority(os.PRIO_PROCESS, 0) < 0:
+        os.setpriority(os.PRIO_PROCESS, 0, 0)
 
 
 class Rounds:
@@ -25,7 +32,7 @@ class Rounds:
         self._busy: set[str] = set()
         self._crew = 1
         self._stopped = False
-        self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="seal")
+        self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="seal", initializer=_stand_back)
 
     def want(self, takes: Iterable[str]) -> None:
         """These have something new, or had trouble before."""

@@ -149,7 +149,7 @@ class Sealer:
         take.segment.offset = take.position
         self.spool.save(take)
         try:
-            return Segment(self.writer, take, level=self.policy.flac_level)
+            return Segment(self.writer, take, level=self.policy.flac_level, now=self.now())
         except FileExistsError:
             take.segment = None
             raise

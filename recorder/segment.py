@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
 
-from recorder.audio import STREAMINFO_AT, STREAMINFO_SIZE, Encoder, cut_streaminfo
+from recorder.about import About
+from recorder.audio import Encoder, cut_streaminfo
 from recorder.take import OpenSegment, Take
 from recorder.vault.body import BodyWriter, adopt, discard_tails, read_live
 from recorder.vault.folder import Writer, segment_name
@@ -25,16 +26,17 @@ class Body:
 class Segment:
     """An open segment. `synced` samples are durable; `fed` have been read from the spool."""
 
-    def __init__(self, writer: Writer, take: Take, *, level: int) -> None:
-        """Creates the body; `take.segment` names it already, so that a successor finds it."""
+    def __init__(self, writer: Writer, take: Take, *, level: int, now: datetime) -> None:
+        """Creates the body; `take.segment` names it already, so that a successor finds it.
+
+        `now` stands in for a time that no bridge told.
+        """
         assert take.segment is not None  # noqa: S101  # the caller has just set it
         self.meta: OpenSegment = take.segment
         name = segment_name(take.order.recording, self.meta.number)
         key = bytes.fromhex(self.meta.file_key)
         self._body = BodyWriter.create(writer.prepare(take.order.recording), name, key)
-        self._encoder = Encoder(
-            rate=take.rate, level=level, comment=f"recording={take.order.recording} segment={self.meta.number}"
-        )
+        self._encoder = Encoder(rate=take.rate, level=level, comment=str(About.of(take, self.meta, now)))
         self._waiting: tuple[bytes, int] | None = None
         self.fed = 0
         self.synced = 0
@@ -71,20 +73,36 @@ def cut(writer: Writer, take: Take) -> tuple[Body, bytes, int] | None:
     meta = take.segment
     if meta is None:
         return None
-    folder = writer.folder.folder(take.order.recording)
     name = segment_name(take.order.recording, meta.number)
-    key = bytes.fromhex(meta.file_key)
-    if not (folder / f"{name}.agebody").exists():
+    if not (writer.folder.folder(take.order.recording) / f"{name}.agebody").exists():
         return None
-    ended = adopt(folder, name, key)
-    if ended.samples == 0:
-        (folder / f"{name}.agebody").unlink()
-        discard_tails(folder, name)
+    ended = end(writer, name, bytes.fromhex(meta.file_key))
+    if ended is None:
+        forget(writer, name)
         writer.folder.slots.wipe(meta.slot)
         return None
-    head = read_live(folder, name, key)[: STREAMINFO_AT + STREAMINFO_SIZE]
-    body = Body(nonce=ended.nonce, size=ended.size, sha256=ended.sha256.hex())
-    return body, cut_streaminfo(head, ended.samples), ended.samples
+    body, samples, head = ended
+    return body, cut_streaminfo(head, samples), samples
+
+
+def end(writer: Writer, name: str, file_key: bytes) -> tuple[Body, int, bytes] | None:
+    """End a body where its last sync was: (body, samples, FLAC stream), None where it holds no sound.
+
+    Raises what `adopt` raises.
+    """
+    folder = writer.folder.folder(name)
+    ended = adopt(folder, name, file_key)
+    if ended.samples == 0:
+        return None
+    stream = read_live(folder, name, file_key)
+    return Body(nonce=ended.nonce, size=ended.size, sha256=ended.sha256.hex()), ended.samples, stream
+
+
+def forget(writer: Writer, name: str) -> None:
+    """Remove a body that holds no sound."""
+    folder = writer.folder.folder(name)
+    (folder / f"{name}.agebody").unlink()
+    discard_tails(folder, name)
 
 
 def sweep(writer: Writer, recording: str) -> None:

@@ -18,7 +18,8 @@ from recorder.vault.manifest import Manifest, ManifestError, digest, load
 from recorder.vault.note import Verifier
 from recorder.vault.stream import Reader
 
-UNFINISHED = "has no end: the recorder ends it when it starts, unless the power failed and took its key"
+UNFINISHED = "has no end: the recorder ends it when it starts; after a power failure `kikitori recover` does"
+LEFT_OVER = "is left over from a finished segment; `kikitori recover` removes it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +117,8 @@ class Verifying:
                         yield Finding(what=str(folder / name), problem="no manifest speaks of it")
                     elif stem not in writing:
                         yield Finding(what=str(folder / name), problem=UNFINISHED)
+                elif kind == "tail0" and f"{stem}.manifest" in names and stem not in writing:
+                    yield Finding(what=str(folder / name), problem=LEFT_OVER)
                 elif kind not in ("agebody", "manifest", "tail0", "tail1"):
                     yield Finding(what=str(folder / name), problem="is no file of a vault")
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, NoReturn, TextIO, TypeVar
 from zoneinfo import ZoneInfo
 
 import typer
@@ -134,10 +134,11 @@ def plain(value: object) -> Any:
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
-def say_json(values: Mapping[str, Any]) -> None:
-    """One line."""
-    sys.stdout.write(json.dumps(values, default=plain, ensure_ascii=False) + "\n")
-    sys.stdout.flush()
+def say_json(values: Mapping[str, Any], to: TextIO | None = None) -> None:
+    """One line, on standard output if `to` is None."""
+    stream = to or sys.stdout
+    stream.write(json.dumps(values, default=plain, ensure_ascii=False) + "\n")
+    stream.flush()
 
 
 def table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:

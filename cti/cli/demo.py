@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from cti.cli.common import Json
 from cti.i18n import _
 
 
@@ -18,8 +19,9 @@ def register(app: typer.Typer) -> None:
 
 def demo(
     keep: Annotated[bool, typer.Option(help=_("Leave it running at the end, and say what to type."))] = False,
+    as_json: Json = False,
 ) -> None:
     """Run the demonstration."""
     from cti.demo.run import demonstrate
 
-    raise typer.Exit(demonstrate(keep=keep))
+    raise typer.Exit(demonstrate(keep=keep, as_json=as_json))

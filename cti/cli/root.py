@@ -7,7 +7,21 @@ from cti.i18n import _  # isort: skip - before Typer, which translates its panel
 import typer
 
 from cti.ami.errors import AmiError
-from cti.cli import asterisk, audit, calls, catalogue, config, demo, recordings, serve, setup, sound, status, verify
+from cti.cli import (
+    asterisk,
+    audit,
+    calls,
+    catalogue,
+    config,
+    demo,
+    recordings,
+    recover,
+    serve,
+    setup,
+    sound,
+    status,
+    verify,
+)
 from cti.cli.common import Commands, State, fail, refuse
 from cti.errors import KikitoriError, UsageError
 from cti.pbxconfig import PbxConfigError
@@ -31,6 +45,7 @@ status.register(app)
 recordings.register(app)
 sound.register(app)
 verify.register(app)
+recover.register(app)
 audit.register(app)
 calls.register(app)
 asterisk.register(app)

@@ -11,7 +11,7 @@ import typer
 
 from cti import users
 from cti.app import run_role
-from cti.cli.common import out, settings
+from cti.cli.common import Json, out, say_json, settings
 from cti.i18n import _
 from cti.notify import Notifier
 from cti.settings import Settings
@@ -41,6 +41,7 @@ def serve(
     role: Annotated[
         Role, typer.Option(help=_("One process in the foreground, or all of them, supervised."))
     ] = Role.all,
+    as_json: Json = False,
 ) -> None:
     """Serve."""
     structlog.configure(
@@ -70,7 +71,7 @@ def serve(
         lambda name: own_command(name, config),
         identities,
         Notifier(os.environ),
-        on_ready=lambda: out.print(_("Kikitori is ready."), style="green"),
+        on_ready=lambda: say_json({"ready": roles}) if as_json else out.print(_("Kikitori is ready."), style="green"),
     )
     asyncio.run(supervisor.run())
 

@@ -1,17 +1,18 @@
 """`kikitori play` and `kikitori export`."""
 
 import sys
+from collections.abc import Mapping
 from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from cti.cli.common import PassphraseFile, Recording, err, length, passphrase, seconds
+from cti.cli.common import Json, PassphraseFile, Recording, err, length, passphrase, say_json, seconds
 from cti.cli.recordings import at_desk
-from cti.desk import Desk, Purpose
+from cti.desk import Desk, Purpose, Sound
 from cti.errors import UsageError
 from cti.i18n import _
 from recorder.export import total, whole_file
@@ -67,6 +68,7 @@ def play(
     end: Annotated[str | None, typer.Option("--to", help=_("End there."))] = None,
     side: Annotated[Side, typer.Option(help=_("left: the hooked party, right: what it heard."))] = Side.both,
     passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
 ) -> None:
     """Play a recording."""
     why = Purpose.parse(purpose)
@@ -80,14 +82,20 @@ def play(
     # The file belongs to whoever asks; the desk only fills it.
     with nullcontext(sys.stdout.buffer) if output == "-" else whole_file(Path(output)) as file:
 
-        async def do(desk: Desk) -> None:
+        async def do(desk: Desk) -> Sound:
             sound = desk.open(await desk.find(recording), begin, finish)
-            _state_gaps(sound.parts)
+            if not as_json:
+                _state_gaps(sound.parts)
             for block in desk.play(sound, secret, why, side.value):
                 file.write(block)
             file.flush()
+            return sound
 
-        at_desk(do, unlocked=True)
+        heard = at_desk(do, unlocked=True)
+    if as_json:
+        values = {"side": side.value, "seconds": (heard.end - heard.start) / heard.rate}
+        # Sound and words do not share standard output.
+        _report(heard, output, values, sys.stderr if output == "-" else sys.stdout)
 
 
 def export(
@@ -97,6 +105,7 @@ def export(
     output: Annotated[Path, typer.Option("--output", "-o", help=_("File to write; never over an existing one."))],
     recipient: Annotated[str | None, typer.Option(help=_("For age: the recipient's public key (age1...)."))] = None,
     passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
 ) -> None:
     """Export a recording."""
     why = Purpose.parse(purpose)
@@ -108,24 +117,34 @@ def export(
     with whole_file(output) as file, Progress(*columns, console=err, transient=True) as bar:
         task = bar.add_task(_("Exporting"), total=None)
 
-        async def do(desk: Desk) -> list[Part]:
+        async def do(desk: Desk) -> Sound:
             sound = desk.open(await desk.find(recording), 0, None)
             bar.update(task, total=total(sound.parts))
             desk.export(
                 sound, secret, why, kind=kind.value, recipient=to, out=file,
                 progress=lambda samples: bar.advance(task, samples),
             )  # fmt: skip
-            return sound.parts
+            return sound
 
-        parts = at_desk(do, unlocked=True)
-    _state_gaps(parts)
-    if kind is Format.age and len(parts) > 1:
+        written = at_desk(do, unlocked=True)
+    if as_json:
+        values = {"format": kind.value, "segments": len(written.parts), "bytes": output.stat().st_size}
+        _report(written, str(output), values | {"seconds": total(written.parts) / written.rate}, sys.stdout)
+        return
+    _state_gaps(written.parts)
+    if kind is Format.age and len(written.parts) > 1:
         err.print(
             _(
                 "{file} is a tar of {count} segments with their manifests; README.txt in it says how to join them"
-            ).format(file=output, count=len(parts)),
+            ).format(file=output, count=len(written.parts)),
             highlight=False,
         )
+
+
+def _report(sound: Sound, output: str, values: Mapping[str, object], to: TextIO) -> None:
+    """What was written, for programs."""
+    gaps = [{"at": part.start / sound.rate, "seconds": part.gap} for part in sound.parts if part.gap]
+    say_json({"recording": sound.recording, "output": output, **values, "gaps": gaps}, to)
 
 
 def _state_gaps(parts: list[Part]) -> None:

@@ -7,16 +7,9 @@ import typer
 from cti import control
 from cti.app import SOCKET
 from cti.cli.common import Json, out, say_json, settings
-from cti.errors import KikitoriError
+from cti.errors import NotRunningError
 from cti.explain import explain, localise
 from cti.i18n import _
-
-
-class NotRunningError(KikitoriError):
-    """The recorder does not answer."""
-
-    code = "not-running"
-    status = 69
 
 
 def register(app: typer.Typer) -> None:

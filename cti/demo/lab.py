@@ -68,6 +68,7 @@ class Lab:
         self.pbx = self._pbx()
         await asyncio.to_thread(self.pbx.start)
         await self.serve()
+        await asyncio.to_thread(os.sync)  # an installation is older than its first power failure
 
     async def __aenter__(self) -> "Lab":
         await self.start()
@@ -132,6 +133,15 @@ class Lab:
 
     async def serve(self) -> None:
         """Start the service; return when it is ready and in step with the PBX."""
+        await self.serve_alone()
+        await self.in_step()
+
+    async def in_step(self) -> None:
+        """Wait until the recorder knows what happens on the PBX."""
+        await self.until(lambda: self.status().get("in_step", False), 30, "the recorder did not find the PBX")
+
+    async def serve_alone(self) -> None:
+        """Start the service; return when it is ready, with or without a PBX."""
         log = (self.folder / "service.log").open("wb")
         self.service = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "cti.cli", "--config", str(self.config), "serve",
@@ -140,7 +150,6 @@ class Lab:
         log.close()
         said = self.folder / "service.log"
         await self.until(lambda: READY in said.read_text(), 30, "the service did not come up")
-        await self.until(lambda: self.status().get("in_step", False), 30, "the recorder did not find the PBX")
 
     async def stop_service(self) -> None:
         """SIGTERM, and wait."""

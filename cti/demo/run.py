@@ -6,7 +6,7 @@ import signal
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from cti.app import wall_clock
-from cti.cli.common import JST, length
+from cti.cli.common import JST, err, length, say_json
 from cti.demo import namespace
 from cti.demo.lab import Lab, LabError, remove
 from cti.demo.pbx import PbxError
@@ -52,34 +52,39 @@ class Made:
 class Claims:
     """What was claimed, and whether it held."""
 
+    as_json: bool = False
     held: int = 0
     made: int = 0
-    failures: list[str] = field(default_factory=list)
 
     def claim(self, text: str, holds: bool, detail: str = "") -> None:  # a claim and its truth
         """Say it."""
         self.made += 1
         self.held += holds
+        if self.as_json:
+            say_json({"claim": text, "held": holds, "detail": detail})
+            return
         mark = "[green]✔[/]" if holds else "[bold red]✘[/]"
         out.print(f"  {mark} {text}" + (f"  [dim]{escape(detail)}[/]" if detail else ""), soft_wrap=True)
 
 
-def demonstrate(*, keep: bool) -> int:
+def demonstrate(*, keep: bool, as_json: bool) -> int:
     """Run the demonstration; 0 where every claim held."""
     if inside := os.environ.get(FOLDER):
-        return asyncio.run(_demonstrate(Path(inside), keep=keep))
+        return asyncio.run(_demonstrate(Path(inside), keep=keep, as_json=as_json))
     if os.geteuid() != 0:
         raise UsageError(_("the demonstration needs root: for namespaces of its own, and for users of their own"))
     folder = Path(tempfile.mkdtemp(prefix="kikitori-demo-", dir="/var/tmp"))  # a disk, not RAM
     os.environ[FOLDER] = str(folder)
     try:
-        return namespace.run([sys.executable, "-m", "cti.cli", "demo", *(["--keep"] if keep else [])])
+        options = [name for name, given in (("--keep", keep), ("--json", as_json)) if given]
+        return namespace.run([sys.executable, "-m", "cti.cli", "demo", *options])
     finally:
         remove(folder)
 
 
-async def _demonstrate(folder: Path, *, keep: bool) -> int:
-    claims = Claims()
+async def _demonstrate(folder: Path, *, keep: bool, as_json: bool) -> int:
+    claims = Claims(as_json=as_json)
+    out.quiet = as_json
     lab = Lab(folder)
     began = time.monotonic()
     try:
@@ -98,9 +103,11 @@ async def _demonstrate(folder: Path, *, keep: bool) -> int:
         told = error.exceptions[0] if isinstance(error, ExceptionGroup) else error
         claims.claim(_("the demonstration could be carried out"), holds=False, detail=str(told))
         log = folder / "service.log"
-        out.print(log.read_text()[-4000:] if log.exists() else "", style="dim", markup=False)
+        err.print(log.read_text()[-4000:] if log.exists() else "", style="dim", markup=False)
     finally:
         await lab.stop()
+    if as_json:
+        say_json({"held": claims.held, "claims": claims.made})
     colour = "green" if claims.held == claims.made else "red"
     # The same in every language: programs read it.
     out.print(f"demo: {claims.held} of {claims.made} held", style=f"bold {colour}")

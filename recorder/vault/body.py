@@ -57,7 +57,7 @@ from recorder.vault.writer import BodyWriter, Ended, body_paths, close_all, disc
 if TYPE_CHECKING:
     from _hashlib import HASH
 
-__all__ = ["BodyWriter", "Ended", "adopt", "discard_tails", "read_live"]
+__all__ = ["BodyWriter", "Ended", "adopt", "discard_tails", "opens", "read_live", "untouched"]
 
 
 def adopt(folder: Path, name: str, file_key: bytes, *, disk: Disk = DISK) -> Ended:
@@ -124,6 +124,28 @@ def read_live(folder: Path, name: str, file_key: bytes) -> bytes:
         return b"".join(plain)
     finally:
         os.close(fd)
+
+
+def opens(folder: Path, name: str, file_key: bytes) -> bool:
+    """Whether `file_key` is the one that the body was begun with: it opens the first chunk, or a record of a tail."""
+    body_path, *tail_paths = body_paths(folder, name)
+    with body_path.open("rb") as body:
+        nonce = body.read(stream.NONCE_SIZE)
+        first = body.read(stream.SEALED)
+    if len(nonce) < stream.NONCE_SIZE:
+        return False
+    key = stream.payload_key(file_key, nonce)
+    for last in (False, True):
+        with suppress(PayloadError):
+            stream.open_chunk(key, 0, first, last)
+            return True
+    return any(tail.parse(tail.tail_key(file_key, nonce), _read_file(path))[0] for path in tail_paths)
+
+
+def untouched(folder: Path, name: str) -> bool:
+    """Whether nothing was ever written to the body that holds sound: to be told without any key."""
+    body_path, *tail_paths = body_paths(folder, name)
+    return body_path.stat().st_size <= stream.NONCE_SIZE and not any(any(_read_file(path)) for path in tail_paths)
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,12 @@ def is_segment_name(text: str) -> bool:
     return _MANIFEST.match(f"{text}.manifest") is not None
 
 
+def split_name(name: str) -> tuple[str, int]:
+    """The recording and the number in a segment's name."""
+    recording, number = name.split(".")[:2]
+    return recording, int(number)
+
+
 def sync_folder(folder: Path) -> None:
     """Make names in `folder` durable."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -103,6 +109,19 @@ class VaultFolder:
         return sorted(
             self.folder(recording).glob(f"{recording}.*.manifest"), key=lambda path: int(path.suffixes[0][1:])
         )
+
+    def unfinished(self) -> list[str]:
+        """The names of bodies without a manifest, or with tails beside it: being written, or left so by a crash."""
+        found = []
+        for folder in sorted((self.root / "segments").iterdir()):
+            names = {path.name for path in folder.iterdir()}
+            stems = sorted(name.removesuffix(".agebody") for name in names if name.endswith(".agebody"))
+            found += [
+                stem
+                for stem in stems
+                if is_segment_name(stem) and (f"{stem}.manifest" not in names or f"{stem}.tail0" in names)
+            ]
+        return found
 
     def numbers(self, recording: str) -> set[int]:
         """The segment numbers in use."""
@@ -171,6 +190,8 @@ class Writer:
         name = segment_name(manifest.recording, manifest.segment)
         for outbox in OUTBOXES:
             (self.folder.root / "outbox" / outbox / name).touch(mode=0o660)
+        # Else the power could take the note and leave the manifest; the catalogue can be made anew, the log cannot.
+        sync_folder(self.folder.root / "outbox" / "log")
         # Until now the recorder's alone; from here on the desk may read it.
         (self.folder.folder(manifest.recording) / f"{name}.agebody").chmod(0o640)
         path = self.folder.manifest_path(manifest.recording, manifest.segment)

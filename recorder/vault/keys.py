@@ -179,6 +179,11 @@ def load_recipient(folder: Path, *, manager: Verifier | None = None) -> tuple[in
     return recipients.epoch, recipients.recipient
 
 
+def epochs(folder: Path) -> list[int]:
+    """The epochs whose identities are here, the newest first."""
+    return sorted((int(path.stem.removeprefix("epoch-")) for path in folder.glob("epoch-*.age")), reverse=True)
+
+
 def unlock(folder: Path, epoch: int, passphrase: str) -> Identity:
     """The identity of `epoch`. Takes a second and 256 MiB at the default work factor.
 

@@ -512,7 +512,7 @@ def test_an_armed_call_is_not_recorded_twice(exchange: Exchange) -> None:
         exchange.call("0901234567", phone="trunk", caller="2201")
         exchange.call("2201", phone="2201", caller="3101")
         exchange.call("0664587000", phone="3001")
-    assert asked == ["in", "out", "internal", "in"]
+    assert asked == ["in/0664587211", "out", "internal", "in/0664587000"]
     assert exchange.recorded() == {}
 
 

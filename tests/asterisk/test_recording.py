@@ -227,6 +227,26 @@ async def test_a_hostile_number_is_recorded_and_not_kept(house_with_service: Hou
     judge(kept, live.call)
 
 
+@pytest.mark.rule("B-08")
+async def test_play_and_export_tell_programs_what_they_wrote(house_with_service: House, tmp_path: Path) -> None:
+    house = house_with_service
+    async with house.call_in(3.0, "0664587160") as live:
+        pass
+    await house.lab.idle()
+    recording = house.of(live.call).recording
+    seconds = len(house.of(live.call).sound) / 8000
+    why = ("--purpose", "content")
+    for kind in ("wav", "flac"):
+        path = tmp_path / f"call.{kind}"
+        (said,) = house.lab.rows("export", recording, *why, "--format", kind, "-o", str(path))
+        assert said == {"recording": recording, "output": str(path), "format": kind, "segments": 1, "gaps": [],
+                        "seconds": seconds, "bytes": path.stat().st_size}  # fmt: skip
+    path = tmp_path / "left.wav"
+    (said,) = house.lab.rows("play", recording, *why, "--from", "1", "--side", "left", "-o", str(path))
+    assert said == {"recording": recording, "output": str(path), "side": "left", "seconds": seconds - 1, "gaps": []}
+    assert path.stat().st_size == 44 + round((seconds - 1) * 8000) * 2
+
+
 async def test_the_house_is_in_order_after_all_this(house_with_service: House) -> None:
     house = house_with_service
     assert [path for path in house.lab.settings.paths.spool.rglob("[!.]*") if path.is_file()] == []

@@ -29,17 +29,17 @@ def busy(processor: int) -> Iterator[int]:
 
 def test_a_process_and_its_session_are_favoured() -> None:
     with busy(min(os.sched_getaffinity(0))) as pid:
-        scheduling.favour(pid, NICE)
+        scheduling.favour(pid, NICE, session=NICE // 2)
         assert os.getpriority(os.PRIO_PROCESS, pid) == NICE
         group = Path(f"/proc/{pid}/autogroup")
         if group.exists():  # the kernel may be built without
-            assert group.read_text().split()[-1] == str(NICE)
+            assert group.read_text().split()[-1] == str(NICE // 2)
 
 
 def test_who_is_gone_is_not_favoured_and_waits_for_nothing() -> None:
     with busy(min(os.sched_getaffinity(0))) as pid:
         pass
-    scheduling.favour(pid, NICE)
+    scheduling.favour(pid, NICE, session=NICE)
     assert scheduling.waited(pid) == 0
 
 

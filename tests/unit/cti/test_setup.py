@@ -116,6 +116,13 @@ def test_what_it_made_works(tmp_path: Path) -> None:
             assert b"correct horse" not in path.read_bytes()
 
 
+def test_everything_is_durable_before_anybody_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    there: list[set[Path]] = []
+    monkeypatch.setattr(os, "sync", lambda: there.append(set(tmp_path.rglob("*"))))
+    init(tmp_path / "site")
+    assert there == [set(tmp_path.rglob("*"))]
+
+
 def test_secrets_are_not_the_same_twice(tmp_path: Path) -> None:
     made = [init(tmp_path / name).folder for name in ("one", "two")]
     for name in ("ami.secret", "phones.toml", "recorder.key", "log.key"):

@@ -20,7 +20,7 @@ from recorder.sealer import Sealer, Work
 from recorder.spool import Spool
 from recorder.take import Order, Take
 from recorder.vault.age import Identity
-from recorder.vault.folder import OUTBOXES, VaultFolder, Writer
+from recorder.vault.folder import OUTBOXES, VaultFolder, Writer, segment_name
 from recorder.vault.manifest import Manifest
 from recorder.vault.note import Signer
 from recorder.vault.slots import Slots
@@ -55,6 +55,10 @@ def noise(seed: object, samples: int) -> bytes:
 def interleave(left: bytes, right: bytes) -> bytes:
     both = np.stack([np.frombuffer(left, "<i2"), np.frombuffer(right, "<i2")], axis=1)
     return both.tobytes()
+
+
+# Of a call that the power failure cuts: 24 s, more than a chunk.
+LEFT, RIGHT = noise("left", 24 * RATE), noise("right", 24 * RATE)
 
 
 @contextmanager
@@ -212,3 +216,28 @@ def record(rig: Rig, name: str, left: bytes, right: bytes, *, breaks: int = 0) -
     with suppress(FileNotFoundError):
         life.die()
     return made
+
+
+def lose_power(rig: Rig, steps: int = 8, name: str = "call") -> tuple[Take, str, int]:
+    """A call in its middle when the power fails: (take, segment, samples that were synced)."""
+    made = take(name)
+    monitor = MixMonitor(rig.spool_root, made.stem, LEFT, RIGHT)
+    life = rig.life()
+    work = life.begin(made)
+    synced = 0
+    for _ in range(steps):
+        monitor.write()
+        while life.sealer.step(work):
+            pass
+        assert work.segment is not None
+        synced = work.segment.synced
+    life.die()
+    forget_ram(rig)
+    return made, segment_name(made.order.recording, 1), synced
+
+
+def forget_ram(rig: Rig) -> None:
+    """What RAM does when the power fails."""
+    for folder in (rig.spool_root / "audio", rig.spool_root / "open"):
+        for path in folder.iterdir():
+            path.unlink()

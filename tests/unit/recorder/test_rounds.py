@@ -1,6 +1,7 @@
 """Rounds: what is wanted is done, one take in one thread at a time, shared by more threads only where it is slow."""
 
 import asyncio
+import os
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -115,3 +116,17 @@ async def test_after_the_stop_nothing_is_begun_and_the_last_steps_still_run() ->
     await work.rounds.last(last)
     work.rounds.close()
     assert did == [1]
+
+
+async def test_only_the_thread_that_listens_is_urgent() -> None:
+    seen: list[int] = []
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, -5 if os.geteuid() == 0 else before)
+        rounds_ = Rounds(lambda _take: False, lambda _work: None)
+        await rounds_.last(lambda: seen.append(os.getpriority(os.PRIO_PROCESS, 0)))
+        rounds_.close()
+        assert seen == [max(0, before)]
+        assert os.getpriority(os.PRIO_PROCESS, 0) == (-5 if os.geteuid() == 0 else before)
+    finally:
+        os.setpriority(os.PRIO_PROCESS, 0, before)

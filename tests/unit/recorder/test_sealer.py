@@ -1,11 +1,11 @@
 """Growing files in RAM into the vault and out again, with the process killed and the disk full wherever they can be."""
 
 import errno
-import io
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from recorder import sealer as sealer_module
 from recorder import segment as segment_module
+from recorder.about import About
 from recorder.replay import manifests
 from recorder.sealer import PUNCH_BYTES, Sealer, Work
 from recorder.spool import SAMPLE, Spool
@@ -530,12 +531,26 @@ def test_a_kill_while_the_disk_is_full_costs_nothing(rig: Rig) -> None:
     check(rig, made.order.recording, BOTH)
 
 
-def test_the_plaintext_of_a_segment_names_its_recording(rig: Rig) -> None:
-    made = record(rig, "named", LEFT, RIGHT)
-    manifest = rig.parts(made.order.recording)[0].manifest
-    with rig.player().body(manifest) as body:
-        head = io.BytesIO(Reader(body, rig.player().file_key(manifest)).readall()).read(4096)
-    assert f"recording={made.order.recording} segment=1".encode() in head
+def test_the_plaintext_of_a_segment_says_what_it_is(rig: Rig) -> None:
+    made = record(rig, "named", LEFT, RIGHT, breaks=1)
+    for part in rig.parts(made.order.recording):
+        manifest = part.manifest
+        with rig.player().body(manifest) as body:
+            about = About.read(Reader(body, rig.player().file_key(manifest)).readall())
+        same = (
+            "recording",
+            "segment",
+            "conversation",
+            "linkedid",
+            "channel",
+            "uniqueid",
+            "take",
+            "number",
+            "direction",
+        )
+        assert [getattr(about, name) for name in same] == [getattr(manifest, name) for name in same]
+        assert (about.offset, about.rate) == (manifest.take_offset, manifest.rate)
+        assert datetime.fromisoformat(about.began) == manifest.start
 
 
 def test_the_rate_of_the_policy_is_the_rate_of_the_manifest(rig: Rig) -> None:

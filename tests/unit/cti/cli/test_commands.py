@@ -17,7 +17,7 @@ PAGES = pages("en")
 NEEDS_SETTINGS = {
     "config show": (), "status": (), "recordings list": (), "recordings show": ("3f2a",), "audit list": (),
     "audit verify": (), "calls list": (), "catalogue rebuild": (), "verify": ("--all",), "serve": (),
-    "asterisk render": ("--out", "d"),
+    "asterisk render": ("--out", "d"), "recover": (),
 }  # fmt: skip
 
 
@@ -33,7 +33,13 @@ def test_the_verbs_are_all_there() -> None:
     assert {name.removeprefix("kikitori ") for name in PAGES} >= {
         "init", "config show", "serve", "status", "recordings list", "recordings show", "play", "export", "verify",
         "audit list", "audit verify", "calls replay", "asterisk render", "catalogue rebuild", "demo",
+        "recover",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("command", [command for command in PAGES if "COMMAND [ARGS]" not in PAGES[command]])
+def test_every_command_speaks_to_programs(command: str) -> None:
+    assert "--json" in PAGES[command]
 
 
 def test_without_a_command_the_help(kikitori: Kikitori) -> None:

@@ -1,0 +1,83 @@
+"""`kikitori recover`."""
+
+from typing import Annotated
+
+import typer
+
+from cti.app import build_recovery
+from cti.cli.common import Json, PassphraseFile, err, length, out, passphrase, say_json, settings
+from cti.cli.recordings import at_desk
+from cti.desk import Desk
+from cti.explain import localise
+from cti.i18n import _, ngettext
+from cti.recovery import Outcome
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(
+        "recover",
+        help=_(
+            "After a power failure: end the segments whose keys were lost with the RAM, up to the last synced sound. "
+            "Needs the running recorder and the passphrase; writes log lines."
+        ),
+        epilog=_("Examples: kikitori recover --dry-run · kikitori recover --passphrase-file FILE"),
+    )(recover)
+
+
+def recover(
+    recording: Annotated[
+        str | None, typer.Argument(help=_("Only of this recording: its id, or its beginning."), metavar="[ID]")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help=_("List them and change nothing."))] = False,
+    passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
+) -> None:
+    """Recover."""
+    loaded = settings().settings
+
+    async def unfinished(desk: Desk) -> list[str]:
+        return await build_recovery(loaded, desk).unfinished(recording)
+
+    names = at_desk(unfinished)
+    if dry_run or not names:
+        for name in names:
+            if as_json:
+                say_json({"segment": name, "outcome": "unfinished"})
+            else:
+                out.print(name, highlight=False)
+        if not as_json and not names:
+            out.print(_("No segment waits for its end."), style="green")
+        return
+    secret = passphrase(passphrase_file)
+
+    async def end(desk: Desk) -> list[Outcome]:
+        outcomes = []
+        async for outcome in build_recovery(loaded, desk).recover(names, secret):
+            outcomes.append(outcome)
+            _say(outcome, as_json=as_json)
+        return outcomes
+
+    failed = sum(outcome.outcome == "failed" for outcome in at_desk(end, unlocked=True))
+    if failed:
+        text = ngettext(
+            "{count} segment could not be recovered; it stays as it is",
+            "{count} segments could not be recovered; they stay as they are",
+            failed,
+        )
+        err.print(text.format(count=failed), style="bold red")
+        raise typer.Exit(1)
+
+
+def _say(outcome: Outcome, *, as_json: bool) -> None:
+    if as_json:
+        say_json(
+            {"segment": outcome.segment, "outcome": outcome.outcome, "seconds": outcome.seconds,
+             "reason": outcome.reason}
+        )  # fmt: skip
+        return
+    said = {
+        "recovered": _("recovered, {length}").format(length=length(outcome.seconds)),
+        "empty": _("held no sound; removed"),
+    }.get(outcome.outcome) or _("not recovered: {reason}").format(reason=localise(outcome.reason or ""))
+    out.print(f"{outcome.segment}  {said}", highlight=False, markup=False, soft_wrap=True)
