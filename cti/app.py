@@ -3,7 +3,8 @@
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +26,6 @@ from cti.notify import Notifier, Watchdog
 from cti.pbxconfig import Site
 from cti.pipeline import Pipeline
 from cti.reading import Reading
-from cti.recovery import Recovery
 from cti.routing.gate import Gate
 from cti.settings import Settings
 from cti.setup import prepare_spool
@@ -39,6 +39,7 @@ from recorder.access.log import AccessLog
 from recorder.catalogue import Catalogue
 from recorder.decide import Rules
 from recorder.memory import end_with_parent, seal_memory
+from recorder.priority import stand_back
 from recorder.session import Recorder
 from recorder.spool import Spool, check_ram
 from recorder.vault.errors import VaultError
@@ -99,7 +100,7 @@ class RecorderParts:
 
 
 def build_recorder(settings: Settings, clock: Clock) -> RecorderParts:
-    """Public keys only; needs no database. Raises PolicyError, SettingsError, KeysError, SpoolError."""
+    """Needs no database, and no key that opens anything. Raises PolicyError, SettingsError, KeysError, SpoolError."""
     policies = Policies(settings.paths.policies)
     spool_root = settings.paths.spool.resolve()
     check_ram(spool_root, Path("/proc/self/mountinfo").read_text(), Path("/proc/swaps").read_text())
@@ -157,7 +158,9 @@ async def run_recorder(settings: Settings, clock: Clock, notifier: Notifier) -> 
     recorder, pipeline = parts.recorder, parts.pipeline
 
     async def armed(question: dict[str, Any]) -> dict[str, Any]:
-        return {"armed": await pipeline.armed(question["uniqueid"], question["dialled"], settings.gate.deadline)}
+        dialled = str(question["dialled"] or "")
+        known = dialled if dialled.isascii() and dialled.isdigit() else None
+        return {"armed": await pipeline.armed(str(question["uniqueid"]), known, settings.gate.deadline)}
 
     async def status(_: dict[str, Any]) -> dict[str, Any]:
         free, size = recorder.spool.free()
@@ -177,16 +180,22 @@ async def run_recorder(settings: Settings, clock: Clock, notifier: Notifier) -> 
             "trouble": recorder.trouble,
         }
 
-    async def recovering(question: dict[str, Any]) -> dict[str, Any]:
-        return await asyncio.to_thread(
-            recovery.answer, question, recorder=recorder, told=pipeline.told_of, book=pipeline.book_adopted
-        )
+    async def damaged(_: dict[str, Any]) -> dict[str, Any]:
+        return {"damaged": [str(path) for path in await recorder.damaged()]}
 
+    one_at_a_time = asyncio.Lock()
+
+    async def recovering(question: dict[str, Any]) -> dict[str, Any]:
+        async with one_at_a_time:
+            return await recovery.answer(question, recorder=recorder, told=pipeline.told_of, book=pipeline.book_adopted)
+
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(initializer=stand_back))
     beating = asyncio.create_task(notifier.beat())
     await _be_the_only_one(recorder.spool)
     # In a thread: hours of sound may have to be looked at, and whoever watches us must not think that we hang.
     await asyncio.to_thread(recorder.recover)
-    server = await control.serve(settings.paths.run / SOCKET, {"armed": armed, "status": status, "recover": recovering})
+    answers = {"armed": armed, "status": status, "damaged": damaged, "recover": recovering}
+    server = await control.serve(settings.paths.run / SOCKET, answers)
     await asyncio.to_thread(parts.journal.append, "recorder.started", settings.site.pbx, {})
     async with asyncio.TaskGroup() as group:
         recording = group.create_task(recorder.run())
@@ -270,11 +279,8 @@ async def build_desk(settings: Settings, clock: Clock, actor: str) -> Desk:
     database = engine(f"sqlite+aiosqlite:///{settings.paths.desk / 'catalogue.db'}")
     await migrate(database)
 
-    async def writing() -> set[str]:
-        return set((await control.ask(settings.paths.run / SOCKET, {"ask": "status"}, 2.0))["open"])
-
     return Desk(
-        writing=writing,
+        ask=lambda question, deadline: control.ask(settings.paths.run / SOCKET, question, deadline),
         vault=vault_of(settings),
         keys=settings.paths.keys,
         access=lambda: AccessLog(settings.paths.log / "access.db"),
@@ -283,16 +289,6 @@ async def build_desk(settings: Settings, clock: Clock, actor: str) -> Desk:
         now=clock,
         actor=actor,
     )
-
-
-def build_recovery(settings: Settings, desk: Desk) -> Recovery:
-    """What gives keys back to the recorder."""
-
-    async def ask(question: Mapping[str, Any]) -> dict[str, Any]:
-        # A body of hours is read from end to end.
-        return await control.ask(settings.paths.run / SOCKET, question, 120.0)
-
-    return Recovery(desk, ask)
 
 
 async def run_desk(settings: Settings, clock: Clock, notifier: Notifier) -> None:

@@ -1,10 +1,11 @@
-"""The desk: everything that staff do with recordings, behind one object. No log line, no audio (D7).
+"""The desk: everything that staff do with recordings, behind one object. No log line, no audio.
 
 A play, an export: manifests checked -> intent in the access log, durable -> first byte -> result in the log.
 """
 
+import errno
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -37,6 +38,9 @@ from recorder.verify import Finding, Verifying
 
 log = structlog.get_logger()
 Progress = Callable[[int], None]
+Ask = Callable[[Mapping[str, Any], float], Awaitable[dict[str, Any]]]
+READING_SECONDS = 120.0  # for an answer before which bodies of hours are read from end to end
+DAMAGED = "is being written, and is not as it was written"
 
 
 class Purpose(StrEnum):
@@ -86,10 +90,10 @@ class Desk:
         catalogue: Catalogue,
         now: Callable[[], datetime],
         actor: str,
-        writing: Callable[[], Awaitable[set[str]]] | None = None,
+        ask: Ask | None = None,
     ) -> None:
-        """Built by `cti.app`. `writing`: the segments that the recorder has open now; raises OSError, TimeoutError."""
-        self._writing = writing
+        """Built by `cti.app`. `ask` puts a question to the recorder, with a deadline in seconds."""
+        self._ask = ask
         self.vault, self.keys, self.checkpoints = vault, keys, checkpoints
         self.catalogue, self.now, self.actor = catalogue, now, actor
         self._open_log = access
@@ -185,6 +189,29 @@ class Desk:
         raise NotFoundError(
             _("no recording {text!r}; `kikitori recordings list` shows what there is").format(text=text)
         )
+
+    async def knows_call(self, recording: str) -> bool:
+        """Whether the list of calls has the one that `recording` is of."""
+        await self.catch_up()
+        return await self.catalogue.has_call(recording)
+
+    def slots_in_use(self) -> set[int]:
+        """The slots of finished segments, by the manifests themselves: the catalogue may be lost, or behind."""
+        found = set()
+        for path in self.vault.manifests():
+            try:
+                found.add(load(path.read_text("utf-8"), self._verifiers, str(path)).slot)
+            except (ManifestError, OSError, UnicodeDecodeError) as error:
+                log.error("manifest cannot be read", error=str(error))
+        return found
+
+    def sealed_before(self, names: Collection[str]) -> set[str]:
+        """Those of `names` whose manifest is in the access log. Raises LogUnavailableError."""
+        try:
+            with self._open_log() as access:
+                return {entry.object for entry in access.find(action="segment.sealed") if entry.object in names}
+        except AccessError as error:
+            raise LogUnavailableError(explain(error)) from error
 
     # --- sound ------------------------------------------------------------------------------------------------------
 
@@ -338,6 +365,8 @@ class Desk:
             *self._verify_keys(),
             *checks.slots(),
             *checks.strays(await self.open_now()),
+            *await self._verify_open(),
+            *checks.calls(),
             *self._verify_rest(checks),
         ):
             yield finding
@@ -356,12 +385,28 @@ class Desk:
         except VaultError as error:
             yield Finding(what=str(self.keys / "recipients.note"), problem=str(error))
 
+    async def ask(self, question: Mapping[str, Any], deadline: float = 2.0) -> dict[str, Any]:
+        """What the recorder answers. Raises OSError where there is none, TimeoutError after `deadline` seconds."""
+        if self._ask is None:
+            raise ConnectionRefusedError(errno.ECONNREFUSED, "no recorder")
+        return await self._ask(question, deadline)
+
     async def open_now(self) -> set[str]:
         """The segments that are being written: a recorder that does not run writes none."""
         try:
-            return await self._writing() if self._writing is not None else set()
+            return set((await self.ask({"ask": "status"}))["open"])
         except (OSError, TimeoutError):
             return set()
+
+    async def _verify_open(self) -> list[Finding]:
+        """The files of open segments: only the recorder knows what it wrote into them."""
+        try:
+            damaged = (await self.ask({"ask": "damaged"}, READING_SECONDS))["damaged"]
+        except TimeoutError:
+            return [Finding(what="open segments", problem="were not checked: the recorder does not answer in time")]
+        except OSError:
+            return []  # nobody writes any
+        return [Finding(what=path, problem=DAMAGED) for path in damaged]
 
     def _verify_rest(self, checks: Verifying) -> Iterator[Finding]:
         try:
@@ -375,10 +420,9 @@ class Desk:
             yield Finding(what="checkpoints", problem=problem)
         try:
             with self._open_log() as access:
-                sealed = {
-                    entry.object: str(entry.detail.get("manifest_sha256"))
-                    for entry in access.find(action="segment.sealed")
-                }
+                sealed: dict[str, set[str]] = {}
+                for entry in access.find(action="segment.sealed"):
+                    sealed.setdefault(entry.object, set()).add(str(entry.detail.get("manifest_sha256")))
         except AccessError as error:
             yield Finding(what="access log", problem=f"cannot be compared with the vault: {error}")
             return

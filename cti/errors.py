@@ -37,7 +37,7 @@ class UsageError(KikitoriError):
 
 
 class LogUnavailableError(KikitoriError):
-    """The access log cannot be written, so nothing is played (D7)."""
+    """The access log cannot be written, so nothing is played."""
 
     code = "log-unavailable"
     status = 75

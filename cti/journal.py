@@ -3,8 +3,6 @@
 Neither may hold up or lose a recording: what cannot be told now stays in the vault's outbox and is told later.
 """
 
-import json
-import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,11 +13,13 @@ from pathlib import Path
 import structlog
 
 from cti.callbook import CallRecord
+from recorder import callfile
 from recorder.access.checkpoint import write_checkpoint
 from recorder.access.errors import AccessError
 from recorder.access.log import AccessLog
+from recorder.priority import stand_back
 from recorder.take import Take
-from recorder.vault.folder import VaultFolder, is_segment_name, split_name, sync_folder
+from recorder.vault.folder import VaultFolder, is_segment_name, split_name
 from recorder.vault.manifest import Manifest, digest
 from recorder.vault.note import Signer
 
@@ -37,7 +37,7 @@ class Journal:
         self._lock = threading.Lock()
         # One thread: lines of one file must not mix.
         self._unwritten: list[CallRecord] = []
-        self._writing = ThreadPoolExecutor(1, thread_name_prefix="calls")
+        self._writing = ThreadPoolExecutor(1, thread_name_prefix="calls", initializer=stand_back)
 
     def append(self, action: str, about: str, detail: dict[str, object]) -> bool:
         """One entry; False where the log cannot be written now."""
@@ -91,18 +91,11 @@ class Journal:
 
     def _write(self, record: CallRecord) -> None:
         at = record.arrived or record.ended or self._now()
-        line = json.dumps(asdict(record), default=_text, sort_keys=True) + "\n"
-        path = self._vault.root / "calls" / f"{at:%Y-%m-%d}.jsonl"
+        values = {
+            name: value.isoformat() if isinstance(value, datetime) else value for name, value in asdict(record).items()
+        }
         try:
-            fresh = not path.exists()
-            with path.open("a+", encoding="utf-8") as file:
-                if file.tell() and not _ends_a_line(path):
-                    line = "\n" + line  # what a full disk cut off stays a line of its own
-                file.write(line)
-                file.flush()
-                os.fdatasync(file.fileno())
-            if fresh:
-                sync_folder(path.parent)
+            callfile.append(self._vault.root / "calls" / f"{at:%Y-%m-%d}.jsonl", values)
         except OSError as error:
             # Tried again with everything else that could not be told.
             self._unwritten.append(record)
@@ -116,15 +109,3 @@ class Journal:
             write_checkpoint(self._log, folder, signer, signer.name, self._now())
         except AccessError as error:
             log.error("no checkpoint", error=str(error))
-
-
-def _ends_a_line(path: Path) -> bool:
-    with path.open("rb") as file:
-        file.seek(-1, os.SEEK_END)
-        return file.read(1) == b"\n"
-
-
-def _text(value: object) -> str:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    raise TypeError(f"{value!r} has no place in a call record")

@@ -36,7 +36,7 @@ class Notifier:
 class Watchdog:
     """A thread that ends the process when the event loop has not turned for `limit` seconds.
 
-    Ending closes every socket: a caller whom a hung gate holds goes on through the dialplan's fallback (D1).
+    Ending closes every socket: a caller whom a hung gate holds goes on through the dialplan's fallback.
     """
 
     def __init__(self, limit: float) -> None:

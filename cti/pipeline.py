@@ -56,9 +56,7 @@ class Pipeline:
         self._seen: dict[UUID, Seen] = {}
         self._changed = asyncio.Event()
         self.synced = asyncio.Event()
-        # When Asterisk was last asked what exists, and when so that it answered.
-        self._asking: datetime | None = None
-        self._asked: datetime | None = None
+        self._asked: datetime | None = None  # when Asterisk was last asked what exists, so that it answered
 
     def attach(self, recorder: Recorder) -> None:
         """The two know each other: the recorder asks `resolve` whose call a stray file is."""
@@ -74,9 +72,10 @@ class Pipeline:
                 elif isinstance(item, LinkUp):
                     group.create_task(self._ask())
                 elif isinstance(item, Listed):
-                    self._resync(item.replies)
+                    self._resync(item)
                 elif isinstance(item, LinkDown):
                     self.synced.clear()
+                    self._asked = None  # a clock that is set back meanwhile must not make it newer than it is
                     log.warning("what happens on the PBX is not known until the next resync", reason=item.reason)
 
     def _feed(self, message: Message) -> None:
@@ -110,9 +109,8 @@ class Pipeline:
         """Ask Asterisk what exists; the answer comes among the events, at its place."""
         # In a thread: a day of events may have to be read.
         await asyncio.to_thread(self.witness.refresh)
-        self._asking = self.now()
         try:
-            await self.ami.list_among_events({"Action": "CoreShowChannels"}, deadline=RESYNC_SECONDS)
+            await self.ami.list_among_events({"Action": "CoreShowChannels"}, self.now(), deadline=RESYNC_SECONDS)
         except AmiError as error:
             self._ask_again(str(error))
 
@@ -122,8 +120,9 @@ class Pipeline:
         if self.ami.connected:
             asyncio.get_running_loop().call_later(RESYNC_SECONDS, self.ami.put, LinkUp())
 
-    def _resync(self, replies: Sequence[Message]) -> None:
+    def _resync(self, listed: Listed) -> None:
         """Take over what Asterisk says exists, and record what should be recorded and is not."""
+        replies = listed.replies
         if replies[0].get("Response") != "Success" or replies[-1].event != "CoreShowChannelsComplete":
             # Half a list would end calls that go on.
             self._ask_again(f"CoreShowChannels: {replies[0].get('Message') or 'the list is not whole'}")
@@ -133,7 +132,7 @@ class Pipeline:
         # A call that the tracker knew ends there, and is booked there.
         known = {leg.uniqueid for _, _, legs in self.tracker.calls() for leg in legs}
         self._take(self.tracker.resync(channels, at))
-        self._asked = self._asking
+        self._asked = listed.asked
         alive = {channel.get("Uniqueid") for channel in channels}
         recorder = self._recorder()
         # Before anything is armed: a channel that the dialplan records already must not get a second recording.
@@ -151,9 +150,9 @@ class Pipeline:
                 recorder.ended(uniqueid, (history.ended if history else None) or at)
                 if history is not None and uniqueid not in known:
                     self.book_adopted(replace(history, ended=history.ended or at))
+        self.synced.set()
         for conversation, linkedid, legs in self.tracker.calls():
             self._reconcile(conversation, linkedid, legs, at=at)
-        self.synced.set()
         self._wake()
         log.info("in step with the PBX", channels=len(channels))
 
@@ -208,22 +207,14 @@ class Pipeline:
                 recorder.arm(self.reading.order(conversation, linkedid, leg, legs, seen))
                 if leg.bridge:
                     recorder.bridge(leg.uniqueid, at, entered=True)
-        for uniqueid in hooked - wanted:
+        # Before Asterisk has said what exists, a call may be seen in part: that ends nothing that somebody has begun.
+        for uniqueid in hooked - wanted if self.synced.is_set() else ():
             recorder.disarm(uniqueid, at)
         for uniqueid in wanted:
             if self.reading.talking(legs, uniqueid):
                 seen.recorded = True
                 recorder.talk(uniqueid, self.reading.agent(legs, uniqueid), at)
                 recorder.describe(uniqueid, **self.reading.numbers(uniqueid, legs, seen))
-
-    def _learnt(self, uniqueid: str) -> tuple[UUID, str, tuple[Leg, ...]]:
-        """What channel `uniqueid` dialled has become known: its conversation, seen anew."""
-        call = self.tracker.call_of(uniqueid)
-        if call is None:
-            raise LookupError(uniqueid)
-        self.reading.describe(self._seen.setdefault(call[0], Seen()), call[2])
-        self._reconcile(*call, at=self.now())
-        return call
 
     # --- what happened while nobody listened ------------------------------------------------------------------------
 
@@ -293,8 +284,10 @@ class Pipeline:
             async with asyncio.timeout(deadline):
                 while (call := self.tracker.call_of(uniqueid)) is None:
                     await self._changed.wait()
-                if dialled is not None and self.tracker.learn(uniqueid, dialled):
-                    call = self._learnt(uniqueid)
+                if dialled and (learnt := self.tracker.learn(uniqueid, dialled)) is not None:
+                    call = learnt
+                    self.reading.describe(self._seen.setdefault(call[0], Seen()), call[2])
+                    self._reconcile(*call, at=self.now())
                 conversation, _, legs = call
                 wanted = self.reading.wanted(legs, self._seen.get(conversation, Seen()))
                 if not wanted:

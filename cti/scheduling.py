@@ -18,9 +18,11 @@ def favour(pid: int, niceness: int, *, session: int) -> None:
 
 
 def waited(pid: int) -> float:
-    """Seconds that the threads of `pid` could have run and did not, for want of a processor; 0 where nobody counts."""
-    total = 0
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        for thread in Path(f"/proc/{pid}/task").iterdir():
-            total += int((thread / "schedstat").read_text().split()[1])
-    return total / 1e9
+    """Seconds that the first thread of `pid` waited for a processor; 0 where nobody counts.
+
+    The first thread turns the event loop; others may wait while that one hangs.
+    """
+    try:
+        return int(Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0

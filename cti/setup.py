@@ -107,7 +107,8 @@ def _fill(folder: Path, settings: Settings, *, passphrase: str, now: datetime, w
     _folder(folder / names.log, who.recorder, users.LOG, 0o2770)
     AccessLog(folder / names.log / "access.db").close()
     users.own(folder / names.log / "access.db", who.recorder, users.LOG, 0o660)
-    _folder(folder / names.run, who.recorder, users.RUN, 0o2770)
+    # Only the recorder binds there: who could put a socket of its own in place of the recorder's would be given keys.
+    _folder(folder / names.run, who.recorder, users.RUN, 0o2750)
     _folder(folder / names.desk, who.desk, users.VAULT, 0o700)
     shutil.copytree(shipped(), folder / names.policies)
     (folder / FILE).write_text(_settings_text(settings), "utf-8")

@@ -26,13 +26,14 @@ log = structlog.get_logger()
 
 # Seconds without a sign of life. The gate holds callers while it hangs; the recorder may wait for a disk.
 WATCHDOG = {"gate": 2.0, "recorder": 10.0, "desk": 60.0}
-# A process that waits for a processor does not hang, and another in its place would wait as long. Not so the gate: its
-# death lets its callers go on.
+# How many of these limits one that waits for a processor is given: it does not hang, and another in its place would
+# wait as long. A gate is given none: its death lets its callers go on.
 PATIENCE = {"gate": 1, "recorder": 6, "desk": 6}
-# Callers wait for the gate, and for the recorder's one thread that listens; its others are given no more than anybody
-# gets. Nor is the recorder as a whole, where sessions are groups: hours of sound to catch up with are work for minutes,
-# and in these Asterisk has to play on.
+# Of a process within its session: callers wait for the gate, and for the recorder's thread that listens; that one's
+# other threads stand back (recorder.priority).
 NICENESS = {"gate": -10, "recorder": -10, "desk": 0}
+# Of a session among others. The recorder's gets no more than Asterisk's: hours of sound to catch up with are minutes of
+# work, and in these Asterisk has to play on.
 SESSION = {"gate": -10, "recorder": 0, "desk": 0}
 SUPERVISED = "KIKITORI_SUPERVISED"  # a process that finds it ends when its parent does
 READY_SECONDS = 30.0

@@ -1,4 +1,4 @@
-"""System users and groups: one user a process, groups for what two of them share (D3).
+"""System users and groups: one user a process, groups for what two of them share.
 
 kikitori-spool   Asterisk writes sound, the recorder takes it        kikitori-vault  the desk reads what is sealed
 kikitori-log     recorder and desk append to the access log          kikitori-run    gate and desk ask the recorder

@@ -1,19 +1,32 @@
 """What a segment says of itself, in the comment of its FLAC stream: the first thing that is encrypted of it.
 
 A manifest is written last. Where the power failed before, this tells what the sound is: Asterisk's own record of the
-call may be lost as well, since nobody syncs it.
+call may be lost as well, since nobody syncs it. Signed by the recorder, so that nobody else's sound can be given an
+end, and with it the recorder's word.
+
+```
+kikitori/about/v1
+{"agent":...,"began":...,...}           JSON, keys sorted, no blanks; the fields of `About`
+
+— <origin>/recorder <signature>
+```
 """
 
 import io
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
-from typing import Self
+from typing import Final, Self
 
 import soundfile
 
 from recorder.take import OpenSegment, Order, Take
 from recorder.vault.errors import VaultError
+from recorder.vault.note import NoteError, Signer, Verifier, open_note, sign
+
+FIRST_LINE: Final = "kikitori/about/v1"
+_NUMBERS = ("segment", "offset", "rate")
 
 
 class AboutError(VaultError):
@@ -64,25 +77,36 @@ class About:
             began=(take.time_of(meta.offset) or now).isoformat(),
         )
 
-    def __str__(self) -> str:
-        return json.dumps(asdict(self), ensure_ascii=True, separators=(",", ":"), sort_keys=True)
+    def signed(self, signer: Signer) -> str:
+        """The comment."""
+        text = json.dumps(asdict(self), ensure_ascii=True, separators=(",", ":"), sort_keys=True)
+        return sign(f"{FIRST_LINE}\n{text}\n", [signer])
 
     @classmethod
-    def read(cls, stream: bytes) -> Self:
-        """From the head of a FLAC stream. Raises AboutError."""
+    def read(cls, stream: bytes, verifiers: Iterable[Verifier]) -> Self:
+        """From the head of a FLAC stream whose comment one of `verifiers` signed. Raises AboutError."""
         try:
             with soundfile.SoundFile(io.BytesIO(stream)) as sound:
-                values = json.loads(sound.comment)
-        except (soundfile.LibsndfileError, ValueError) as error:
+                first, _, text = open_note(sound.comment, verifiers).partition("\n")
+            values = json.loads(text)
+        except (soundfile.LibsndfileError, NoteError, ValueError) as error:
             raise AboutError(str(error)) from error
+        if first != FIRST_LINE:
+            raise AboutError(f"its comment begins with {first!r}, this version reads {FIRST_LINE!r}")
         if not isinstance(values, dict) or values.keys() != {field.name for field in fields(cls)}:
             raise AboutError("its comment has other fields than this version writes")
+        kinds = {name: (int,) if name in _NUMBERS else (str, type(None)) for name in values}
+        if wrong := [name for name, value in values.items() if type(value) not in kinds[name]]:
+            raise AboutError(f"{wrong[0]} in its comment is of another kind")
         return cls(**values)
 
     def taken(self) -> Take:
-        """The take that the segment is of, as far as it tells."""
+        """The take that the segment is of, as far as it tells. Raises AboutError."""
         starter, _, run = self.take.partition("-")
-        first = datetime.fromisoformat(self.began) - timedelta(seconds=self.offset / self.rate)
+        try:
+            first = datetime.fromisoformat(self.began) - timedelta(seconds=self.offset / self.rate)
+        except (ValueError, ZeroDivisionError, OverflowError) as error:
+            raise AboutError(str(error)) from error
         return Take(
             id=run,
             starter=starter,

@@ -132,9 +132,9 @@ class Catalogue:
             found = (await connection.execute(select(segments))).mappings().all()
         return {record["name"]: dict(record) for record in found}
 
-    async def slots(self) -> set[int]:
-        """The slots that a segment has its key in."""
-        return {int(found["slot"]) for found in await self._rows(select(segments.c.slot))}
+    async def has_call(self, recording: str) -> bool:
+        """Whether there is a call record that names `recording`."""
+        return bool(await self._rows(select(calls.c.conversation).where(calls.c.recording == recording)))
 
     async def beginning(self, text: str) -> list[str]:
         """The ids of the recordings that begin with `text`, in order."""

@@ -1,4 +1,4 @@
-"""Keep what a process knows off every disk: no core files, no swap (D3). Keys and sound lie in this memory."""
+"""Keep what a process knows off every disk: no core files, no swap. Keys and sound lie in this memory."""
 
 import ctypes
 import ctypes.util

@@ -200,6 +200,9 @@ class Sealer:
             name = segment_name(manifest.recording, manifest.segment)
         take.position = take.sealed_to = manifest.take_offset + samples
         take.segment = None
+        # In a full spool the file beside the sound has no room before this has made some. What is behind the hole is in
+        # the vault, whatever that file still says.
+        self.spool.punch(take.stem, take.rate, take.position)
         self.spool.save(take)
         discard_tails(self.writer.folder.folder(take.order.recording), name)
         self.told.sealed(name, manifest)

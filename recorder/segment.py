@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
+from pathlib import Path
 
 from recorder.about import About
 from recorder.audio import Encoder, cut_streaminfo
 from recorder.take import OpenSegment, Take
-from recorder.vault.body import BodyWriter, adopt, discard_tails, read_live
+from recorder.vault.body import BodyWriter, adopt, discard_tails, read_start
 from recorder.vault.folder import Writer, segment_name
 from recorder.vault.manifest import Manifest, Mark
 
@@ -36,7 +37,9 @@ class Segment:
         name = segment_name(take.order.recording, self.meta.number)
         key = bytes.fromhex(self.meta.file_key)
         self._body = BodyWriter.create(writer.prepare(take.order.recording), name, key)
-        self._encoder = Encoder(rate=take.rate, level=level, comment=str(About.of(take, self.meta, now)))
+        self._encoder = Encoder(
+            rate=take.rate, level=level, comment=About.of(take, self.meta, now).signed(writer.signer)
+        )
         self._waiting: tuple[bytes, int] | None = None
         self.fed = 0
         self.synced = 0
@@ -56,6 +59,10 @@ class Segment:
             self._body.flush(*self._waiting)
             self.synced = self._waiting[1]
             self._waiting = None
+
+    def damaged(self) -> list[Path]:
+        """Those of its files that are not as they were written."""
+        return self._body.damaged()
 
     def seal(self) -> tuple[Body, bytes]:
         """End the stream; the body and the final STREAMINFO. Raises OSError; may be called again then."""
@@ -80,13 +87,11 @@ def cut(writer: Writer, take: Take) -> tuple[Body, bytes, int] | None:
     if ended is None:
         forget(writer, name)
         writer.folder.slots.wipe(meta.slot)
-        return None
-    body, samples, head = ended
-    return body, cut_streaminfo(head, samples), samples
+    return ended
 
 
-def end(writer: Writer, name: str, file_key: bytes) -> tuple[Body, int, bytes] | None:
-    """End a body where its last sync was: (body, samples, FLAC stream), None where it holds no sound.
+def end(writer: Writer, name: str, file_key: bytes) -> tuple[Body, bytes, int] | None:
+    """End a body where its last sync was: (body, STREAMINFO, samples), None where it holds no sound.
 
     Raises what `adopt` raises.
     """
@@ -94,8 +99,9 @@ def end(writer: Writer, name: str, file_key: bytes) -> tuple[Body, int, bytes] |
     ended = adopt(folder, name, file_key)
     if ended.samples == 0:
         return None
-    stream = read_live(folder, name, file_key)
-    return Body(nonce=ended.nonce, size=ended.size, sha256=ended.sha256.hex()), ended.samples, stream
+    start = read_start(folder, name, file_key) or b""
+    body = Body(nonce=ended.nonce, size=ended.size, sha256=ended.sha256.hex())
+    return body, cut_streaminfo(start, ended.samples), ended.samples
 
 
 def forget(writer: Writer, name: str) -> None:

@@ -5,7 +5,9 @@ Everything here runs on one event loop; sealing runs in threads, one take in one
 
 import asyncio
 import contextlib
+import errno
 from collections.abc import Callable, Coroutine, Iterable
+from concurrent.futures import Future
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -24,6 +26,7 @@ from recorder.vault.manifest import Manifest
 
 log = structlog.get_logger()
 Result = TypeVar("Result")
+Answer = Future[list[Path]]
 
 TICK = 0.5  # seconds; Asterisk writes in steps of 32 KiB, two seconds at 8 kHz
 SWEEP = 10  # ticks after which every take is looked at, whatever inotify told
@@ -83,6 +86,8 @@ class Recorder:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._closed: dict[str, set[str]] = {}
         self._quiet: dict[str, tuple[int, float]] = {}
+        self._asked: dict[str, Answer] = {}
+        self._unkept: set[str] = set()
         self._rounds = Rounds(self._step, self._spawn)
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -93,8 +98,23 @@ class Recorder:
 
     def open_segments(self) -> list[str]:
         """The names of the segments that are being written."""
-        takes = [work.take for work in self.works.values()]
-        return [segment_name(take.order.recording, take.segment.number) for take in takes if take.segment is not None]
+        # Read once: a sealing thread may end one meanwhile.
+        segments = [(work.take.order.recording, work.take.segment) for work in self.works.values()]
+        return [segment_name(recording, segment.number) for recording, segment in segments if segment is not None]
+
+    async def damaged(self) -> list[Path]:
+        """The files of open segments that are not as they were written. Asked of each take by whoever works on it."""
+        asked = {take_id: self._asked.get(take_id) or Answer() for take_id, work in self.works.items() if work.segment}
+        self._asked |= asked
+        self._rounds.want(asked)
+        self._rounds.start()
+        found = await asyncio.gather(*map(asyncio.wrap_future, asked.values()))
+        return [path for paths in found for path in paths]
+
+    def _answer(self, take_id: str, work: Work) -> None:
+        """What `damaged` asked of a take, if it did."""
+        if (asked := self._asked.pop(take_id, None)) is not None:
+            asked.set_result(work.segment.damaged() if work.segment is not None else [])
 
     # --- what the calls ask for -------------------------------------------------------------------------------------
 
@@ -106,12 +126,12 @@ class Recorder:
         if begun is not None:
             # Whoever comes late must not begin a second, shorter recording in the middle of the first.
             take = Take(id=begun.run, starter=begun.starter, rate=begun.rate, order=order)
-            self.spool.save(take)
+            self._keep(take)
             self._armed[order.uniqueid] = self._add(take)
             log.warning("recording begun by the dialplan adopted", run=take.stem, second=False)
             return
         take = Take(id=uuid4().hex, starter="am", rate=self.policy.rate, order=order)
-        self.spool.save(take)
+        self._keep(take)
         self._armed[order.uniqueid] = self._add(take)
         self._arming[order.uniqueid] = self._spawn(self._start(take, self._disarming.get(order.uniqueid)))
 
@@ -158,7 +178,7 @@ class Recorder:
         self._armed.pop(uniqueid, None)
         for take in takes:
             take.stop_at(at)
-            self.spool.save(take)
+            self._keep(take)
         if takes:
             ending = self._spawn(self._stop(takes[-1].order.channel, starting))
             self._disarming[uniqueid] = ending
@@ -182,33 +202,33 @@ class Recorder:
         for take in self._takes(uniqueid):
             if take.describe(agent=agent) | (not take.joined):
                 take.join(at)
-                self.spool.save(take)
+                self._keep(take)
                 self._rounds.want([take.id])
 
     def bridge(self, uniqueid: str, at: datetime, *, entered: bool) -> None:
         """The hooked channel entered or left a bridge."""
         for take in self._takes(uniqueid):
             (take.enter if entered else take.leave)(at)
-            self.spool.save(take)
+            self._keep(take)
 
     def describe(self, uniqueid: str, **what: str | None) -> None:
         """Numbers that became known."""
         for take in self._takes(uniqueid):
             if take.describe(**what):
-                self.spool.save(take)
+                self._keep(take)
 
     def mark(self, uniqueid: str, at: datetime, what: str) -> None:
         """Hold, resume: kept beside the sound."""
         for take in self._takes(uniqueid):
             take.mark(at, what)
-            self.spool.save(take)
+            self._keep(take)
 
     def ended(self, uniqueid: str, at: datetime) -> None:
         """The channel is gone; Asterisk writes what it still holds and closes the files."""
         for take in self._takes(uniqueid):
             take.leave(at)
             take.stopped = True
-            self.spool.save(take)
+            self._keep(take)
         self._armed.pop(uniqueid, None)
         self._arming.pop(uniqueid, None)
 
@@ -216,7 +236,21 @@ class Recorder:
         """What a witness says of a channel that nobody of us watched for a while."""
         for take in self._takes(uniqueid):
             take.revise(history)
+            self._keep(take)
+
+    def _keep(self, take: Take) -> None:
+        """Keep what is known of a take beside its sound, now or, in a full spool, as soon as there is room.
+
+        An event of a call must not end the recorder: it alone makes room.
+        """
+        try:
             self.spool.save(take)
+            self._unkept.discard(take.id)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            self._unkept.add(take.id)
+            self._troubles[take.id] = str(error)
 
     def _takes(self, uniqueid: str) -> list[Take]:
         """The takes of a channel that still run, in the order in which they were begun."""
@@ -259,6 +293,8 @@ class Recorder:
         try:
             while not self._failure.done():
                 self.spool.keep_reserve()
+                for take_id in [take_id for take_id in self._unkept if take_id in self.works]:
+                    self._keep(self.works[take_id].take)
                 self.adopt_strangers()
                 self._settle_quiet()
                 self._drop_done()
@@ -314,7 +350,7 @@ class Recorder:
         if work.twin is None:
             take.revise(history)
         take.stopped = history.ended is not None
-        self.spool.save(take)
+        self._keep(take)
         if not take.stopped:
             self._armed.setdefault(name.uniqueid, work)
         log.warning("recording begun by the dialplan adopted", run=stem, second=work.twin is not None)
@@ -339,6 +375,7 @@ class Recorder:
         work = self.works.get(take_id)
         if work is None or work.done:
             return False  # its files told of their own removal
+        self._answer(take_id, work)
         try:
             more = self.sealer.step(work)
             self._troubles.pop(take_id, None)
@@ -358,6 +395,9 @@ class Recorder:
 
     def _drop(self, take_id: str) -> None:
         work = self.works.pop(take_id)
+        self._unkept.discard(take_id)
+        self._troubles.pop(take_id, None)
+        self._answer(take_id, work)
         # An event may have saved it once more after the sealing thread forgot it; from here on none can.
         self.spool.forget(take_id)
         uniqueid = work.take.order.uniqueid

@@ -87,7 +87,7 @@ def swap_devices(swaps: str) -> list[str]:
 
 
 def check_ram(folder: Path, mountinfo: str, swaps: str) -> None:
-    """Refuse a spool that a disk could hold (D3): not a tmpfs, or a tmpfs that may be swapped out.
+    """Refuse a spool that a disk could hold: not a tmpfs, or a tmpfs that may be swapped out.
 
     `mountinfo` and `swaps` are the texts of /proc/self/mountinfo and /proc/swaps. Raises SpoolError.
     """

@@ -133,7 +133,9 @@ class Take:
     def stop_at(self, at: datetime) -> None:
         """Nothing after `at` is kept, even where MixMonitor cannot be reached to be stopped."""
         self.stopped = True
-        if any(end is None for _, end in self.spans):
+        begun = [start for start, end in self.spans if end is None]
+        # A clock that was set back says nothing of samples: better some milliseconds too much than a call lost.
+        if begun and at + BACKSTOP > datetime.fromisoformat(begun[-1]):
             self.cuts.append((self.sample_at(at + BACKSTOP), FOREVER))
 
     def mark(self, at: datetime, what: str) -> None:

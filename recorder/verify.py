@@ -9,17 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recorder import callfile
 from recorder.catalogue import row
 from recorder.replay import Player
 from recorder.vault.age import Identity, unwrap
 from recorder.vault.errors import PayloadError, VaultError
-from recorder.vault.folder import VaultFolder, segment_name
+from recorder.vault.folder import VaultFolder, is_segment_name, segment_name
 from recorder.vault.manifest import Manifest, ManifestError, digest, load
 from recorder.vault.note import Verifier
 from recorder.vault.stream import Reader
 
 UNFINISHED = "has no end: the recorder ends it when it starts; after a power failure `kikitori recover` does"
-LEFT_OVER = "is left over from a finished segment; `kikitori recover` removes it"
+KINDS = ("agebody", "manifest", "tail0", "tail1")
+LEFT_OVER = "is finished, and its tails are left over; `kikitori recover` removes them"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,20 +109,27 @@ class Verifying:
         return self.vault.folder(manifest.recording) / f"{name}.agebody"
 
     def strays(self, writing: Collection[str]) -> Iterator[Finding]:
-        """Bodies that no manifest speaks of, though nobody is `writing` them, and files of no known kind."""
+        """Segments without an end, though nobody is `writing` them, and files that belong to none."""
+        unfinished = set(self.vault.unfinished()) - set(writing)
         for folder in sorted((self.vault.root / "segments").iterdir()):
             names = {path.name for path in folder.iterdir()}
             for name in sorted(names):
                 stem, _, kind = name.rpartition(".")
-                if kind == "agebody" and f"{stem}.manifest" not in names:
-                    if f"{stem}.tail0" not in names:
-                        yield Finding(what=str(folder / name), problem="no manifest speaks of it")
-                    elif stem not in writing:
-                        yield Finding(what=str(folder / name), problem=UNFINISHED)
-                elif kind == "tail0" and f"{stem}.manifest" in names and stem not in writing:
-                    yield Finding(what=str(folder / name), problem=LEFT_OVER)
-                elif kind not in ("agebody", "manifest", "tail0", "tail1"):
+                tails = not names.isdisjoint({f"{stem}.tail0", f"{stem}.tail1"})
+                if kind == "agebody" and stem in unfinished:
+                    ended = LEFT_OVER if f"{stem}.manifest" in names else "no manifest speaks of it"
+                    problem = UNFINISHED if tails and f"{stem}.manifest" not in names else ended
+                    yield Finding(what=str(folder / name), problem=problem)
+                elif kind in ("tail0", "tail1") and f"{stem}.agebody" not in names:
+                    yield Finding(what=str(folder / name), problem="has no body")
+                elif kind not in KINDS or not is_segment_name(stem):
                     yield Finding(what=str(folder / name), problem="is no file of a vault")
+
+    def calls(self) -> Iterator[Finding]:
+        """Every line of every file of call records."""
+        for path in sorted((self.vault.root / "calls").glob("*.jsonl")):
+            for line, problem in callfile.check(path):
+                yield Finding(what=f"{path}:{line}", problem=problem)
 
     def index(self, catalogue: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
         """The catalogue (segment name -> its row) against the folder."""
@@ -142,14 +151,16 @@ class Verifying:
                 problem = f"{', '.join(wrong)}: not what the manifest says; `kikitori catalogue rebuild` puts it right"
                 yield Finding(what=f"catalogue: {name}", problem=problem)
 
-    def logged(self, entries: Mapping[str, str]) -> Iterator[Finding]:
-        """What the access log says was sealed (segment name -> SHA-256 of manifest) against the folder."""
+    def logged(self, entries: Mapping[str, Collection[str]]) -> Iterator[Finding]:
+        """What the access log says was sealed (segment name -> SHA-256 of each manifest) against the folder."""
         untold = set(self.vault.waiting("log"))
         here = {path.name.removesuffix(".manifest"): path for path in self.vault.manifests()}
+        for name in sorted(name for name, manifests in entries.items() if len(manifests) > 1):
+            yield Finding(what=f"access log: {name}", problem="was sealed twice, with different manifests")
         for name in sorted(entries.keys() - here.keys()):
             yield Finding(what=f"access log: {name}", problem="was sealed, and its manifest is gone from the vault")
         for name, path in here.items():
             if name not in entries and name not in untold:
                 yield Finding(what=str(path), problem="the access log does not know it")
-            elif name in entries and digest(path.read_text("utf-8", errors="replace")) != entries[name]:
+            elif name in entries and digest(path.read_text("utf-8", errors="replace")) not in entries[name]:
                 yield Finding(what=str(path), problem="is not the manifest that the access log names")

@@ -10,6 +10,7 @@ import random
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 import structlog
 
@@ -54,9 +55,13 @@ class LinkDown:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """The whole answer to `list_among_events`, at its place in the stream: what comes after it happened after it."""
+    """The whole answer to `list_among_events`, at its place in the stream: what comes after it happened after it.
+
+    `asked` is what the question was given along.
+    """
 
     replies: list[Message]
+    asked: datetime
 
 
 Item = Message | LinkUp | LinkDown | Listed
@@ -256,11 +261,13 @@ class AmiClient:
             raise NotConnectedError("not connected to Asterisk")
         return await self._send(self._connection, action, deadline)
 
-    async def list_among_events(self, action: Mapping[str, Value], deadline: float | None = None) -> None:
+    async def list_among_events(
+        self, action: Mapping[str, Value], asked: datetime, deadline: float | None = None
+    ) -> None:
         """Send `action`, which lists; its answer comes as `Listed` among the events. Raises as `send_action`."""
         if self._connection is None:
             raise NotConnectedError("not connected to Asterisk")
-        await self._send(self._connection, action, deadline, lambda replies: self.put(Listed(replies)))
+        await self._send(self._connection, action, deadline, lambda replies: self.put(Listed(replies, asked)))
 
     async def _send(
         self,

@@ -145,6 +145,9 @@ class Tracker:
         for event in sorted(channels, key=lambda event: event.get("Uniqueid") != event.get("Linkedid")):
             leg, found = self._leg(event, at)
             facts += found
+            if leg.late:
+                leg.dialled = self._dialled(leg, event)
+                leg.late = leg.dialled is None
             facts += self._state(leg, event, at)
             bridge = event.get("BridgeId") or None
             if leg.bridge != bridge:
@@ -154,13 +157,13 @@ class Tracker:
                     facts += self._enter(leg, bridge, at)
         return facts
 
-    def learn(self, uniqueid: str, dialled: str) -> bool:
-        """What channel `uniqueid` began its call with, from somebody who was there; True where it is news."""
+    def learn(self, uniqueid: str, dialled: str) -> tuple[UUID, str, tuple[Leg, ...]] | None:
+        """What channel `uniqueid` dialled, from somebody who was there; its conversation as it is then, None if old."""
         leg = self._legs.get(uniqueid)
         if leg is None or not leg.late:
-            return False
+            return None
         leg.dialled, leg.late = dialled, False
-        return True
+        return self.call_of(uniqueid)
 
     def _dialled(self, leg: _Leg, event: Event) -> str | None:
         """What the first event of an originator says that it dialled. Inside a subroutine the extension is another."""

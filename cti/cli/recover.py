@@ -4,13 +4,12 @@ from typing import Annotated
 
 import typer
 
-from cti.app import build_recovery
-from cti.cli.common import Json, PassphraseFile, err, length, out, passphrase, say_json, settings
+from cti.cli.common import Json, PassphraseFile, err, length, out, passphrase, say_json
 from cti.cli.recordings import at_desk
 from cti.desk import Desk
 from cti.explain import localise
 from cti.i18n import _, ngettext
-from cti.recovery import Outcome
+from cti.recovery import Outcome, Recovery
 
 
 def register(app: typer.Typer) -> None:
@@ -34,10 +33,9 @@ def recover(
     as_json: Json = False,
 ) -> None:
     """Recover."""
-    loaded = settings().settings
 
     async def unfinished(desk: Desk) -> list[str]:
-        return await build_recovery(loaded, desk).unfinished(recording)
+        return await Recovery(desk).unfinished(recording)
 
     names = at_desk(unfinished)
     if dry_run or not names:
@@ -53,7 +51,7 @@ def recover(
 
     async def end(desk: Desk) -> list[Outcome]:
         outcomes = []
-        async for outcome in build_recovery(loaded, desk).recover(names, secret):
+        async for outcome in Recovery(desk).recover(names, secret):
             outcomes.append(outcome)
             _say(outcome, as_json=as_json)
         return outcomes
@@ -79,5 +77,6 @@ def _say(outcome: Outcome, *, as_json: bool) -> None:
     said = {
         "recovered": _("recovered, {length}").format(length=length(outcome.seconds)),
         "empty": _("held no sound; removed"),
+        "finished": _("was finished; what was left over is removed"),
     }.get(outcome.outcome) or _("not recovered: {reason}").format(reason=localise(outcome.reason or ""))
     out.print(f"{outcome.segment}  {said}", highlight=False, markup=False, soft_wrap=True)

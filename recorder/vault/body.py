@@ -57,7 +57,7 @@ from recorder.vault.writer import BodyWriter, Ended, body_paths, close_all, disc
 if TYPE_CHECKING:
     from _hashlib import HASH
 
-__all__ = ["BodyWriter", "Ended", "adopt", "discard_tails", "opens", "read_live", "untouched"]
+__all__ = ["BodyWriter", "Ended", "adopt", "discard_tails", "read_live", "read_start", "remove_untouched"]
 
 
 def adopt(folder: Path, name: str, file_key: bytes, *, disk: Disk = DISK) -> Ended:
@@ -126,26 +126,45 @@ def read_live(folder: Path, name: str, file_key: bytes) -> bytes:
         os.close(fd)
 
 
-def opens(folder: Path, name: str, file_key: bytes) -> bool:
-    """Whether `file_key` is the one that the body was begun with: it opens the first chunk, or a record of a tail."""
+def read_start(folder: Path, name: str, file_key: bytes) -> bytes | None:
+    """The plaintext of the first chunk, as far as it is durable; None where `file_key` opens nothing of the body.
+
+    Writes nothing, takes no lock. Empty where no flush was ever whole.
+    """
     body_path, *tail_paths = body_paths(folder, name)
     with body_path.open("rb") as body:
         nonce = body.read(stream.NONCE_SIZE)
         first = body.read(stream.SEALED)
     if len(nonce) < stream.NONCE_SIZE:
-        return False
+        return None
     key = stream.payload_key(file_key, nonce)
     for last in (False, True):
         with suppress(PayloadError):
-            stream.open_chunk(key, 0, first, last)
-            return True
-    return any(tail.parse(tail.tail_key(file_key, nonce), _read_file(path))[0] for path in tail_paths)
+            return stream.open_chunk(key, 0, first, last)
+    key = tail.tail_key(file_key, nonce)
+    records = [record for path in tail_paths for record in tail.parse(key, _read_file(path))[0]]
+    ending = tail.assemble(records, 0)
+    if ending is None:
+        return b"" if records else None
+    return [*ending.full, ending.last][0]
 
 
-def untouched(folder: Path, name: str) -> bool:
-    """Whether nothing was ever written to the body that holds sound: to be told without any key."""
+def remove_untouched(folder: Path, name: str) -> bool:
+    """Remove a body to which nothing was ever written that holds sound: to be told without any key. Whether it was one.
+
+    Raises BodyBusyError where its writer lives.
+    """
     body_path, *tail_paths = body_paths(folder, name)
-    return body_path.stat().st_size <= stream.NONCE_SIZE and not any(any(_read_file(path)) for path in tail_paths)
+    fd = os.open(body_path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        lock_body(fd, body_path)
+        if os.fstat(fd).st_size > stream.NONCE_SIZE or any(any(_read_file(path)) for path in tail_paths):
+            return False
+        body_path.unlink()
+        discard_tails(folder, name)
+        return True
+    finally:
+        os.close(fd)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ OUTBOXES = ("log", "index")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentKey:
-    """A fresh file key and where its header lies."""
+    """A file key and where its header lies."""
 
     slot: int
     epoch: int
@@ -119,7 +119,8 @@ class VaultFolder:
             found += [
                 stem
                 for stem in stems
-                if is_segment_name(stem) and (f"{stem}.manifest" not in names or f"{stem}.tail0" in names)
+                if is_segment_name(stem)
+                and (f"{stem}.manifest" not in names or not names.isdisjoint({f"{stem}.tail0", f"{stem}.tail1"}))
             ]
         return found
 
@@ -137,7 +138,7 @@ class VaultFolder:
 
 
 class Writer:
-    """The recorder's side: public keys only."""
+    """The recorder's side: it can encrypt and sign, and open nothing that is finished."""
 
     def __init__(self, folder: VaultFolder, *, epoch: int, recipient: Recipient, signer: Signer) -> None:
         """`recipient` is that of the current epoch; `signer` signs manifests."""

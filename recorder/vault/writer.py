@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from recorder.vault import stream, tail
-from recorder.vault.disk import DISK, Disk
+from recorder.vault.disk import DISK, Disk, read_at
 from recorder.vault.errors import BodyBusyError, BodyStateError
 
 # Zeros that a tail begins with: records written over them change no size, and so cost the file system no transaction.
@@ -147,6 +147,30 @@ class BodyWriter:
         self.abandon()
         return self._ended
 
+    def damaged(self) -> list[Path]:
+        """Its files that are not as it wrote them, or cannot be read. What will be written over does not count.
+
+        Reads all of the body. Between flushes alone, and of no use while one waits to be repeated.
+        """
+        if self.failed or not self._fds:
+            return []
+        body, *tails = body_paths(self._folder, self._name)
+        found = [] if self._body_is_whole() else [body]
+        records = [record for fd in self._tails for record in tail.parse(self._tail_key, _all(fd))[0]]
+        ending = tail.assemble(records, self._chunk)
+        written = (bytes(self._open), self._samples) if self._open else None
+        if (None if ending is None else (ending.last, ending.samples)) != written:
+            found.append(tails[self._current])
+        return found
+
+    def _body_is_whole(self) -> bool:
+        digest, at = hashlib.sha256(), 0
+        with suppress(OSError):
+            while block := os.pread(self._body, 1 << 20, at):
+                digest.update(block)
+                at += len(block)
+        return (at, digest.digest()) == (self._size, self._hash.digest())
+
     def abandon(self) -> None:
         """Give up the files as they are, writing nothing: someone may `adopt` them."""
         close_all(self._fds)
@@ -199,6 +223,13 @@ class BodyWriter:
             self._steps.popleft()
         self._samples = self._planned_samples
         self._unfinished = None
+
+
+def _all(fd: int) -> bytes:
+    try:
+        return read_at(fd, os.fstat(fd).st_size, 0)
+    except OSError:
+        return b""
 
 
 def discard_tails(folder: Path, name: str, *, disk: Disk = DISK) -> None:

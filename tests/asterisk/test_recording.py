@@ -243,7 +243,8 @@ async def test_play_and_export_tell_programs_what_they_wrote(house_with_service:
                         "seconds": seconds, "bytes": path.stat().st_size}  # fmt: skip
     path = tmp_path / "left.wav"
     (said,) = house.lab.rows("play", recording, *why, "--from", "1", "--side", "left", "-o", str(path))
-    assert said == {"recording": recording, "output": str(path), "side": "left", "seconds": seconds - 1, "gaps": []}
+    assert said.pop("seconds") == pytest.approx(seconds - 1)
+    assert said == {"recording": recording, "output": str(path), "side": "left", "gaps": []}
     assert path.stat().st_size == 44 + round((seconds - 1) * 8000) * 2
 
 

@@ -8,7 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import tarfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -19,9 +19,10 @@ import soundfile
 
 from cti import store
 from cti.callbook import CallRecord
-from cti.desk import Desk, Purpose, Sound
+from cti.desk import DAMAGED, Desk, Purpose, Sound
 from cti.errors import LogUnavailableError, NotFoundError, UsageError
 from cti.journal import Journal
+from recorder import callfile
 from recorder.access import checkpoint
 from recorder.access.log import AccessLog
 from recorder.catalogue import Catalogue
@@ -518,6 +519,25 @@ async def test_a_flip_in_a_manifest_is_named(office: Office, share: float) -> No
 
 
 @pytest.mark.rule("B-07")
+async def test_a_segment_that_was_sealed_twice_is_named(office: Office) -> None:
+    name = f"{uuid('one')}.001"
+    with AccessLog(office.log) as access:
+        access.append(
+            ts=START, actor="recorder", action="segment.sealed", object=name, detail={"manifest_sha256": "0" * 64}
+        )
+    problems = {finding.what: finding.problem for finding in await office.verify()}
+    assert problems == {f"access log: {name}": "was sealed twice, with different manifests"}
+
+
+async def test_a_flip_in_a_call_record_is_named_with_its_line(office: Office) -> None:
+    path = office.vault.root / "calls/2026-04-01.jsonl"
+    for number in range(3):
+        callfile.append(path, {"conversation": uuid(f"call {number}"), "number": "0664581132"})
+    assert await office.verify() == []
+    flip(path, path.read_bytes().index(uuid("call 1").encode()) + 3)
+    assert [finding.what for finding in await office.verify()] == [f"{path}:2", f"{path}:3"]
+
+
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 0.99])
 @pytest.mark.parametrize("seq", [0, 3, 5])
 async def test_a_flip_in_an_entry_of_the_log_is_named(office: Office, seq: int, share: float) -> None:
@@ -811,7 +831,7 @@ async def test_the_audit_reads_every_entry(office: Office) -> None:
     assert all(json.loads(entry.raw) for entry in entries)
 
 
-async def test_an_open_segment_is_no_finding(office: Office, tmp_path: Path) -> None:
+async def test_an_open_segment_is_no_finding_unless_it_is_damaged(office: Office, tmp_path: Path) -> None:
     with ram_folder() as folder:
         rig = object.__new__(Rig)
         rig.vault, rig.spool_root, rig.told = office.vault, folder, None  # type: ignore[assignment]
@@ -822,16 +842,25 @@ async def test_an_open_segment_is_no_finding(office: Office, tmp_path: Path) -> 
         made = take("live")
         MixMonitor(folder, made.stem, *SIDES["three"]).write(100_000, 100_000)
         life = rig.life()
-        run(life, life.begin(made), closed=False)
-        assert made.segment is not None
-        name = segment_name(made.order.recording, made.segment.number)
+        work = life.begin(made)
+        run(life, work, closed=False)
+        assert work.segment is not None
+        name = segment_name(made.order.recording, work.segment.meta.number)
+        segment = work.segment
 
-        async def writing() -> set[str]:
-            return {name}
+        async def ask(question: Mapping[str, Any], _deadline: float) -> dict[str, Any]:
+            answers = {"status": {"open": [name]}, "damaged": {"damaged": [str(path) for path in segment.damaged()]}}
+            return answers[question["ask"]]
 
-        office.desk._writing = writing
+        office.desk._ask = ask
         assert await office.verify() == []
-        office.desk._writing = None
+        body = office.vault.folder(made.order.recording) / f"{name}.agebody"
+        tail = body.with_suffix(".tail1")
+        for path in (body, tail):
+            flip(path, 30)
+            assert await office.verify() == [Finding(what=str(path), problem=DAMAGED)]
+            flip(path, 30)
+        office.desk._ask = None
         [finding] = await office.verify()
         assert finding.what.endswith(f"{name}.agebody")
         assert finding.problem == UNFINISHED

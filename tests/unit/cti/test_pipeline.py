@@ -102,8 +102,10 @@ class FakeAmi:
         await self.refused.wait()
         raise LoginRefusedError("refused")
 
-    async def list_among_events(self, action: Mapping[str, str], deadline: float | None = None) -> None:
-        self.put(Listed(await self.send_action(action, deadline)))
+    async def list_among_events(
+        self, action: Mapping[str, str], asked: datetime, deadline: float | None = None
+    ) -> None:
+        self.put(Listed(await self.send_action(action, deadline), asked))
 
     async def send_action(self, action: Mapping[str, str], deadline: float | None = None) -> list[Message]:
         self.sent.append(dict(action))
@@ -136,7 +138,7 @@ class Blind:
 class Stage:
     """A script of calls, and the pipeline that hears it."""
 
-    def __init__(self, *, record_internal: bool = True, follow: bool = False) -> None:
+    def __init__(self, *, record_internal: bool = True, follow: bool = False, synced: bool = True) -> None:
         self.pbx, self.names = Script(), Numbers()
         self.recorder, self.ami, self.book = FakeRecorder(), FakeAmi(), Book()
         self.pipeline = Pipeline(
@@ -148,6 +150,8 @@ class Stage:
             now=lambda: NOW,
         )
         self.pipeline.attach(self.recorder)  # type: ignore[arg-type]
+        if synced:
+            self.pipeline.synced.set()
         self._heard = 0
 
     def channel(self, endpoint: str, of: Chan | None = None, to: str = "s") -> Chan:
@@ -490,7 +494,7 @@ def test_a_refused_start_is_tried_again_with_the_next_event() -> None:
 
 
 async def test_the_gate_hears_yes_skip_or_no() -> None:
-    stage = Stage()
+    stage = Stage(synced=False)
     recorded = stage.channel("trunk", to="0664581132")
     other = stage.channel("trunk", to="0664587000")
     stage.hear()
@@ -504,7 +508,6 @@ async def test_the_gate_hears_yes_skip_or_no() -> None:
 
 async def test_a_start_that_asterisk_refused_is_no_skip() -> None:
     stage = Stage()
-    stage.pipeline.synced.set()
     stage.recorder.refuses = True
     caller = stage.channel("trunk", to="0664581132")
     stage.hear()
@@ -540,13 +543,13 @@ async def until(holds: Callable[[], bool]) -> None:
 
 
 async def test_a_resync_arms_what_is_not_armed() -> None:
-    stage = Stage()
+    stage = Stage(synced=False)
     caller, phone = inbound(stage.pbx, stage.names)
     talk(stage.pbx, caller, phone)
     outside = stage.channel("trunk", to="0664587000")
     talk(stage.pbx, outside, stage.channel("3001", of=outside), bridge="bridge-9")
     stage.skip()
-    stage.pipeline._resync(stage.listed())
+    stage.pipeline._resync(Listed(stage.listed(), NOW))
     assert stage.hooked() == ["trunk"]
     assert list(stage.recorder.orders) == [caller.uniqueid]
     assert ("enter", caller.name) in stage.recorder.told
@@ -563,8 +566,30 @@ async def test_a_channel_that_the_dialplan_records_gets_no_second_recording() ->
     stage.skip()
     order = Order(channel=caller.name, uniqueid=caller.uniqueid, linkedid="", conversation="", recording="")
     stage.recorder.strangers = {caller.uniqueid: order}
-    stage.pipeline._resync(stage.listed())
+    stage.pipeline._resync(Listed(stage.listed(), NOW))
     assert "arm" not in [told[0] for told in stage.recorder.told]
+
+
+async def test_a_call_that_is_seen_in_part_ends_no_recording_before_asterisk_has_said_what_exists() -> None:
+    stage = Stage(synced=False)
+    phone = stage.channel("2002", to="0666123456")
+    outside = stage.pbx.channel(stage.names.name("trunk"), number="0666123456", of=phone)
+    # A predecessor recorded it; we begin to listen when the two are just being bridged.
+    stage.skip()
+    stage.recorder.orders[outside.uniqueid] = Order(
+        channel=outside.name, uniqueid=outside.uniqueid, linkedid="", conversation="", recording=""
+    )
+    stage.pbx.answer(outside)
+    stage.pbx.bridge("bridge-1", outside)
+    assert stage.hear() == ["trunk"]
+    stage.pbx.bridge("bridge-1", phone)
+    assert stage.hear() == ["trunk"]
+    stage.pipeline._resync(Listed(stage.listed(), NOW))
+    assert stage.hooked() == ["trunk"]
+    assert [told[0] for told in stage.recorder.told if told[0] in ("arm", "disarm")] == []
+    stage.pbx.hangup(phone)
+    assert stage.hear() == []
+    assert ("disarm", outside.name) in stage.recorder.told
 
 
 class Listing:
@@ -577,7 +602,7 @@ class Listing:
         self.caller.exten = "s"
 
     def resync(self) -> None:
-        self.stage.pipeline._resync(self.stage.listed())
+        self.stage.pipeline._resync(Listed(self.stage.listed(), NOW))
 
 
 async def test_a_caller_who_is_found_in_a_subroutine_is_recorded_whatever_was_dialled() -> None:
@@ -612,13 +637,13 @@ async def test_what_the_event_said_counts_more_than_what_the_gate_says() -> None
 
 
 async def test_the_list_counts_at_its_place_among_the_events() -> None:
-    stage = Stage()
+    stage = Stage(synced=False)
     caller, phone = inbound(stage.pbx, stage.names)
     talk(stage.pbx, caller, phone)
     listed, before = stage.listed(), list(stage.pbx.events)
     stage.pbx.unbridge(caller)
     stage.pbx.hangup(phone, caller)
-    for item in (*before, Listed(listed), *stage.pbx.events[len(before) :]):
+    for item in (*before, Listed(listed, NOW), *stage.pbx.events[len(before) :]):
         stage.ami.put(item)
     running = asyncio.create_task(stage.pipeline.run())
     await until(lambda: bool(stage.book.records))
@@ -640,15 +665,15 @@ async def test_the_list_counts_at_its_place_among_the_events() -> None:
     ],
 )
 async def test_an_answer_that_is_no_whole_list_ends_no_call(answer: list[Message] | Exception) -> None:
-    stage = Stage()
+    stage = Stage(synced=False)
     caller, phone = inbound(stage.pbx, stage.names)
     talk(stage.pbx, caller, phone)
     assert stage.hear() == ["trunk"]
     stage.ami.answers = [answer]
     await stage.pipeline._ask()
     if not isinstance(answer, Exception):
-        assert await stage.ami.queue.get() == Listed(answer)
-        stage.pipeline._resync(answer)
+        assert await stage.ami.queue.get() == Listed(answer, NOW)
+        stage.pipeline._resync(Listed(answer, NOW))
     assert stage.hooked() == ["trunk"]
     assert stage.book.records == []
     assert not stage.pipeline.synced.is_set()
@@ -656,7 +681,7 @@ async def test_an_answer_that_is_no_whole_list_ends_no_call(answer: list[Message
 
 async def test_a_resync_that_failed_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cti.pipeline.RESYNC_SECONDS", 0.01)
-    stage = Stage()
+    stage = Stage(synced=False)
     stage.ami.answers = [DeadlineError("no answer"), stage.listed()]
     running = asyncio.create_task(stage.pipeline.run())
     stage.ami.put(LinkUp())
@@ -668,7 +693,7 @@ async def test_a_resync_that_failed_is_tried_again(monkeypatch: pytest.MonkeyPat
 
 
 async def test_over_the_wire_up_events_down() -> None:
-    stage = Stage()
+    stage = Stage(synced=False)
     stage.ami.answers = [stage.listed(), stage.listed()]
     running = asyncio.create_task(stage.pipeline.run())
     stage.ami.put(LinkUp())
@@ -692,6 +717,17 @@ async def test_over_the_wire_up_events_down() -> None:
     with pytest.raises(ExceptionGroup) as raised:
         await running
     assert raised.group_contains(LoginRefusedError)
+
+
+async def test_what_was_asked_before_the_connection_was_lost_says_nothing_of_later() -> None:
+    stage = Stage()
+    stage.pipeline._resync(Listed(stage.listed(), NOW))
+    assert stage.pipeline._asked == NOW
+    running = asyncio.create_task(stage.pipeline.run())
+    stage.ami.put(LinkDown("lost"))
+    await until(lambda: stage.pipeline._asked is None)
+    running.cancel()
+    await asyncio.wait([running])
 
 
 # --- MixMonitor -------------------------------------------------------------------------------------------------------

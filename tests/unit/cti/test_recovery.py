@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from cti import recovery, store
+from cti.callbook import CallRecord
 from cti.desk import Desk, Purpose
 from cti.errors import NotFoundError, NotRunningError
 from cti.journal import Journal
@@ -51,11 +52,15 @@ class Site:
     away: bool = False
 
     def __post_init__(self) -> None:
-        self.recovery = Recovery(self.desk, self.ask)
+        self.recovery = Recovery(self.desk)
 
-    async def ask(self, question: Mapping[str, Any]) -> dict[str, Any]:
+    async def ask(self, question: Mapping[str, Any], _deadline: float = 0) -> dict[str, Any]:
         if self.away:
             raise ConnectionRefusedError(111, "Connection refused")
+        if question["ask"] == "status":
+            return {"open": list(self.writing)}
+        if question["ask"] == "damaged":
+            return {"damaged": []}
         self.asked.append(question)
         recorder = SimpleNamespace(
             writer=self.rig.writer(),
@@ -64,7 +69,7 @@ class Site:
             sealed=self.journal.sealed,
             open_segments=lambda: list(self.writing),
         )
-        return recovery.answer(
+        return await recovery.answer(
             question,
             recorder=recorder,  # type: ignore[arg-type]
             told=lambda _uniqueid: self.history,
@@ -92,14 +97,12 @@ async def site() -> AsyncIterator[Site]:
         engine = store.engine(f"sqlite+aiosqlite:///{root}/catalogue.db")
         await store.migrate(engine)
 
-        async def writing() -> set[str]:
-            return made.writing
-
         def access() -> AccessLog:
             return AccessLog(root / "log/access.db")
 
         desk = Desk(vault=rig.vault, keys=root / "keys", access=access, checkpoints=root / "checkpoints",
-                    catalogue=Catalogue(engine), now=lambda: START, actor="os:tanaka", writing=writing)  # fmt: skip
+                    catalogue=Catalogue(engine), now=lambda: START, actor="os:tanaka",
+                    ask=lambda question, deadline: made.ask(question, deadline))  # fmt: skip
         made = Site(rig, Journal(access, rig.vault, lambda: START), desk)
         rig.told = made.journal  # type: ignore[assignment]
         yield made
@@ -213,7 +216,7 @@ async def test_one_recording_can_be_named(site: Site) -> None:
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "", "x.001", "a" * 36])
 async def test_a_question_about_something_else_is_refused(site: Site, name: str) -> None:
-    reply = await site.ask({"segment": name, "keys": []})
+    reply = await site.ask({"ask": "recover", "segment": name, "keys": [], "book": True})
     assert reply["outcome"] == "failed"
 
 
@@ -221,5 +224,68 @@ async def test_a_question_about_something_else_is_refused(site: Site, name: str)
 async def test_a_question_without_keys_is_none(site: Site, keys_: list[Any]) -> None:
     _, name, _ = lose_power(site.rig)
     with pytest.raises((KeyError, ValueError, TypeError)):
-        await site.ask({"segment": name, "keys": keys_})
+        await site.ask({"ask": "recover", "segment": name, "keys": keys_, "book": True})
     assert site.rig.vault.unfinished() == [name]
+
+
+async def test_the_keys_of_finished_segments_are_not_given_out_even_without_a_catalogue(site: Site) -> None:
+    for name in ("one", "two"):
+        record(site.rig, name, noise("l", RATE), noise("r", RATE))
+    _, name, _ = lose_power(site.rig)
+    await site.desk.catch_up()
+    await site.desk.catalogue.clear()
+    await site.recover(name)
+    assert [[key["slot"] for key in question["keys"]] for question in site.asked] == [[2]]
+    with AccessLog(site.rig.root / "log/access.db") as access:
+        assert [entry.detail for entry in access.find(action="recover.intent")] == [{"slots": [2]}]
+
+
+@pytest.mark.rule("B-13")
+async def test_what_the_log_knows_as_sealed_is_not_sealed_again(site: Site) -> None:
+    _, name, _ = lose_power(site.rig)
+    site.journal.append("segment.sealed", name, {"manifest_sha256": "0" * 64})
+    [outcome] = await site.recover(name)
+    assert (outcome.outcome, outcome.reason) == ("failed", "the log knows a manifest that is gone")
+    assert site.asked == []
+    assert site.rig.vault.unfinished() == [name]
+
+
+async def test_a_call_that_is_in_the_list_is_not_booked_again(site: Site) -> None:
+    made, name, _ = lose_power(site.rig)
+    site.journal.write(
+        CallRecord(conversation=made.order.conversation, linkedid="1", arrived=START, answered=START, ended=START,
+                   number=None, caller=None, disposition="completed", recording=made.order.recording)
+    )  # fmt: skip
+    site.journal.close()
+    [outcome] = await site.recover(name)
+    assert outcome.outcome == "recovered"
+    assert site.booked == []
+
+
+async def test_an_answer_that_does_not_come_in_time_is_no_missing_recorder(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, name, _ = lose_power(site.rig)
+    ask = site.desk.ask
+
+    async def slow(question: Mapping[str, Any], deadline: float = 2.0) -> dict[str, Any]:
+        if question["ask"] == "recover":
+            raise TimeoutError
+        return await ask(question, deadline)
+
+    monkeypatch.setattr(site.desk, "ask", slow)
+    [outcome] = await site.recover(name)
+    assert outcome.outcome == "failed"
+    assert "no answer in time" in (outcome.reason or "")
+
+
+async def test_leftover_tails_are_no_lost_sound(site: Site) -> None:
+    _, name, _ = lose_power(site.rig)
+    folder = site.rig.vault.folder(name)
+    tails = {path: path.read_bytes() for path in folder.glob("*.tail*")}
+    await site.recover(name)
+    for path, data in tails.items():
+        path.write_bytes(data)
+    assert await site.recovery.unfinished() == [name]
+    assert [outcome.outcome for outcome in await site.recover(name)] == ["finished"]
+    assert await site.recovery.unfinished() == []

@@ -48,7 +48,7 @@ TABLE = {
     "vault/outbox/index": (R, users.VAULT, 0o2770),
     "log": (R, users.LOG, 0o2770),
     "log/access.db": (R, users.LOG, 0o660),
-    "run": (R, users.RUN, 0o2770),
+    "run": (R, users.RUN, 0o2750),
     "desk": (D, users.VAULT, 0o700),
     "spool": ("root", "root", 0o755),
     "spool/audio": (R, users.SPOOL, 0o2770),

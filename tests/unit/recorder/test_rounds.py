@@ -87,18 +87,55 @@ async def test_what_comes_while_a_take_is_worked_on_is_done_afterwards() -> None
     assert work.steps == {"1": 2, "2": 1}
 
 
-async def test_slow_rounds_are_shared_and_quick_ones_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_where_a_disk_is_slow_the_rest_of_a_round_is_shared_by_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rounds, "SLOW", 0.0)
     work = Work()
-    for slow, most in ((0.0, rounds.WORKERS), (1e9, 1)):
-        monkeypatch.setattr(rounds, "SLOW", slow)
+    work.rounds.want(TAKES)
+    work.rounds.start()
+    assert len(work.tasks) == 1
+    await work.done()
+    assert work.steps == dict.fromkeys(TAKES, 1)
+    # And so are the next rounds, for a while.
+    work.rounds.want(TAKES)
+    work.rounds.start()
+    assert len(work.tasks) == rounds.WORKERS
+    await work.done()
+    assert work.steps == dict.fromkeys(TAKES, 2)
+
+
+async def test_one_slow_take_holds_up_no_other() -> None:
+    work = Work()
+    held = threading.Event()
+
+    def step(take: str) -> bool:
+        work.steps[take] += 1
+        return take == "slow" and not held.wait(10)
+
+    work.rounds = Rounds(step, work.spawn)
+    work.rounds.want(["slow"])
+    work.rounds.start()
+    for number in range(3):
         work.rounds.want(TAKES)
         work.rounds.start()
-        await work.done()
+        async with asyncio.timeout(5):
+            while any(work.steps[take] <= number for take in TAKES):  # noqa: ASYNC110  # a thread makes it true
+                await asyncio.sleep(0.001)
+        while work.rounds.busy(TAKES[0]):  # noqa: ASYNC110  # and this
+            await asyncio.sleep(0.001)
+    assert work.rounds.busy("slow")
+    held.set()
+    await work.done()
+
+
+async def test_when_it_is_quick_again_one_thread_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rounds, "SLOW", 0.0)
+    monkeypatch.setattr(rounds, "SHARED", 0.0)
+    work = Work()
+    for _ in range(2):
         work.rounds.want(TAKES)
         work.rounds.start()
-        assert len(work.tasks) == most
+        assert len(work.tasks) == 1
         await work.done()
-    assert work.steps == dict.fromkeys(TAKES, 4)
 
 
 async def test_after_the_stop_nothing_is_begun_and_the_last_steps_still_run() -> None:

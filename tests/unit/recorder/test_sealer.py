@@ -536,7 +536,7 @@ def test_the_plaintext_of_a_segment_says_what_it_is(rig: Rig) -> None:
     for part in rig.parts(made.order.recording):
         manifest = part.manifest
         with rig.player().body(manifest) as body:
-            about = About.read(Reader(body, rig.player().file_key(manifest)).readall())
+            about = About.read(Reader(body, rig.player().file_key(manifest)).readall(), [rig.signer.verifier])
         same = (
             "recording",
             "segment",
@@ -582,3 +582,31 @@ def test_segments_are_numbered_on_from_what_lies_in_the_vault(rig: Rig) -> None:
     record(rig, "again", LEFT, RIGHT)
     assert rig.told.names == [f"{take('again').order.recording}.00{number}" for number in (1, 2)]
     assert isinstance(rig.life().sealer, Sealer)
+
+
+@pytest.mark.rule("B-03")
+def test_a_full_spool_is_emptied_before_anything_is_written_into_it(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = take("full")
+    monitor = MixMonitor(rig.spool_root, made.stem, LEFT, RIGHT)
+    life = rig.life()
+    work = life.begin(made)
+    monitor.write()  # too little to be punched by itself
+    while life.sealer.step(work):
+        pass
+    life.die()
+    monitor.write(2 * LENGTH, 2 * LENGTH)
+    successor = rig.life()
+    (inherited,) = successor.recover()
+    path = successor.spool.path(made.stem, "r", RATE)
+    before = path.stat().st_blocks
+
+    def full(_take: Take) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(successor.spool, "save", full)
+        with pytest.raises(OSError, match="full"):
+            successor.sealer.step(inherited)
+    assert path.stat().st_blocks < before
+    run(successor, inherited)
+    assert rig.sound(made.order.recording) == BOTH

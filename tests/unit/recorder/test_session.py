@@ -1,6 +1,7 @@
 """The recorder at work on real files, with a PBX of our own hand."""
 
 import asyncio
+import errno
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -11,7 +12,7 @@ import pytest
 
 from recorder import session
 from recorder.session import Recorder, SwitchRefusedError
-from recorder.spool import Spool
+from recorder.spool import Kept, Spool
 from recorder.take import History, Order
 from recorder.vault.writer import BodyWriter
 from tests.unit.recorder.rig import POLICY, RATE, START, Rig, interleave, noise, order, ram_folder
@@ -152,6 +153,67 @@ async def test_a_call_is_armed_kept_and_sealed_whole(site: Site) -> None:
     assert site.sound(CALL.recording) == interleave(LEFT, RIGHT)
     manifest = site.parts(CALL.recording)[0].manifest
     assert (manifest.state, manifest.agent, manifest.end) == ("sealed", "2001", at(6))
+    assert not site.left()
+
+
+@pytest.mark.rule("B-13")
+async def test_a_file_that_is_touched_while_it_is_written_is_named(site: Site) -> None:
+    async with site.running() as recorder:
+        assert await recorder.damaged() == []
+        recorder.arm(CALL)
+        await recorder.armed(CALL.uniqueid)
+        talk(recorder)
+        site.pbx.speak(CALL.channel, 0, LENGTH // 2)
+        await until(recorder.open_segments)
+        assert await recorder.damaged() == []
+        [path] = (site.vault.root / "segments").rglob("*.agebody")
+        with path.open("r+b") as file:
+            file.write(b"\0\0")
+        assert await recorder.damaged() == [path]
+        site.pbx.hang_up(CALL.channel)
+
+
+async def test_a_question_about_a_take_that_is_just_over_is_answered(site: Site) -> None:
+    async with site.running() as recorder:
+        recorder.arm(CALL)
+        await recorder.armed(CALL.uniqueid)
+        talk(recorder)
+        site.pbx.speak(CALL.channel, 0, LENGTH)
+        await until(recorder.open_segments)
+        asking = asyncio.create_task(recorder.damaged())
+        recorder.ended(CALL.uniqueid, at(6))
+        site.pbx.hang_up(CALL.channel)
+        async with asyncio.timeout(5):
+            assert await asking == []
+        await until(lambda: not recorder.works)
+
+
+@pytest.mark.rule("B-03")
+async def test_a_full_spool_ends_no_recorder_and_costs_no_sample(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    save = Spool.save
+    full = True
+
+    def refusing(self: Spool, take: Kept) -> None:
+        if full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        save(self, take)
+
+    monkeypatch.setattr(Spool, "save", refusing)
+    async with site.running() as recorder:
+        recorder.arm(CALL)
+        assert await recorder.armed(CALL.uniqueid)
+        talk(recorder)
+        recorder.mark(CALL.uniqueid, at(1), "hold")
+        site.pbx.speak(CALL.channel, 0, LENGTH)
+        await until(lambda: recorder.trouble)
+        assert "No space left" in str(recorder.trouble)
+        full = False
+        await until(recorder.open_segments)
+        recorder.ended(CALL.uniqueid, at(6))
+        site.pbx.hang_up(CALL.channel)
+        await until(lambda: not recorder.works)
+        assert recorder.trouble is None
+    assert site.sound(CALL.recording) == interleave(LEFT, RIGHT)
     assert not site.left()
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.take import OpenSegment, Take
+from recorder.take import FOREVER, OpenSegment, Take
 from tests.unit.recorder.rig import RATE, START, order, take
 
 AT = st.integers(0, 600_000).map(lambda ms: START + timedelta(milliseconds=ms))
@@ -149,3 +149,11 @@ def test_nothing_is_kept_behind_the_leave_of_the_last_phone_even_if_mixmonitor_g
     assert 10 * RATE <= until <= 10.25 * RATE
     assert made.next_stretch(until)[1] is None
     assert made.next_stretch(until)[0] > 10**12
+
+
+def test_a_clock_that_was_set_back_cuts_nothing() -> None:
+    made = take()
+    made.stop_at(START - timedelta(hours=1))
+    assert (made.stopped, made.cuts) == (True, [])
+    made.stop_at(START + timedelta(seconds=2))
+    assert made.cuts == [(round(2.25 * RATE), FOREVER)]

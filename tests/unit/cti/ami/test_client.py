@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import pytest
 
@@ -9,6 +10,8 @@ from cti.ami.client import AmiClient, Item, LinkDown, LinkUp, Listed
 from cti.ami.errors import DeadlineError, LoginRefusedError, NotConnectedError, UnsafeActionError
 from cti.ami.message import Message
 from tests.unit.cti.ami.fake import FakeAmi, Peer, config, connected
+
+ASKED = datetime(2026, 4, 1, tzinfo=UTC)
 
 
 async def take(events: AsyncIterator[Item]) -> Item:
@@ -135,11 +138,12 @@ async def test_a_list_among_events_comes_at_its_place() -> None:
 
     async with connected(FakeAmi(answer)) as client:
         events = await events_of(client)
-        await client.list_among_events({"Action": "CoreShowChannels"})
+        await client.list_among_events({"Action": "CoreShowChannels"}, ASKED)
         seen: list[str | int] = []
         while "2" not in seen:
             item = await take(events)
             if isinstance(item, Listed):
+                assert item.asked == ASKED
                 seen.append(len(item.replies))
             elif isinstance(item, Message) and item.event == "Probe":
                 seen.append(item.get("Number"))
@@ -159,7 +163,7 @@ async def test_a_list_that_comes_too_late_comes_not_at_all() -> None:
     async with connected(FakeAmi(answer)) as client:
         events = await events_of(client)
         with pytest.raises(DeadlineError):
-            await client.list_among_events({"Action": "CoreShowChannels"}, deadline=0.02)
+            await client.list_among_events({"Action": "CoreShowChannels"}, ASKED, deadline=0.02)
         await client.send_action({"Action": "Ping"})
         client.put(LinkDown("the end"))
         assert await take(events) == LinkDown("the end")

@@ -160,6 +160,46 @@ def test_order_of_calls(tmp_path: Path) -> None:
         body.adopt(tmp_path, NAME, KEY)
 
 
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(1, 100_000), max_size=8))
+def test_a_writer_knows_its_own_files(sizes: list[int]) -> None:
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        writer = body.BodyWriter.create(folder, NAME, KEY, disk=Unsynced())
+        assert writer.damaged() == []
+        for number, size in enumerate(sizes):
+            writer.flush(make(size, number), number)
+            assert writer.damaged() == []
+        writer.abandon()
+
+
+def test_a_writer_names_the_file_that_was_touched(tmp_path: Path) -> None:
+    writer = body.BodyWriter.create(tmp_path, NAME, KEY)
+    for number in range(9):
+        writer.flush(make(20_000, number), number)
+    whole = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    # 180,000 bytes: two chunks in the body, the third in tail0.
+    sealed, current = file(tmp_path), file(tmp_path, "tail0")
+    used = len(tail.parse(tail.tail_key(KEY, writer.nonce), whole[current])[0])
+    assert used
+    for path, places in ((sealed, [0, 16, 70_000, len(whole[sealed]) - 1]), (current, [0, 9, 17, 20_000, 40_000])):
+        for at in places:
+            flip(path, at)
+            assert writer.damaged() == [path], at
+            path.write_bytes(whole[path])
+    for path in (sealed, current):
+        path.write_bytes(whole[path][:30_000])
+        assert writer.damaged() == [path]
+        path.write_bytes(whole[path])
+    # What will be written over does not count.
+    flip(file(tmp_path, "tail1"), 100)
+    assert writer.damaged() == []
+    writer.flush(b"more", 10)
+    assert writer.damaged() == []
+    writer.close()
+    assert writer.damaged() == []
+
+
 def test_abandoned_is_over(tmp_path: Path) -> None:
     writer = body.BodyWriter.create(tmp_path, NAME, KEY)
     writer.abandon()
