@@ -8,7 +8,9 @@ Along the way of a call, read:
     pipeline                    facts -> what should be recorded now -> start or stop the difference
     routing.gate                the dialplan's question before a call goes on: is it being recorded?
     recorder.session            MixMonitor runs and the files they write; from here on in package `recorder`
+    recorder.rounds, sealer     what is new in these files, into the vault
     desk                        what staff do with recordings: find, play, export, verify, each with its log line
+    recovery                    after a power failure: the keys that went with the RAM, back to the recorder
     app                         the composition root: builds all of it, and reads the only clock
 
 `cli` is the command line, one file a noun; `supervise` runs the three processes; `demo` shows it all on real calls.

@@ -26,6 +26,8 @@ log = structlog.get_logger()
 
 # Samples read at once: 30 s. A recorder that comes back to hours of sound must not read them into memory.
 STRIDE_SECONDS = 30
+# Recordings whose next segment number is remembered: more than there are calls at once.
+MANY = 10_000
 # Punching is a system call a side: not for less than this.
 PUNCH_BYTES = 65536
 
@@ -156,12 +158,14 @@ class Sealer:
 
     def _number(self, recording: str) -> int:
         with self._lock:
-            used = self._numbers.get(recording)
-            if used is None:
+            if recording not in self._numbers:
                 self.writer.prepare(recording)
-                used = max(self.writer.folder.numbers(recording), default=0)
-            self._numbers[recording] = used + 1
-            return used + 1
+                self._numbers[recording] = self.writer.folder.free_number(recording)
+            number = self._numbers[recording]
+            self._numbers[recording] = number + 1
+            if len(self._numbers) > MANY:
+                del self._numbers[next(iter(self._numbers))]  # the files tell where it is asked for again
+            return number
 
     def _punch(self, work: Work) -> None:
         take = work.take

@@ -124,6 +124,17 @@ class VaultFolder:
             ]
         return found
 
+    def free_number(self, recording: str) -> int:
+        """The first segment number that no file of `recording` has."""
+        # By names, not by listing the folder: in ten years it holds thousands.
+        number = 1
+        while any(
+            (self.folder(recording) / f"{segment_name(recording, number)}.{kind}").exists()
+            for kind in ("agebody", "manifest", "tail0", "tail1")
+        ):
+            number += 1
+        return number
+
     def numbers(self, recording: str) -> set[int]:
         """The segment numbers in use."""
         return {int(path.name.split(".")[1]) for path in self.folder(recording).glob(f"{recording}.*")}

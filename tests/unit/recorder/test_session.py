@@ -164,7 +164,7 @@ async def test_a_file_that_is_touched_while_it_is_written_is_named(site: Site) -
         await recorder.armed(CALL.uniqueid)
         talk(recorder)
         site.pbx.speak(CALL.channel, 0, LENGTH // 2)
-        await until(recorder.open_segments)
+        await until(lambda: any(work.segment and work.segment.synced for work in recorder.works.values()))
         assert await recorder.damaged() == []
         [path] = (site.vault.root / "segments").rglob("*.agebody")
         with path.open("r+b") as file:

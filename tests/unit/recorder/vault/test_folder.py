@@ -93,6 +93,8 @@ def test_segments_are_found_in_their_order_beyond_999(rig: Rig) -> None:
     (folder / f"{uuid('y')}.001.manifest").touch()
     assert [path.name.split(".")[1] for path in rig.vault.manifests_of(uuid("x"))] == ["001", "002", "999", "1000"]
     assert rig.vault.numbers(uuid("x")) == {1, 2, 999, 1000, 1001}
+    assert rig.vault.free_number(uuid("x")) == 3
+    assert rig.vault.free_number(uuid("never seen")) == 1
 
 
 def test_the_key_is_durable_before_anything_else_and_no_two_are_alike(rig: Rig) -> None:
