@@ -116,7 +116,7 @@ OURS = (
     mark("is finished, and its tails are left over; `kikitori recover` removes them"),
     mark("has no body"),
     mark("was sealed twice, with different manifests"),
-    mark("were not checked: the recorder does not answer in time"),
+    mark("were not checked: the recorder does not answer"),
     mark("its comment begins with {first}, this version reads {known}"),
     mark("{field} in its comment is of another kind"),
     mark("is being written, and is not as it was written"),

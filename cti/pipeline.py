@@ -152,6 +152,8 @@ class Pipeline:
                     self.book_adopted(replace(history, ended=history.ended or at))
         self.synced.set()
         for conversation, linkedid, legs in self.tracker.calls():
+            # The list may tell what a call dialled of which the events before it did not.
+            self.reading.describe(self._seen.setdefault(conversation, Seen()), legs)
             self._reconcile(conversation, linkedid, legs, at=at)
         self._wake()
         log.info("in step with the PBX", channels=len(channels))

@@ -49,10 +49,7 @@ class Recovery:
 
         Raises NotFoundError where none does.
         """
-        # Listed before it is asked who writes: one that is begun in between is not taken for a dead one.
-        found = self.desk.vault.unfinished()
-        writing = await self.desk.open_now()
-        found = [name for name in found if name not in writing]
+        found = await self.desk.unfinished()
         if text is None:
             return found
         named = [name for name in found if name.startswith(text.lower())]
@@ -162,9 +159,13 @@ async def answer(
 def _call(writer: Writer, found: Identified, history: History | None, manifest: Manifest) -> History:
     """The call behind a segment: by Asterisk's own record, or by what was recorded of it."""
     end = max(manifest.start, manifest.end)
+    try:
+        begin = began(writer, manifest)
+    except VaultError:  # of another segment, which `verify` names
+        begin = manifest.start
     if history is not None and history.talks:
         return replace(history, ended=history.ended or end)
-    talked = ((began(writer, manifest), end),)
+    talked = ((begin, end),)
     return History(order=found.take.order, spans=talked, talks=talked, ended=end)
 
 

@@ -63,6 +63,10 @@ def identify(writer: Writer, name: str, keys: Sequence[SegmentKey]) -> Identifie
     key, start = next(opening, (None, b""))
     if key is None:
         raise NoKeyError(f"{name}: tried {len(keys)}")
+    if not start:
+        # Its first flush was torn: there is no whole FLAC frame in it.
+        _remove(writer, name, key)
+        raise NothingThereError("empty")
     about = About.read(start, [writer.signer.verifier])
     if (about.recording, about.segment) != (recording, number):
         raise AboutError(f"{name} says that it is {segment_name(about.recording, about.segment)}")
@@ -86,8 +90,7 @@ def give_end(writer: Writer, found: Identified, history: History | None, *, pbx:
     meta = found.meta
     ended = end(writer, found.name, found.key.file_key)
     if ended is None:
-        forget(writer, found.name)
-        writer.folder.slots.wipe(meta.slot)
+        _remove(writer, found.name, found.key)
         raise NothingThereError("empty")
     body, streaminfo, samples = ended
     take = fitting(found, history, samples)
@@ -95,6 +98,12 @@ def give_end(writer: Writer, found: Identified, history: History | None, *, pbx:
     writer.finish(manifest)
     discard_tails(writer.folder.folder(found.name), found.name)
     return manifest
+
+
+def _remove(writer: Writer, name: str, key: SegmentKey) -> None:
+    if end(writer, name, key.file_key) is None:
+        forget(writer, name)
+        writer.folder.slots.wipe(key.slot)
 
 
 def fitting(found: Identified, history: History | None, samples: int) -> Take:

@@ -153,15 +153,15 @@ class Sealer:
         try:
             return Segment(self.writer, take, level=self.policy.flac_level, now=self.now())
         except FileExistsError:
+            # Nor must a successor believe that the one that is there is this take's.
             take.segment = None
+            self.spool.save(take)
             raise
 
     def _number(self, recording: str) -> int:
         with self._lock:
-            if recording not in self._numbers:
-                self.writer.prepare(recording)
-                self._numbers[recording] = self.writer.folder.free_number(recording)
-            number = self._numbers[recording]
+            self.writer.prepare(recording)
+            number = self.writer.folder.free_number(recording, self._numbers.get(recording, 1))
             self._numbers[recording] = number + 1
             if len(self._numbers) > MANY:
                 del self._numbers[next(iter(self._numbers))]  # the files tell where it is asked for again

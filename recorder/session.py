@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import errno
 from collections.abc import Callable, Coroutine, Iterable
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from recorder.rounds import Rounds
 from recorder.sealer import Sealer, Told, Work
 from recorder.spool import Name, Spool, Watch
 from recorder.take import History, Order, Take
+from recorder.vault.errors import VaultError
 from recorder.vault.folder import Writer, segment_name
 from recorder.vault.manifest import Manifest
 
@@ -108,13 +109,19 @@ class Recorder:
         self._asked |= asked
         self._rounds.want(asked)
         self._rounds.start()
-        found = await asyncio.gather(*map(asyncio.wrap_future, asked.values()))
-        return [path for paths in found for path in paths]
+        found = await asyncio.gather(*map(asyncio.wrap_future, asked.values()), return_exceptions=True)
+        return [path for paths in found if not isinstance(paths, BaseException) for path in paths]
 
     def _answer(self, take_id: str, work: Work) -> None:
         """What `damaged` asked of a take, if it did."""
-        if (asked := self._asked.pop(take_id, None)) is not None:
+        if (asked := self._asked.pop(take_id, None)) is None:
+            return
+        try:
             asked.set_result(work.segment.damaged() if work.segment is not None else [])
+        except (VaultError, InvalidStateError) as error:
+            # Who asked may be gone; a question must not end the recorder.
+            log.error("not checked", error=str(error), recording=work.take.order.recording)
+            asked.cancel()
 
     # --- what the calls ask for -------------------------------------------------------------------------------------
 

@@ -108,9 +108,8 @@ class Verifying:
         name = segment_name(manifest.recording, manifest.segment)
         return self.vault.folder(manifest.recording) / f"{name}.agebody"
 
-    def strays(self, writing: Collection[str]) -> Iterator[Finding]:
-        """Segments without an end, though nobody is `writing` them, and files that belong to none."""
-        unfinished = set(self.vault.unfinished()) - set(writing)
+    def strays(self, unfinished: Collection[str]) -> Iterator[Finding]:
+        """The segments of `unfinished`, which nobody is writing, and files that belong to none."""
         for folder in sorted((self.vault.root / "segments").iterdir()):
             names = {path.name for path in folder.iterdir()}
             for name in sorted(names):

@@ -124,10 +124,9 @@ class VaultFolder:
             ]
         return found
 
-    def free_number(self, recording: str) -> int:
-        """The first segment number that no file of `recording` has."""
+    def free_number(self, recording: str, number: int = 1) -> int:
+        """The first segment number, from `number` on, that no file of `recording` has."""
         # By names, not by listing the folder: in ten years it holds thousands.
-        number = 1
         while any(
             (self.folder(recording) / f"{segment_name(recording, number)}.{kind}").exists()
             for kind in ("agebody", "manifest", "tail0", "tail1")

@@ -157,7 +157,7 @@ class BodyWriter:
         body, *tails = body_paths(self._folder, self._name)
         found = [] if self._body_is_whole() else [body]
         records = [record for fd in self._tails for record in tail.parse(self._tail_key, _all(fd))[0]]
-        ending = tail.assemble(records, self._chunk)
+        ending = tail.assemble([record for record in records if record.chunk >= self._chunk], self._chunk)
         written = (bytes(self._open), self._samples) if self._open else None
         if (None if ending is None else (ending.last, ending.samples)) != written:
             found.append(tails[self._current])

@@ -97,7 +97,7 @@ ROWS: tuple[tuple[str, str, Callable[[Run], float]], ...] = (
     ("- begun after the answer", "0", lambda run: run["flood"]["flooded"]["late"]),
     ("- calls without a recording", "0", lambda run: run["flood"]["flooded"]["missing"]),
     ("- calls with two recordings", "", lambda run: run["flood"]["flooded"]["doubled"]),
-    ("- recorder processes that ended and were started again", "0", lambda run: run["flood"]["restarts"]),
+    ("- processes of ours that ended and were started again", "0", lambda run: run["flood"]["restarts"]),
     ("Load average after the record path", "", lambda run: run["path"]["load"]),
     ("Load average after 100 calls", "", lambda run: run["pbx"]["ours"]["load"]),
 )

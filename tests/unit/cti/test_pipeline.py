@@ -628,6 +628,23 @@ async def test_the_dialplan_knows_what_a_caller_dialled_who_came_before_us(
     assert there.stage.book.records[0].number == dialled
 
 
+async def test_what_the_list_tells_of_a_call_that_was_seen_in_part_is_booked() -> None:
+    stage = Stage(synced=False)
+    caller = stage.channel("trunk", to="0664581132")
+    phone = stage.channel("2001", of=caller)
+    stage.skip()
+    stage.pbx.answer(caller)  # the first that is heard of it, and it does not say what was dialled
+    stage.hear()
+    stage.pipeline._resync(Listed(stage.listed(), NOW))
+    talk(stage.pbx, caller, phone)
+    stage.hear()
+    order = stage.recorder.orders[caller.uniqueid]
+    assert (order.number, order.callee) == ("0664581132", "0664581132")
+    stage.pbx.hangup(phone, caller)
+    stage.hear()
+    assert stage.book.records[0].number == "0664581132"
+
+
 async def test_what_the_event_said_counts_more_than_what_the_gate_says() -> None:
     stage = Stage()
     caller = stage.channel("trunk", to="0664587000")
