@@ -98,7 +98,7 @@ class Recovery:
     async def _ask(self, question: Mapping[str, Any]) -> dict[str, Any]:
         try:
             return await self.desk.ask(question, READING_SECONDS)
-        except TimeoutError:
+        except TimeoutError:  # an OSError too, and no sign that nobody is there
             raise
         except OSError as error:
             raise NotRunningError(
@@ -159,12 +159,12 @@ async def answer(
 def _call(writer: Writer, found: Identified, history: History | None, manifest: Manifest) -> History:
     """The call behind a segment: by Asterisk's own record, or by what was recorded of it."""
     end = max(manifest.start, manifest.end)
+    if history is not None and history.talks:
+        return replace(history, ended=history.ended or end)
     try:
         begin = began(writer, manifest)
     except VaultError:  # of another segment, which `verify` names
         begin = manifest.start
-    if history is not None and history.talks:
-        return replace(history, ended=history.ended or end)
     talked = ((begin, end),)
     return History(order=found.take.order, spans=talked, talks=talked, ended=end)
 

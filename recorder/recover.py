@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from recorder.about import About, AboutError
-from recorder.segment import end, forget, manifest_of
+from recorder.segment import end, manifest_of
 from recorder.take import History, OpenSegment, Take
 from recorder.vault.body import discard_tails, read_start, remove_untouched
 from recorder.vault.errors import VaultError
@@ -39,10 +39,9 @@ class NothingThereError(VaultError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identified:
-    """An unfinished segment, the key that fits it, and what it is."""
+    """An unfinished segment, and what it is; `meta` has the key that fits it."""
 
     name: str
-    key: SegmentKey
     take: Take
     meta: OpenSegment
 
@@ -65,7 +64,7 @@ def identify(writer: Writer, name: str, keys: Sequence[SegmentKey]) -> Identifie
         raise NoKeyError(f"{name}: tried {len(keys)}")
     if not start:
         # Its first flush was torn: there is no whole FLAC frame in it.
-        _remove(writer, name, key)
+        end(writer, name, key.file_key, key.slot)
         raise NothingThereError("empty")
     about = About.read(start, [writer.signer.verifier])
     if (about.recording, about.segment) != (recording, number):
@@ -78,7 +77,7 @@ def identify(writer: Writer, name: str, keys: Sequence[SegmentKey]) -> Identifie
         file_key=key.file_key.hex(),
         offset=about.offset,
     )
-    return Identified(name=name, key=key, take=about.taken(), meta=meta)
+    return Identified(name=name, take=about.taken(), meta=meta)
 
 
 def give_end(writer: Writer, found: Identified, history: History | None, *, pbx: str, now: datetime) -> Manifest:
@@ -88,9 +87,8 @@ def give_end(writer: Writer, found: Identified, history: History | None, *, pbx:
     is), OSError.
     """
     meta = found.meta
-    ended = end(writer, found.name, found.key.file_key)
+    ended = end(writer, found.name, bytes.fromhex(meta.file_key), meta.slot)
     if ended is None:
-        _remove(writer, found.name, found.key)
         raise NothingThereError("empty")
     body, streaminfo, samples = ended
     take = fitting(found, history, samples)
@@ -98,12 +96,6 @@ def give_end(writer: Writer, found: Identified, history: History | None, *, pbx:
     writer.finish(manifest)
     discard_tails(writer.folder.folder(found.name), found.name)
     return manifest
-
-
-def _remove(writer: Writer, name: str, key: SegmentKey) -> None:
-    if end(writer, name, key.file_key) is None:
-        forget(writer, name)
-        writer.folder.slots.wipe(key.slot)
 
 
 def fitting(found: Identified, history: History | None, samples: int) -> Take:

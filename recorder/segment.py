@@ -83,32 +83,25 @@ def cut(writer: Writer, take: Take) -> tuple[Body, bytes, int] | None:
     name = segment_name(take.order.recording, meta.number)
     if not (writer.folder.folder(take.order.recording) / f"{name}.agebody").exists():
         return None
-    ended = end(writer, name, bytes.fromhex(meta.file_key))
-    if ended is None:
-        forget(writer, name)
-        writer.folder.slots.wipe(meta.slot)
-    return ended
+    return end(writer, name, bytes.fromhex(meta.file_key), meta.slot)
 
 
-def end(writer: Writer, name: str, file_key: bytes) -> tuple[Body, bytes, int] | None:
-    """End a body where its last sync was: (body, STREAMINFO, samples), None where it holds no sound.
+def end(writer: Writer, name: str, file_key: bytes, slot: int) -> tuple[Body, bytes, int] | None:
+    """End a body where its last sync was: (body, STREAMINFO, samples); None where it held no sound: it is gone then,
+    and so is its key in `slot`.
 
     Raises what `adopt` raises.
     """
     folder = writer.folder.folder(name)
     ended = adopt(folder, name, file_key)
     if ended.samples == 0:
+        (folder / f"{name}.agebody").unlink()
+        discard_tails(folder, name)
+        writer.folder.slots.wipe(slot)
         return None
     start = read_start(folder, name, file_key) or b""
     body = Body(nonce=ended.nonce, size=ended.size, sha256=ended.sha256.hex())
     return body, cut_streaminfo(start, ended.samples), ended.samples
-
-
-def forget(writer: Writer, name: str) -> None:
-    """Remove a body that holds no sound."""
-    folder = writer.folder.folder(name)
-    (folder / f"{name}.agebody").unlink()
-    discard_tails(folder, name)
 
 
 def sweep(writer: Writer, recording: str) -> None:

@@ -4,7 +4,6 @@ import asyncio
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable
 
 import pytest
 
@@ -149,8 +148,7 @@ async def test_after_the_stop_nothing_is_begun_and_the_last_steps_still_run() ->
     await work.done()
     assert work.steps == {"1": 1}
     did: list[int] = []
-    last: Callable[[], None] = lambda: did.append(1)  # noqa: E731
-    await work.rounds.last(last)
+    await work.rounds.last(lambda: did.append(1))
     work.rounds.close()
     assert did == [1]
 
