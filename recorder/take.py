@@ -1,7 +1,7 @@
 """One run of MixMonitor: two growing files in RAM, what they are, and how far they have been taken into the vault."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -91,8 +91,10 @@ class Take:
         return f"{self.starter}-{self.id}"
 
     def to_dict(self) -> dict[str, Any]:
-        """For the file beside the sound."""
-        return asdict(self)
+        """For the file beside the sound; shares its lists."""
+        # `asdict` copies to the bottom: 0.1 ms, seven times a call.
+        segment = self.segment and _shallow(self.segment)
+        return _shallow(self) | {"order": _shallow(self.order), "segment": segment}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Take":
@@ -194,6 +196,10 @@ class Take:
 
 
 FOREVER = 1 << 62
+
+
+def _shallow(value: Order | OpenSegment | Take) -> dict[str, Any]:
+    return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
 def _without(spans: Sequence[Span], talks: Sequence[Span]) -> list[Span]:

@@ -16,6 +16,7 @@ Base64 is read strictly: two encodings of one signature would let a stored byte 
 import base64
 import binascii
 import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
@@ -26,6 +27,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from recorder.vault.errors import VaultError
 
 _ED25519 = b"\x01"
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")  # all but newline
 _DASH = "— "
 _SECRET = "PRIVATE+KEY+"  # noqa: S105  # the form's first words, not a secret
 # The spec asks for at least 16; Go's reader takes 100.
@@ -224,7 +226,7 @@ def _check_name(name: str) -> None:
 
 
 def _encode(text: str) -> bytes:
-    if any(c < " " and c != "\n" for c in text):
+    if _CONTROL.search(text):
         raise MalformedNoteError("contains a control character other than newline")
     try:
         return text.encode()
