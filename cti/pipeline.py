@@ -26,7 +26,9 @@ from recorder.take import History, Span
 log = structlog.get_logger()
 
 RESYNC_SECONDS = 5.0
-REASONS_TO_LOOK = frozenset({"Newchannel", "Newstate", "DialEnd", "BridgeEnter", "BridgeLeave", "Hangup"})
+REASONS_TO_LOOK = frozenset(
+    ("Newchannel", "Newstate", "DialEnd", "BridgeEnter", "BridgeLeave", "Hangup", "BlindTransfer", "AttendedTransfer")
+) | {"Pickup"}
 
 
 class Now(Protocol):
@@ -92,8 +94,9 @@ class Pipeline:
             self._recorder().ended(uniqueid, event_time(message) or self.now())
         if message.event in REASONS_TO_LOOK:
             # The leg that left is in no call any more; the others of a call that goes on may need another hook now.
-            call = self.tracker.call_of(others[0] if others else uniqueid or message.get("DestUniqueid"))
-            if call is not None:
+            legs = {uniqueid, message.get("DestUniqueid"), *others[:1], *(fact.leg or "" for fact in facts)}
+            calls = {call[0]: call for leg in legs if (call := self.tracker.call_of(leg)) is not None}
+            for call in calls.values():
                 self._reconcile(*call, at=event_time(message) or self.now())
             self._wake()
 
@@ -173,30 +176,33 @@ class Pipeline:
             seen.arrived = fact.at
             self.reading.describe(seen, fact.legs)
         elif fact.what is What.ANSWERED:
-            seen.answered = fact.at
+            seen.answered = seen.answered or fact.at
+        elif fact.what is What.MERGED and fact.merged is not None:
+            self._book(fact.merged, fact, "merged")
         elif fact.what in (What.JOINED, What.LEFT) and fact.leg is not None:
             recorder.bridge(fact.leg, at, entered=fact.what is What.JOINED)
         elif fact.what in (What.HELD, What.RESUMED):
             for uniqueid in recorder.hooked(leg.uniqueid for leg in fact.legs):
                 recorder.mark(uniqueid, at, "hold" if fact.what is What.HELD else "resume")
         elif fact.what is What.ENDED:
-            self._end(fact, seen)
+            self._book(fact.conversation, fact, fact.disposition)
 
-    def _end(self, fact: Fact, seen: Seen) -> None:
+    def _book(self, conversation: UUID, fact: Fact, disposition: str | None) -> None:
+        """Nothing more comes of `conversation`: it ended, or goes on in the one that `fact` is of."""
+        seen = self._seen.pop(conversation, Seen())
         self.book.write(
             CallRecord(
-                conversation=str(fact.conversation),
+                conversation=str(conversation),
                 linkedid=fact.linkedid,
                 arrived=seen.arrived,
                 answered=seen.answered,
                 ended=fact.at,
                 number=seen.number,
                 caller=seen.caller,
-                disposition=fact.disposition,
-                recording=recording_of(fact.conversation) if seen.recorded else None,
+                disposition=disposition,
+                recording=recording_of(conversation) if seen.recorded else None,
             )
         )
-        self._seen.pop(fact.conversation, None)
 
     def _reconcile(self, conversation: UUID, linkedid: str, legs: Sequence[Leg], *, at: datetime) -> None:
         """Start what should be recorded and is not; stop what is and should not be."""

@@ -30,6 +30,7 @@ _HEADERS = {
     "CallerIDNum": "callernum",
     "Timestamp": "eventtime",
 }
+_EXTRA = {"BridgeUniqueid": "bridge_id", "BridgeTechnology": "bridge_technology"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +46,16 @@ class CelEvent:
 
     def get(self, name: str, default: str = "") -> str:
         """A header's value."""
-        if name == "BridgeUniqueid":
-            return _bridge(self.row["eventextra"]) or default
+        if name in _EXTRA:
+            return _extra(self.row["eventextra"], _EXTRA[name]) or default
         if name == "ChannelStateDesc":
             return "Up" if self.row["eventtype"] == "ANSWER" else default
         return self.row.get(_HEADERS.get(name, ""), "") or default
 
 
-def _bridge(extra: str) -> str:
+def _extra(extra: str, name: str) -> str:
     try:
-        return str(json.loads(extra).get("bridge_id", ""))
+        return str(json.loads(extra).get(name, ""))
     except (ValueError, AttributeError):
         return ""
 

@@ -2,13 +2,22 @@
 
 import re
 
-_SUFFIX = re.compile(r"-[0-9a-f]{8,}(?:;[12])?$")
+# Asterisk marks what a masquerade leaves over.
+_SUFFIX = re.compile(r"-[0-9a-f]{8,}(?:;[12])?(?:<(?:MASQ|ZOMBIE)>)?$")
+_INTERNAL = frozenset(
+    ("Local", "Message", "Surrogate", "AsyncGoto", "Bridge", "CBAnn", "CBRec", "Announcer", "Recorder", "MulticastRTP")
+)
+
+
+def internal(channel: str) -> bool:
+    """Whether `channel` is one of Asterisk's own, that no device or line is behind: Local and the like."""
+    return channel.partition("/")[0] in _INTERNAL
 
 
 def endpoint_of(channel: str) -> str | None:
     """The endpoint behind `channel`; None for Local and other channels that no device is behind."""
-    technology, slash, rest = channel.partition("/")
-    if not slash or technology in {"Local", "Message", "Surrogate", "CBAnn", "CBRec", "Announcer", "Recorder"}:
+    _, slash, rest = channel.partition("/")
+    if not slash or internal(channel):
         return None
     return _SUFFIX.sub("", rest).partition("@")[0] or None
 

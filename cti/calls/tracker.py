@@ -1,27 +1,25 @@
 """Manager events -> facts. The live connection and a recorded file drive the same code.
 
-A conversation is the set of legs that share Asterisk's linked id. Its UUID is derived from the PBX's name and that id,
-so that a restarted process, or a replay years later, gives the same conversation the same name.
+A conversation is the set of legs that share Asterisk's linked id, or did. Its UUID is derived from the PBX's name and
+that id, so that a restarted process, or a replay years later, gives the same conversation the same name.
 
     tracker = Tracker(pbx="pbx1", plan=plan)
     for message in messages:
         for fact in tracker.feed(message): ...
+
+Every conversation that arrived ends once (`CallEnded`), or goes on in another (`merged` of a `CallMerged`).
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
-from typing import Protocol
-from uuid import UUID, uuid5
+from typing import Any, Protocol
+from uuid import UUID
 
-from cti.calls.channel import endpoint_of, known
-from cti.calls.model import Direction, Fact, Leg, What
+from cti.calls.board import Board, LiveCall, LiveLeg
+from cti.calls.channel import known
+from cti.calls.ending import disposition
+from cti.calls.model import Fact, Leg, Transfer, What
 from policies.model import Kind, Plan
-
-NAMESPACE = UUID("6f0c2f6e-5d0b-5a8e-9d3c-6b696b69746f")
-# Channels and calls whose end is remembered: an event that comes after it (a repeated one, one that waited in the
-# queue during a resync, a dead channel in a list: asterisk#783) must not raise them again. An hour of 3,000 calls.
-MEMORY = 20_000
 
 
 class Event(Protocol):
@@ -41,46 +39,15 @@ class MissingTimestampError(Exception):
     code = "no-timestamp"
 
 
-@dataclass(slots=True)
-class _Leg:
-    """A channel as far as it is known; mutable, and never leaves the tracker."""
+# What only a leg with somebody behind it can do.
+_OF_PEOPLE = frozenset(
+    (What.RINGING, What.ANSWERED, What.JOINED, What.LEFT, What.HELD, What.RESUMED, What.CONFERRING, What.CONFERRED)
+)
+# Events that may say themselves that a channel has just come up.
+_CHANGES = frozenset({"Newstate", "NewCallerid", "CoreShowChannel"})
 
-    uniqueid: str
-    channel: str
-    originator: bool
-    call: "_Call"
-    late: bool = False
-    number: str | None = None
-    name: str | None = None
-    dialled: str | None = None
-    ringing: bool = False
-    up: bool = False
-    bridge: str | None = None
-    bridged: bool = False
-
-
-@dataclass(slots=True)
-class _Call:
-    conversation: UUID
-    linkedid: str
-    legs: dict[str, _Leg] = field(default_factory=dict)
-    answered: bool = False
-    announced: bool = False
-
-
-class _Past:
-    """The last `MEMORY` names of what is over."""
-
-    def __init__(self) -> None:
-        self._names: dict[str, None] = {}
-
-    def add(self, name: str) -> None:
-        self._names[name] = None
-        if len(self._names) > MEMORY:
-            del self._names[next(iter(self._names))]
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._names
+Call = tuple[UUID, str, tuple[Leg, ...]]
+Handler = Callable[[Event, datetime | None], list[Fact]]
 
 
 def event_time(event: Event) -> datetime | None:
@@ -91,56 +58,73 @@ def event_time(event: Event) -> datetime | None:
         return None
 
 
-def conversation_id(pbx: str, linkedid: str) -> UUID:
-    """The UUID of the conversation that Asterisk calls `linkedid`."""
-    return uuid5(NAMESPACE, f"{pbx}/{linkedid}")
-
-
 class Tracker:
     """Understands the events of one PBX. Never raises on what a stream leaves out or repeats."""
 
     def __init__(self, *, pbx: str, plan: Plan | None, timed: bool = True) -> None:
         """`plan` None: no policy knows this PBX. `timed` False: events carry no Timestamp, facts no time."""
         self.pbx, self.plan, self.timed = pbx, plan, timed
-        self._legs: dict[str, _Leg] = {}
-        self._calls: dict[str, _Call] = {}
-        self._gone, self._over = _Past(), _Past()
-        self._handlers: dict[str, Callable[[Event, datetime | None], list[Fact]]] = {
-            "Newchannel": self._newchannel,
-            "Newstate": self._newstate,
-            "DialEnd": self._dial_end,
-            "BridgeEnter": self._bridge_enter,
-            "BridgeLeave": self._bridge_leave,
-            "Hold": lambda event, at: self._hold(event, at, What.HELD),
-            "Unhold": lambda event, at: self._hold(event, at, What.RESUMED),
-            "Rename": self._rename,
-            "Hangup": self._hangup,
+        self._board = Board(pbx, plan)
+        # Event -> what to do, and the prefix of the headers that describe the channel it is about.
+        self._handlers: dict[str, tuple[Handler, str]] = {
+            "Newchannel": (self._state, ""),
+            "Newstate": (self._state, ""),
+            "NewCallerid": (self._state, ""),
+            "Rename": (self._rename, ""),
+            "DialBegin": (self._dial_begin, "Dest"),
+            "DialEnd": (self._dial_end, "Dest"),
+            "BridgeEnter": (self._bridge_enter, ""),
+            "BridgeLeave": (self._bridge_leave, ""),
+            "Hold": (self._hold, ""),
+            "Unhold": (self._hold, ""),
+            "BlindTransfer": (self._blind, "Transferer"),
+            "AttendedTransfer": (self._attended, "OrigTransferer"),
+            "Pickup": (self._pickup, ""),
+            "QueueCallerJoin": (self._queue, ""),
+            "QueueCallerLeave": (self._queue, ""),
+            "QueueCallerAbandon": (self._queue, ""),
+            "ParkedCall": (self._parking, "Parkee"),
+            "UnParkedCall": (self._parking, "Parkee"),
+            "ParkedCallTimeOut": (self._parking, "Parkee"),
+            "ParkedCallGiveUp": (self._parking, "Parkee"),
+            "ConfbridgeJoin": (self._conference, ""),
+            "ConfbridgeLeave": (self._conference, ""),
+            "Hangup": (self._hangup, ""),
         }
 
     def feed(self, event: Event) -> list[Fact]:
         """The facts that `event` brings. Raises MissingTimestampError."""
-        handler = self._handlers.get(event.event)
-        uniqueid = event.get("Uniqueid", event.get("DestUniqueid"))
-        if handler is None or not uniqueid or uniqueid in self._gone:
+        handler, prefix = self._handlers.get(event.event, (None, ""))
+        if handler is None:
             return []
-        return handler(event, self._time(event))
+        uniqueid = event.get(f"{prefix}Uniqueid")
+        if not uniqueid or uniqueid in self._board.gone:
+            return []
+        if self.timed and not event.get("Timestamp"):
+            raise MissingTimestampError(
+                f"{event.event} without a Timestamp: set timestampevents=yes in manager.conf, or use --untimed"
+            )
+        return handler(event, event_time(event))
 
-    def calls(self) -> list[tuple[UUID, str, tuple[Leg, ...]]]:
+    def calls(self) -> list[Call]:
         """Every conversation that goes on: (uuid, linked id, legs)."""
-        return [(call.conversation, call.linkedid, self._frozen(call)) for call in self._calls.values()]
+        return [(call.conversation, call.linkedid, self._board.frozen(call)) for call in self._board.calls.values()]
 
-    def call_of(self, uniqueid: str) -> tuple[UUID, str, tuple[Leg, ...]] | None:
+    def call_of(self, uniqueid: str) -> Call | None:
         """The conversation that channel `uniqueid` belongs to: (uuid, linked id, legs)."""
-        leg = self._legs.get(uniqueid)
-        return (leg.call.conversation, leg.call.linkedid, self._frozen(leg.call)) if leg else None
+        leg = self._board.legs.get(uniqueid)
+        return (leg.call.conversation, leg.call.linkedid, self._board.frozen(leg.call)) if leg else None
+
+    # --- what a late comer is told ----------------------------------------------------------------------------------
 
     def resync(self, channels: Sequence[Event], at: datetime) -> list[Fact]:
         """Take over what Asterisk says exists now (`CoreShowChannel` events); what is not listed has ended."""
         facts: list[Fact] = []
-        channels = [event for event in channels if event.get("Uniqueid") and event.get("Uniqueid") not in self._gone]
+        board = self._board
+        channels = [event for event in channels if event.get("Uniqueid") and event.get("Uniqueid") not in board.gone]
         listed = {event.get("Uniqueid") for event in channels}
-        for uniqueid in [uniqueid for uniqueid in self._legs if uniqueid not in listed]:
-            facts += self._end(self._legs[uniqueid], at, None)
+        for uniqueid in [uniqueid for uniqueid in board.legs if uniqueid not in listed]:
+            facts += self._end(board.legs[uniqueid], at, "")
         # The one that began a conversation first: the others are legs of its call.
         for event in sorted(channels, key=lambda event: event.get("Uniqueid") != event.get("Linkedid")):
             leg, found = self._leg(event, at)
@@ -148,7 +132,7 @@ class Tracker:
             if leg.late:
                 leg.dialled = self._dialled(leg, event)
                 leg.late = leg.dialled is None
-            facts += self._state(leg, event, at)
+            facts += self._changed(leg, event.get("ChannelStateDesc"), at)
             bridge = event.get("BridgeId") or None
             if leg.bridge != bridge:
                 if leg.bridge:
@@ -157,207 +141,309 @@ class Tracker:
                     facts += self._enter(leg, bridge, at)
         return facts
 
-    def learn(self, uniqueid: str, dialled: str) -> tuple[UUID, str, tuple[Leg, ...]] | None:
+    def learn(self, uniqueid: str, dialled: str) -> Call | None:
         """What channel `uniqueid` dialled, from somebody who was there; its conversation as it is then, None if old."""
-        leg = self._legs.get(uniqueid)
+        leg = self._board.legs.get(uniqueid)
         if leg is None or not leg.late:
             return None
         leg.dialled, leg.late = dialled, False
         return self.call_of(uniqueid)
 
-    def _dialled(self, leg: _Leg, event: Event) -> str | None:
+    def _dialled(self, leg: LiveLeg, event: Event) -> str | None:
         """What the first event of an originator says that it dialled. Inside a subroutine the extension is another."""
         exten = known(event.get("Exten"))
         if event.event == "Newchannel":
             return exten
         if event.event != "CoreShowChannel":
             return None
-        outside = self.plan is not None and self.plan.kind(endpoint_of(leg.channel)) is Kind.TRUNK
+        outside = leg.kind is Kind.TRUNK
         return exten if not outside or (self.plan and self.plan.number_of(exten)) else None
 
-    def _time(self, event: Event) -> datetime | None:
-        if self.timed and not event.get("Timestamp"):
-            raise MissingTimestampError(
-                f"{event.event} without a Timestamp: set timestampevents=yes in manager.conf, or use --untimed"
-            )
-        return event_time(event)
+    # --- legs and calls ---------------------------------------------------------------------------------------------
 
-    def _leg(self, event: Event, at: datetime | None) -> tuple[_Leg, list[Fact]]:
-        """The leg of `event`, made where the stream began too late to say so, and moved where its call was merged."""
-        uniqueid = event.get("Uniqueid")
-        linkedid = event.get("Linkedid") or uniqueid
+    def _leg(self, event: Event, at: datetime | None, prefix: str = "") -> tuple[LiveLeg, list[Fact]]:
+        """The leg that `event` describes, made where the stream began too late to say so, in the call it belongs to."""
+        uniqueid = event.get(f"{prefix}Uniqueid")
+        linkedid = event.get(f"{prefix}Linkedid")
         facts: list[Fact] = []
-        leg = self._legs.get(uniqueid)
+        leg = self._board.legs.get(uniqueid)
         if leg is None:
-            call = self._call(linkedid, uniqueid)
-            leg = _Leg(uniqueid, event.get("Channel"), originator=uniqueid == linkedid, call=call)
-            if leg.originator:
+            leg = self._board.seat(uniqueid, event.get(f"{prefix}Channel"), linkedid or uniqueid)
+            if leg.came:
                 leg.dialled = self._dialled(leg, event)
                 leg.late = leg.dialled is None and event.event != "Newchannel"
-            self._legs[uniqueid] = call.legs[uniqueid] = leg
-        elif event.get("Linkedid") and leg.call.linkedid != linkedid and linkedid not in self._over:
-            facts += self._move(leg, linkedid, at)
-        leg.number = known(event.get("CallerIDNum")) or leg.number
-        leg.name = known(event.get("CallerIDName")) or leg.name
-        if not leg.call.announced:
-            leg.call.announced = True
-            facts.append(self._fact(What.ARRIVED, leg.call, at, leg))
-        return leg, facts
+            self._catch_up(leg, event, prefix)
+            if not any(other.called for other in leg.call.legs.values() if other is not leg):
+                leg.call.ends.clear()  # whoever was called before is out of it
+        elif linkedid:
+            linkedid = self._board.over.now(linkedid)
+            if linkedid != leg.call.linkedid and linkedid not in self._board.over:
+                facts += self._join(self._board.call(linkedid, uniqueid), leg.call, at)
+        leg.number = known(event.get(f"{prefix}CallerIDNum")) or leg.number
+        leg.name = known(event.get(f"{prefix}CallerIDName")) or leg.name
+        return leg, facts + self._announce(leg, at)
 
-    def _call(self, linkedid: str, uniqueid: str) -> _Call:
-        call = self._calls.get(linkedid)
-        if call is None:
-            # A leg of a call that has ended already begins another conversation: the ended one ended once.
-            name = f"{linkedid}/{uniqueid}" if linkedid in self._over else linkedid
-            call = self._calls[linkedid] = _Call(conversation_id(self.pbx, name), linkedid)
-        return call
+    def _catch_up(self, leg: LiveLeg, event: Event, prefix: str) -> None:
+        """What the first event of a leg tells of the time before it."""
+        if event.event == "Newchannel":
+            leg.held = False
+            return
+        leg.call.partial = True
+        if event.event not in _CHANGES and event.get(f"{prefix}ChannelStateDesc") == "Up":
+            leg.up = True
+            leg.call.taken = leg.call.taken or leg.originator
 
-    def _move(self, leg: _Leg, linkedid: str, at: datetime | None) -> list[Fact]:
-        """Two conversations became one: Asterisk keeps the older linked id, and so do we."""
-        old, call = leg.call, self._call(linkedid, leg.uniqueid)
-        facts = self._over_with(old, at, leg, "merged") if len(old.legs) == 1 else []
-        del old.legs[leg.uniqueid]
-        call.legs[leg.uniqueid] = leg
-        call.answered = call.answered or old.answered
-        leg.call = call
-        return facts
+    def _announce(self, leg: LiveLeg, at: datetime | None) -> list[Fact]:
+        if leg.call.announced or leg.hidden:
+            return []
+        leg.call.announced = True
+        return self._tell(What.ARRIVED, leg, at)
 
-    def _over_with(self, call: _Call, at: datetime | None, leg: _Leg, disposition: str | None) -> list[Fact]:
-        self._calls.pop(call.linkedid, None)
-        self._over.add(call.linkedid)
-        return [self._fact(What.ENDED, call, at, leg, disposition)]
+    def _some(self, event: Event, prefix: str, at: datetime | None) -> tuple[LiveLeg | None, list[Fact]]:
+        """As `_leg`, for a channel that an event may leave out, or that may be gone."""
+        uniqueid = event.get(f"{prefix}Uniqueid")
+        return self._leg(event, at, prefix) if uniqueid and uniqueid not in self._board.gone else (None, [])
 
-    def _newchannel(self, event: Event, at: datetime | None) -> list[Fact]:
+    def _join(self, call: LiveCall, gone: LiveCall, at: datetime | None) -> list[Fact]:
+        """Two conversations became one."""
+        if call is gone:
+            return []
+        moved = [leg for leg in gone.legs.values() if not leg.hidden]
+        self._board.merge(call, gone)
+        if not gone.announced:
+            return []
+        if not moved:  # its last leg is gone, and only Asterisk's own are left
+            return [] if gone.last is None else [self._ended(gone, gone.last, at, "")]
+        facts = self._announce(moved[0], at)
+        return facts + self._tell(What.MERGED, moved[0], at, merged=gone.conversation)
+
+    def _meet(self, one: LiveLeg, other: LiveLeg, at: datetime | None) -> list[Fact]:
+        """The conversations of two legs are one, before their linked ids say so."""
+        return self._join(*self._board.elder(one.call, other.call), at)
+
+    # --- channels ---------------------------------------------------------------------------------------------------
+
+    def _state(self, event: Event, at: datetime | None) -> list[Fact]:
         leg, facts = self._leg(event, at)
-        return facts + self._state(leg, event, at)
+        return facts + self._changed(leg, event.get("ChannelStateDesc"), at)
 
-    def _newstate(self, event: Event, at: datetime | None) -> list[Fact]:
-        leg, facts = self._leg(event, at)
-        return facts + self._state(leg, event, at)
-
-    def _state(self, leg: _Leg, event: Event, at: datetime | None) -> list[Fact]:
-        state = event.get("ChannelStateDesc")
+    def _changed(self, leg: LiveLeg, state: str, at: datetime | None) -> list[Fact]:
         if state == "Ringing" and not leg.ringing:
             leg.ringing = True
-            return [self._fact(What.RINGING, leg.call, at, leg)]
+            return self._tell(What.RINGING, leg, at)
         if state == "Up" and not leg.up:
             leg.up = True
-            if not leg.originator:
-                return self._answer(leg, at)
+            leg.call.taken = leg.call.taken or leg.originator
+            return self._answer(leg, at)
         return []
 
-    def _answer(self, leg: _Leg, at: datetime | None) -> list[Fact]:
-        if leg.call.answered or len(leg.call.legs) < 2:
+    def _answer(self, leg: LiveLeg, at: datetime | None) -> list[Fact]:
+        """Somebody picked up at `leg`."""
+        if leg.answered or not (leg.called or leg.picker) or len(leg.call.legs) < 2:
             return []
-        leg.call.answered = True
-        return [self._fact(What.ANSWERED, leg.call, at, leg)]
+        leg.answered = leg.call.answered = True
+        return self._tell(What.ANSWERED, leg, at)
+
+    def _rename(self, event: Event, at: datetime | None) -> list[Fact]:
+        leg = self._board.legs.get(event.get("Uniqueid"))
+        if leg is not None:
+            self._board.name(leg, event.get("Newname") or leg.channel)
+        return []
+
+    def _hangup(self, event: Event, at: datetime | None) -> list[Fact]:
+        if event.get("Uniqueid") not in self._board.legs:
+            return []
+        leg, facts = self._leg(event, at)
+        return facts + self._end(leg, at, event.get("Cause"))
+
+    def _end(self, leg: LiveLeg, at: datetime | None, cause: str) -> list[Fact]:
+        facts = self._leave(leg, at) if leg.bridge else []
+        call = leg.call
+        if leg.called:
+            call.ends.append((leg.status, cause))
+        if not leg.hidden:
+            call.last = self._board.freeze(leg, None)
+        self._board.rise(leg)
+        if not call.legs:
+            self._board.close(call)
+            if call.last is not None and call.announced:
+                facts.append(self._ended(call, call.last, at, cause))
+        return facts
+
+    def _ended(self, call: LiveCall, last: Leg, at: datetime | None, cause: str) -> Fact:
+        return self._said(What.ENDED, call, at, last.uniqueid, (last,), disposition=disposition(call, cause or None))
+
+    # --- dialling ---------------------------------------------------------------------------------------------------
+
+    def _dial_begin(self, event: Event, at: datetime | None) -> list[Fact]:
+        caller, facts = self._some(event, "", at)
+        leg, found = self._leg(event, at, "Dest")
+        # Nobody dials: the PBX itself calls, for somebody who is to be connected then. A Local channel hands that on.
+        leg.first = self._half_of_first(caller) if caller is not None else not event.get("Uniqueid")
+        return facts + found
+
+    def _half_of_first(self, caller: LiveLeg) -> bool:
+        if not (caller.hidden and caller.channel.endswith(";2")):
+            return False
+        name = caller.channel[:-1] + "1"
+        half = next((leg for leg in caller.call.legs.values() if leg.channel == name), None)
+        return half is not None and half.first and not half.up
 
     def _dial_end(self, event: Event, at: datetime | None) -> list[Fact]:
-        leg = self._legs.get(event.get("DestUniqueid"))
-        if leg is None or event.get("DialStatus") != "ANSWER":
-            return []
-        leg.up = True
-        return self._answer(leg, at)
+        _, facts = self._some(event, "", at)
+        leg, found = self._leg(event, at, "Dest")
+        facts += found
+        target = event.get("Forward")
+        if target:
+            # Dial says CANCEL then: not the caller has given up.
+            return facts + self._tell(What.TRANSFERRED, leg, at, kind=Transfer.FORWARD, more={"target": target})
+        leg.status = event.get("DialStatus")
+        if leg.status == "ANSWER":
+            leg.up = True
+            facts += self._answer(leg, at)
+        return facts
+
+    # --- bridges ----------------------------------------------------------------------------------------------------
 
     def _bridge_enter(self, event: Event, at: datetime | None) -> list[Fact]:
         leg, facts = self._leg(event, at)
-        return facts + self._enter(leg, event.get("BridgeUniqueid"), at)
+        bridge = event.get("BridgeUniqueid")
+        # Those who wait in a holding bridge do not hear each other.
+        if bridge and event.get("BridgeTechnology") != "holding_bridge":
+            for other in [other for other in self._board.inside(bridge) if other.call is not leg.call]:
+                facts += self._meet(leg, other, at)
+        return facts + self._enter(leg, bridge, at) if bridge else facts
 
-    def _enter(self, leg: _Leg, bridge: str, at: datetime | None) -> list[Fact]:
+    def _enter(self, leg: LiveLeg, bridge: str, at: datetime | None) -> list[Fact]:
         if leg.bridge == bridge:
             return []
         facts = self._leave(leg, at) if leg.bridge else []
-        leg.bridge, leg.bridged = bridge, True
-        if any(other.bridge == bridge for other in leg.call.legs.values() if other is not leg):
-            facts += self._answer(leg, at)
-        return [*facts, self._fact(What.JOINED, leg.call, at, leg)]
+        self._board.enter(leg, bridge)
+        if not leg.call.answered:
+            facts += self._late_answer(leg, at)
+        return facts + self._tell(What.JOINED, leg, at)
+
+    def _late_answer(self, leg: LiveLeg, at: datetime | None) -> list[Fact]:
+        """A stream that began too late, or lost the answer: they talk, so somebody has picked up."""
+        room = [other for other in self._board.room([leg.bridge]) if not other.hidden]
+        if len(room) < 2:
+            return []
+        called = [other for other in (leg, *room) if other.called]
+        facts = self._answer(called[0], at) if called else []
+        leg.call.answered = True
+        return facts
 
     def _bridge_leave(self, event: Event, at: datetime | None) -> list[Fact]:
         leg, facts = self._leg(event, at)
         # One that waited while Asterisk was asked for its channels may speak of a bridge that the leg has left since.
         left = event.get("BridgeUniqueid") or leg.bridge
+        if not leg.bridged and not leg.hidden:
+            leg.bridged = leg.call.answered = True  # seen from the middle on: it talked
         return facts + self._leave(leg, at) if leg.bridge and leg.bridge == left else facts
 
-    def _leave(self, leg: _Leg, at: datetime | None) -> list[Fact]:
-        leg.bridge = None
-        return [self._fact(What.LEFT, leg.call, at, leg)]
+    def _leave(self, leg: LiveLeg, at: datetime | None) -> list[Fact]:
+        self._board.leave(leg)
+        return self._tell(What.LEFT, leg, at)
 
-    def _hold(self, event: Event, at: datetime | None, what: What) -> list[Fact]:
+    def _hold(self, event: Event, at: datetime | None) -> list[Fact]:
         leg, facts = self._leg(event, at)
-        return [*facts, self._fact(what, leg.call, at, leg)]
+        held = event.event == "Hold"
+        # A transfer ends a hold that may never have been.
+        if leg.held is held:
+            return facts
+        leg.held = held
+        return facts + self._tell(What.HELD if held else What.RESUMED, leg, at)
 
-    def _rename(self, event: Event, at: datetime | None) -> list[Fact]:
-        leg = self._legs.get(event.get("Uniqueid"))
-        if leg is not None:
-            leg.channel = event.get("Newname") or leg.channel
-        return []
+    # --- transfers --------------------------------------------------------------------------------------------------
 
-    def _hangup(self, event: Event, at: datetime | None) -> list[Fact]:
-        if event.get("Uniqueid") not in self._legs:
+    def _blind(self, event: Event, at: datetime | None) -> list[Fact]:
+        leg, facts = self._leg(event, at, "Transferer")
+        _, found = self._some(event, "Transferee", at)
+        facts += found
+        if event.get("Result", "Success") != "Success":
+            return facts
+        more = _said(transferee=event.get("TransfereeUniqueid"), target=event.get("Extension"))
+        return facts + self._tell(What.TRANSFERRED, leg, at, kind=Transfer.BLIND, more=more)
+
+    def _attended(self, event: Event, at: datetime | None) -> list[Fact]:
+        leg, facts = self._leg(event, at, "OrigTransferer")
+        second, found = self._some(event, "SecondTransferer", at)
+        transferee, also = self._some(event, "Transferee", at)
+        facts += [*found, *also]
+        if event.get("Result", "Success") != "Success":
+            return facts
+        asked = self._asked(event, {leg, second, transferee})
+        if second is not None:
+            facts += self._meet(leg, second, at)
+        more = _said(transferee=event.get("TransfereeUniqueid"), target=event.get("SecondTransfererExten"))
+        return facts + self._tell(What.TRANSFERRED, leg, at, kind=asked, more=more)
+
+    def _asked(self, event: Event, others: Collection[LiveLeg | None]) -> Transfer | None:
+        """Whether the party that a call was given to had answered by then; None where nothing tells."""
+        state = event.get("TransferTargetChannelStateDesc")
+        if not state and event.get("DestType") != "App":
+            second = self._board.legs.get(event.get("SecondTransfererUniqueid"))
+            transferee = self._board.legs.get(event.get("TransfereeUniqueid"))
+            bridges = (event.get("SecondBridgeUniqueid"), transferee.bridge if transferee else None)
+            legs = [*self._board.room(bridges), *(second.call.legs.values() if second else ())]
+            parties = [leg for leg in legs if leg not in others and not leg.hidden]
+            if not parties:
+                return None
+            state = "Up" if any(leg.up for leg in parties) else ""
+        return Transfer.ATTENDED if state == "Up" else Transfer.BLONDE
+
+    def _pickup(self, event: Event, at: datetime | None) -> list[Fact]:
+        leg, facts = self._leg(event, at)
+        target, found = self._some(event, "Target", at)
+        facts += found
+        if target is not None:
+            facts += self._join(target.call, leg.call, at)
+        leg.originator, leg.picker = False, True
+        more = _said(target=event.get("TargetUniqueid"))
+        facts += self._tell(What.TRANSFERRED, leg, at, kind=Transfer.PICKUP, more=more)
+        return facts + self._answer(leg, at)
+
+    # --- waiting ----------------------------------------------------------------------------------------------------
+
+    def _queue(self, event: Event, at: datetime | None) -> list[Fact]:
+        leg, facts = self._leg(event, at)
+        more = _said(queue=event.get("Queue"), position=event.get("Position"))
+        what = {"QueueCallerJoin": What.QUEUED, "QueueCallerLeave": What.UNQUEUED}.get(event.event, What.ABANDONED)
+        if what is What.ABANDONED:
+            leg.call.abandoned = True
+            more |= _said(waited=event.get("HoldTime"))
+        return facts + self._tell(what, leg, at, more=more)
+
+    def _parking(self, event: Event, at: datetime | None) -> list[Fact]:
+        leg, facts = self._leg(event, at, "Parkee")
+        more = _said(lot=event.get("ParkingLot"), space=event.get("ParkingSpace"))
+        if event.event == "ParkedCall":
+            return facts + self._tell(What.PARKED, leg, at, more=more)
+        how = {"UnParkedCall": "retrieved", "ParkedCallTimeOut": "timeout"}.get(event.event, "gave up")
+        more |= _said(how=how, retriever=event.get("RetrieverUniqueid"))
+        return facts + self._tell(What.UNPARKED, leg, at, more=more)
+
+    def _conference(self, event: Event, at: datetime | None) -> list[Fact]:
+        leg, facts = self._leg(event, at)
+        what = What.CONFERRING if event.event == "ConfbridgeJoin" else What.CONFERRED
+        return facts + self._tell(what, leg, at, more=_said(conference=event.get("Conference")))
+
+    # --- facts ------------------------------------------------------------------------------------------------------
+
+    def _tell(self, what: What, leg: LiveLeg, at: datetime | None, **more: Any) -> list[Fact]:
+        """Nothing is said of a call that only Asterisk's own channels are in yet, nor how these ring and talk."""
+        if not leg.call.announced or (leg.hidden and what in _OF_PEOPLE):
             return []
-        leg, facts = self._leg(event, at)
-        return facts + self._end(leg, at, event.get("Cause") or None)
+        return [self._said(what, leg.call, at, leg.uniqueid, self._board.frozen(leg.call), **more)]
 
-    def _end(self, leg: _Leg, at: datetime | None, cause: str | None) -> list[Fact]:
-        facts = self._leave(leg, at) if leg.bridge else []
-        call = leg.call
-        if len(call.legs) == 1:
-            disposition = "completed" if call.answered else _disposition(cause)
-            facts += self._over_with(call, at, leg, disposition)
-        del call.legs[leg.uniqueid]
-        del self._legs[leg.uniqueid]
-        self._gone.add(leg.uniqueid)
-        return facts
-
-    def _fact(self, what: What, call: _Call, at: datetime | None, leg: _Leg, disposition: str | None = None) -> Fact:
+    def _said(
+        self, what: What, call: LiveCall, at: datetime | None, leg: str, legs: tuple[Leg, ...], **more: Any
+    ) -> Fact:
         return Fact(
-            what=what,
-            conversation=call.conversation,
-            linkedid=call.linkedid,
-            at=at,
-            legs=self._frozen(call),
-            leg=leg.uniqueid,
-            disposition=disposition,
-        )
-
-    def _frozen(self, call: _Call) -> tuple[Leg, ...]:
-        return tuple(self._freeze(leg) for leg in call.legs.values())
-
-    def _freeze(self, leg: _Leg) -> Leg:
-        endpoint = endpoint_of(leg.channel)
-        designated: bool | None = None
-        direction: Direction | None = None
-        if self.plan is not None:
-            kind = self.plan.kind(endpoint)
-            designated = kind is Kind.DESIGNATED
-            if kind is Kind.TRUNK:
-                direction = Direction.IN if leg.originator else Direction.OUT
-            elif kind is not None:
-                direction = Direction.INTERNAL
-        return Leg(
-            channel=leg.channel,
-            uniqueid=leg.uniqueid,
-            number=leg.number,
-            caller_name=leg.name,
-            endpoint=endpoint,
-            designated=designated,
-            direction=direction,
-            dialled=leg.dialled,
-            originator=leg.originator,
-            bridge=leg.bridge,
-            bridged=leg.bridged,
-            late=leg.late,
+            what=what, conversation=call.conversation, linkedid=call.linkedid, at=at, legs=legs, leg=leg, **more
         )
 
 
-def _disposition(cause: str | None) -> str | None:
-    """How a call that nobody answered ended, from the last hang-up cause (Q.850)."""
-    causes = {
-        "17": "busy",
-        "18": "no-answer",
-        "19": "no-answer",
-        "21": "rejected",
-        "127": "cancelled",
-        "16": "cancelled",
-    }
-    return causes.get(cause or "", "failed" if cause else None)
+def _said(**values: str) -> dict[str, str]:
+    """What an event says, without what it leaves open."""
+    return {name: value for name, value in values.items() if value}

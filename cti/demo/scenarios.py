@@ -7,9 +7,13 @@ until the call is gone: where one side has stopped sending, Asterisk's hook lose
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
+from xml.sax.saxutils import quoteattr
 
-Mark = Literal["ringing", "talking", "held", "resumed", "hanging up", "over"]
+Mark = Literal["ringing", "talking", "held", "resumed", "transferred", "hanging up", "over"]
+Key = Literal["hold", "resume", "transfer", "hang up"]
+# A key is pressed with a request that no PBX sends within a call: SIPp can wait for several methods at once.
+KEYS: Final[dict[Key, str]] = {"hold": "MESSAGE", "resume": "SUBSCRIBE", "transfer": "INFO", "hang up": "OPTIONS"}
 
 
 class ScenarioError(ValueError):
@@ -28,12 +32,14 @@ class Hold:
 class Talk:
     """What is said once the call stands: a raw u-law file (see `write_speech`), holds, and who ends it.
 
-    `hang_up_after`: seconds after the stream began, holds included; None waits for the other side's BYE.
+    `hang_up_after`: seconds after the stream began, holds included; None waits for the other side's BYE. `keys`: the
+    person at it presses hold, resume, transfer and hang-up when told (`Phone.press`), and nothing else ends it but BYE.
     """
 
     audio: Path | None
     hang_up_after: float | None = None
     holds: tuple[Hold, ...] = ()
+    keys: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,10 +118,10 @@ def _check(*texts: str) -> None:
             raise ScenarioError(f'{text!r} cannot stand in a SIPp scenario: it has one of []<>" or a line break')
 
 
-def _send(*lines: str, again: bool = False) -> str:
-    """`again`: repeat until the answer comes, as UDP asks for (RFC 3261, timer A, E or G: 500 ms)."""
-    attribute = ' retrans="500"' if again else ""
-    return f"<send{attribute}><![CDATA[\n\n" + "\n".join(lines) + "\n\n]]></send>"
+def _send(*lines: str, again: bool = False, then: str = "") -> str:
+    """`again`: repeat until the answer comes, as UDP asks for (RFC 3261, timer A, E or G: 500 ms). `then`: a label."""
+    attributes = (' retrans="500"' if again else "") + (f' next="{then}"' if then else "")
+    return f"<send{attributes}><![CDATA[\n\n" + "\n".join(lines) + "\n\n]]></send>"
 
 
 def _mark(mark: Mark, *actions: str) -> str:
@@ -159,6 +165,52 @@ class _Dialogue:
             *rest,
         )
 
+    def known(self) -> str:
+        """An action that tells by which names the other side knows this call."""
+        return f"<action><log message={quoteattr(f'dialog [call_id] {self.sender} {self.recipient}')}/></action>"
+
+    def keys(self) -> Iterator[str]:
+        """Do what the keys say until the call is over; a key works once.
+
+        No step stands between two messages: SIPp gives a call up for one that arrives while it is at a step of its own.
+        """
+        wait, notify, update, reinvite, over, bye, late = "1", "2", "3", "4", "9", "10", "11"
+        pressed = dict(zip(KEYS, "5678", strict=True))
+        yield f"<nop>{self.known()}</nop>"
+        yield f'<label id="{wait}"/>'
+        for key, method in KEYS.items():
+            find = '<ereg regexp="sip:.*" search_in="hdr" header="X-Target:" check_it="true" assign_to="target"/>'
+            action = f"<action>{find}</action>" if key == "transfer" else ""
+            yield f'<recv request="{method}" optional="true" next="{pressed[key]}">{action}</recv>'
+        for method, label in (("NOTIFY", notify), ("UPDATE", update), ("INVITE", reinvite)):
+            yield f'<recv request="{method}" optional="true" next="{label}"/>'
+        yield '<recv request="BYE"/>'
+        yield _send(*_reply("200 OK"), _NO_BODY, then=over)
+        yield f'<label id="{notify}"/>'
+        yield _send(*_reply("200 OK"), _NO_BODY, then=wait)
+        yield f'<label id="{update}"/>'
+        yield _send(*_reply("200 OK"), _CONTACT, _sdp(1, "sendrecv"), then=wait)
+        yield f'<label id="{reinvite}"/>'
+        yield _send(*_reply("200 OK"), _CONTACT, _sdp(1, "sendrecv"))
+        yield f'<recv request="ACK" next="{wait}"/>'
+        changes: tuple[tuple[Key, Mark, str], ...] = (("hold", "held", "sendonly"), ("resume", "resumed", "sendrecv"))
+        for key, mark, direction in changes:
+            yield f'<label id="{pressed[key]}"/>'
+            yield from self._reinvite(direction, mark, then=wait)
+        yield f'<label id="{pressed["transfer"]}"/>'
+        referred = self.sender.replace("From:", "Referred-By:")
+        yield _send(*self.request("REFER"), "Refer-To: <[$target]>", referred, _NO_BODY)
+        yield f'<recv response="202" next="{wait}"><action><log message="transferred"/></action></recv>'
+        yield f'<label id="{pressed["hang up"]}"/>'
+        yield _mark("hanging up")
+        yield _send(*self.request("BYE"), _NO_BODY, again=True)
+        yield f'<label id="{bye}"/>'
+        yield f'<recv request="NOTIFY" optional="true" next="{late}"/>'
+        yield f'<recv response="200" next="{over}"/>'
+        yield f'<label id="{late}"/>'
+        yield _send(*_reply("200 OK"), _NO_BODY, then=bye)
+        yield f'<label id="{over}"/>'
+
     def talk(self, talk: Talk) -> Iterator[str]:
         """From the moment the call stands to its end."""
         stream = f'<exec rtp_stream="{talk.audio},1,0"/>', '<exec rtp_stream="pause"/>', '<exec rtp_stream="resume"/>'
@@ -173,13 +225,14 @@ class _Dialogue:
                 # who presses the key has stopped speaking: a packet that arrives with the INVITE gives way to the music
                 yield f"<nop><action>{halt}</action></nop>"
                 yield _pause(_BEFORE_HOLD)
-            yield from self._reinvite("sendonly")
-            yield _mark("held")
+            yield from self._reinvite("sendonly", "held")
             yield _pause(hold.seconds)
-            yield from self._reinvite("sendrecv")
-            yield _mark("resumed", resume)
+            yield from self._reinvite("sendrecv", "resumed")
+            yield f"<nop><action>{resume}</action></nop>"
             now = hold.at + hold.seconds
-        if talk.hang_up_after is None:
+        if talk.keys:
+            yield from self.keys()
+        elif talk.hang_up_after is None:
             yield '<recv request="BYE"/>'
             yield _send(*_reply("200 OK"), _NO_BODY)
         else:
@@ -189,12 +242,12 @@ class _Dialogue:
             yield '<recv response="200"/>'
         yield _mark("over")
 
-    def _reinvite(self, direction: str) -> Iterator[str]:
+    def _reinvite(self, direction: str, mark: Mark, then: str = "") -> Iterator[str]:
         self.version += 1
         yield _send(*self.request("INVITE"), _sdp(self.version, direction), again=True)
         yield '<recv response="100" optional="true"/>'
-        yield '<recv response="200"/>'
-        yield _send(*self.request("ACK"), _NO_BODY)
+        yield f'<recv response="200"><action><log message="{mark}"/></action></recv>'
+        yield _send(*self.request("ACK"), _NO_BODY, then=then)
 
 
 def _answer(role: Answer) -> Iterator[str]:
@@ -251,7 +304,8 @@ def _dial(role: Dial) -> Iterator[str]:
         steps.append(_send(*opening.request("CANCEL", branch=f"[branch-{len(steps) - invite}]"), _NO_BODY, again=True))
         steps.append('<recv response="200"/>')
     else:
-        steps += [f'<recv response="{code}" optional="true"/>' for code in (180, 183)]
+        early = _Dialogue(uri, sender, to).known() if role.talk is not None and role.talk.keys else ""
+        steps += [f'<recv response="180" optional="true">{early}</recv>', '<recv response="183" optional="true"/>']
     refused = 487 if role.cancel_after is not None else role.refused
     if refused is not None:
         steps.append(f'<recv response="{refused}"/>')

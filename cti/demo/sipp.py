@@ -2,15 +2,18 @@
 
 import asyncio
 import contextlib
+import re
+import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import quote
 
 import numpy as np
 
-from cti.demo.scenarios import Answer, Mark, Role, scenario
+from cti.demo.scenarios import KEYS, Answer, Key, Mark, Role, scenario
 from cti.demo.tones import Side, reference, ulaw_encode
 
 PACKET = 160  # samples in 20 ms; SIPp fills a last packet that is not full with the beginning of the file
@@ -127,6 +130,33 @@ class Phone:
             raise PhoneTimeoutError(self._say(f"it had not ended after {seconds} s")) from None
         if code != 0:
             raise PhoneError(self._say(f"{_MEANING.get(code, 'SIPp failed')} (exit {code})"))
+
+    async def press(self, key: Key, target: "str | Phone" = "") -> None:
+        """Press a key of a telephone that has them (`Talk.keys`). `target` of a transfer: a SIP URI, or this person's
+        other telephone call (a consultation), which is given over then.
+        """
+        call_id, _, _ = self._dialog()
+        to = target if isinstance(target, str) else target.replaces(self.line.pbx)
+        lines = [f"{KEYS[key]} sip:phone@{self.line.host}:{self.line.port} SIP/2.0",
+                 "Via: SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bK-key", f"Call-ID: {call_id}", f"CSeq: 1 {KEYS[key]}",
+                 "From: <sip:key@127.0.0.1>;tag=key", "To: <sip:phone@127.0.0.1>", f"X-Target: {to}",
+                 "Content-Length: 0", "", ""]  # fmt: skip
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as key_socket:
+            key_socket.sendto("\r\n".join(lines).encode(), (self.line.host, self.line.port))
+
+    def replaces(self, pbx: str) -> str:
+        """The URI of a transfer that gives this call over (RFC 3891)."""
+        call_id, local, remote = self._dialog()
+        return f"sip:other@{pbx}?Replaces={quote(f'{call_id};to-tag={remote};from-tag={local}', safe='')}"
+
+    def _dialog(self) -> tuple[str, str, str]:
+        """(Call-ID, this telephone's tag, the PBX's). Raises PhoneError before the call stands."""
+        found = re.search(
+            r"^dialog (\S+) .*?tag=([^;\s>]+).*?tag=([^;\s>]+)", self._marks.read_text("utf-8", "replace"), re.MULTILINE
+        )
+        if found is None:
+            raise PhoneError(self._say("its call does not stand, or it has no keys"))
+        return found[1], found[2], found[3]
 
     async def stop(self) -> None:
         """End SIPp if it still runs. A call that stands is left without a word, as by a telephone that loses power."""

@@ -81,10 +81,13 @@ def test_what_was_done_is_what_was_understood() -> None:
     talk = ["Arrived", "Ringing", "Answered", "LegJoined", "LegJoined"]
     end = ["LegLeft", "LegLeft", "Ended"]
     assert story == {
-        "in": talk + end,
+        "in": ["Arrived", "QueueEntered", "Ringing", "Answered", "QueueLeft", "LegJoined", "LegJoined", *end],
         "out": talk + end,
         "hold": [*talk, "Held", "Resumed", *end],
-        "transfer": [*talk, "Resumed", "LegLeft", "LegLeft", "Ringing", "LegJoined", "LegJoined", *end],
+        "transfer": [
+            *(*talk, "Transferred", "LegLeft", "LegLeft"),
+            *("Ringing", "Answered", "LegJoined", "LegJoined", *end),
+        ],
         "unanswered": ["Arrived", "Ringing", "Ended"],
         "busy": ["Arrived", "Ended"],
         "internal": talk + end,

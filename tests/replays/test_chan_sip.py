@@ -1,0 +1,161 @@
+"""Streams of another PBX: Asterisk 16.28, chan_sip, no Timestamp headers, made with SIPp -> what happened, by hand.
+
+`trunk` is the outside; 201, 202 and 203 are phones. A story is what the telephones did, in the words of the
+facts (`A`, `B` are conversations; legs that join and leave bridges are left out). VarSet, Newexten, RTCP and TestEvent
+are not in the files.
+"""
+
+from collections import Counter
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from cti.ami.framing import Framer
+from cti.ami.message import Message
+from cti.calls.model import Fact, What
+from cti.calls.tracker import Tracker
+
+HERE = Path(__file__).parent / "chan_sip"
+TALK = "A Arrived trunk; A Ringing 201; A Answered 201"
+CONSULT = f"{TALK}; A Held 201; B Arrived 201; B Ringing 202"
+STORIES = {
+    # one phone is called
+    "simple": f"{TALK}; A Ended completed",
+    "callee-hangs": f"{TALK}; A Ended completed",
+    "out": "A Arrived 201; A Ringing trunk; A Answered trunk; A Ended completed",
+    "internal": "A Arrived 201; A Ringing 202; A Answered 202; A Ended completed",
+    "busy": "A Arrived trunk; A Ended busy",
+    "reject": "A Arrived trunk; A Ended rejected",
+    "absent": "A Arrived trunk; A Ended no-answer",
+    "noanswer": "A Arrived trunk; A Ringing 201; A Ended no-answer",
+    "cancelled": "A Arrived trunk; A Ringing 201; A Ended cancelled",
+    "hold": f"{TALK}; A Held 201; A Resumed 201; A Ended completed",
+    # several
+    "group": "A Arrived trunk; A Ringing 201; A Ringing 202; A Ringing 203; A Answered 202; A Ended completed",
+    "overflow": "A Arrived trunk; A Ringing 203; A Ringing 202; A Answered 202; A Ended completed",
+    "local-group": "A Arrived trunk; A Ringing 201; A Ringing 202; A Answered 202; A Ended completed",
+    "queue": (
+        "A Arrived trunk; A QueueEntered trunk; A Ringing 201; A Ringing 202; A Ringing 203; A Answered 202; "
+        "A QueueLeft trunk; A Ended completed"
+    ),
+    "local-queue": (
+        "A Arrived trunk; A QueueEntered trunk; A Ringing 202; A Ringing 201; A Answered 201; A QueueLeft trunk; "
+        "A Ended completed"
+    ),
+    "queue-abandon": (
+        "A Arrived trunk; A QueueEntered trunk; A Ringing 201; A Ringing 202; A Ringing 203; A Abandoned trunk; "
+        "A QueueLeft trunk; A Ended cancelled"
+    ),
+    "pickup": (
+        "A Arrived trunk; A Ringing 201; B Arrived 202; A Merged 202 B; A Transferred 202 pickup; A Answered 202; "
+        "A Ended completed"
+    ),
+    "forward302": "A Arrived trunk; A Transferred 201 forward; A Ringing 202; A Ended cancelled",
+    # transfers
+    "blind": f"{TALK}; A Transferred 201 blind; A Ringing 202; A Answered 202; A Ended completed",
+    "ami-blind": f"{TALK}; A Transferred 201 blind; A Ringing 202; A Answered 202; A Ended completed",
+    "blind-busy": f"{TALK}; A Transferred 201 blind; A Ended completed",
+    "blind-noanswer": f"{TALK}; A Transferred 201 blind; A Ringing 202; A Ended completed",
+    "attended": (
+        f"{CONSULT}; B Answered 202; A Resumed 201; A Merged 201 B; A Transferred 201 attended; A Ended completed"
+    ),
+    "attended-caller-hangs": (
+        f"{CONSULT}; B Answered 202; A Resumed 201; A Merged 201 B; A Transferred 201 attended; A Ended completed"
+    ),
+    "blonde": f"{CONSULT}; A Resumed 201; A Merged 201 B; A Transferred 201 blonde; A Answered 202; A Ended completed",
+    "blonde-noanswer": f"{CONSULT}; A Resumed 201; A Merged 201 B; A Transferred 201 blonde; A Ended completed",
+    "consult-busy": f"{TALK}; A Held 201; B Arrived 201; B Ended busy; A Resumed 201; A Ended completed",
+    "consult-returned": f"{CONSULT}; B Answered 202; B Ended completed; A Resumed 201; A Ended completed",
+    "atxfer-attended": (
+        f"{TALK}; A Held 201; A Ringing 202; A Answered 202; A Transferred 201 attended; A Ended completed"
+    ),
+    "atxfer-blonde": f"{TALK}; A Held 201; A Ringing 202; A Transferred 201 blonde; A Answered 202; A Ended completed",
+    "atxfer-refused": f"{TALK}; A Held 201; A Ended completed",
+    # the PBX acts
+    "redirect": f"{TALK}; A Ringing 202; A Answered 202; A Ended completed",
+    "park": f"{TALK}; A Parked trunk; B Arrived 202; A Unparked trunk; A Merged 202 B; A Ended completed",
+    "park-blind-giveup": f"{TALK}; A Transferred 201 blind; A Parked trunk; A Unparked trunk; A Ended completed",
+    "originate": "A Arrived 201; A Ringing 201; A Ringing trunk; A Answered trunk; A Ended completed",
+    "originate-local": "A Arrived 201; A Ringing 201; A Ringing trunk; A Answered trunk; A Ended completed",
+    "conference": (
+        "A Arrived 201; B Arrived 202; C Arrived 203; B ConferenceJoined 202; B Merged 203 C; B ConferenceJoined 203; "
+        "A Merged 202 B; A ConferenceJoined 201; A ConferenceLeft 201; A ConferenceLeft 202; A ConferenceLeft 203; "
+        "A Ended completed"
+    ),
+}
+
+
+def blocks(name: str) -> list[Message]:
+    return [Message(block) for block in Framer().feed((HERE / f"{name}.ami").read_bytes())]
+
+
+def understood(messages: list[Message]) -> list[Fact]:
+    tracker = Tracker(pbx="hosted", plan=None, timed=False)
+    return [fact for message in messages for fact in tracker.feed(message)]
+
+
+def story(facts: list[Fact]) -> str:
+    names: dict[UUID, str] = {}
+    endpoints: dict[str | None, str | None] = {}
+    said: list[str] = []
+    for fact in facts:
+        endpoints |= {leg.uniqueid: leg.endpoint for leg in fact.legs}
+        name = names.setdefault(fact.conversation, "ABCDEF"[len(names)])
+        if fact.what in (What.JOINED, What.LEFT):
+            continue
+        words = [name, fact.what.value.removeprefix("Call")]
+        words.append(str(fact.disposition) if fact.what is What.ENDED else str(endpoints[fact.leg]))
+        words += [fact.kind.value] if fact.kind else []
+        words += [names[fact.merged]] if fact.merged else []
+        said.append(" ".join(words))
+    return "; ".join(said)
+
+
+def test_all_of_them_are_here() -> None:
+    assert sorted(path.stem for path in HERE.glob("*.ami")) == sorted(STORIES)
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_what_the_telephones_did_is_what_was_understood(name: str) -> None:
+    assert story(understood(blocks(name))) == STORIES[name]
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_only_legs_that_somebody_is_behind_are_shown(name: str) -> None:
+    assert {leg.endpoint for fact in understood(blocks(name)) for leg in fact.legs} <= {"trunk", "201", "202", "203"}
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_a_stream_cut_off_at_its_front_says_less_and_nothing_else(name: str) -> None:
+    """From every place on: how a call ended is what it was, or not known; so is how it was transferred."""
+    messages = blocks(name)
+    whole = understood(messages)
+    ends = {fact.linkedid: fact.disposition for fact in whole if fact.what is What.ENDED}
+    kinds = {fact.leg: fact.kind for fact in whole if fact.kind}
+    for place in range(1, len(messages)):
+        for fact in understood(messages[place:]):
+            if fact.what is What.TRANSFERRED:
+                assert fact.kind in (kinds[fact.leg], None), place
+            if fact.what is What.ENDED and fact.linkedid in ends and name != "reject":
+                # the phone's refusal alone makes that more than "busy"
+                assert fact.disposition in (ends[fact.linkedid], None), place
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_a_stream_cut_off_at_its_end_says_the_same_up_to_there(name: str) -> None:
+    messages = blocks(name)
+    whole = understood(messages)
+    for place in range(len(messages)):
+        facts = understood(messages[:place])
+        assert facts == whole[: len(facts)]
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_every_conversation_arrives_and_ends_or_goes_on_in_another(name: str) -> None:
+    facts = understood(blocks(name))
+    arrived = Counter(fact.conversation for fact in facts if fact.what is What.ARRIVED)
+    over = Counter(fact.conversation for fact in facts if fact.what is What.ENDED)
+    over += Counter(fact.merged for fact in facts if fact.merged)
+    assert arrived == over
+    assert set(arrived.values()) == {1}
