@@ -172,12 +172,14 @@ class Manager:
     def __init__(self, client: AmiClient) -> None:
         """`listen` runs in a task."""
         self.client = client
+        self.said: list[Message] = []
         self._waiting: list[tuple[Callable[[Message], bool], asyncio.Future[Message]]] = []
 
     async def listen(self) -> None:
         """Until cancelled."""
         async for item in self.client.events():
             if isinstance(item, Message):
+                self.said.append(item)
                 for wanted, future in self._waiting:
                     if not future.done() and wanted(item):
                         future.set_result(item)
@@ -249,7 +251,8 @@ class House:
             self.lab.line("outside", port=7000 + call, host=TRUNK_HOST), Answer(talk=Talk(audio=said["caller"])), folder
         )
         await self.far.plug(party, outside.line.port)
-        inside = self._dials(phone, party, folder, said["callee"], seconds + 1.0, call)
+        talk = Talk(audio=said["callee"], hang_up_after=seconds + 1.0)
+        inside = self._dials(phone, party, folder, talk, call)
         live = Live(call=Call(call=call, seconds=seconds, way="out", party=party), caller=inside, callee=outside)
         async with outside, inside:
             yield live
@@ -263,7 +266,8 @@ class House:
         said = {side: write_speech(folder / f"{side}.ulaw", call, side, seconds) for side in SIDES}
         answer = Answer(talk=Talk(audio=said["callee"]))
         callee = Phone(self.lab.line(f"p{to}", port=PHONE_PORT + int(to), host=INSIDE), answer, folder)
-        caller = self._dials(phone, to, folder, said["caller"], seconds + 1.0, call)
+        talk = Talk(audio=said["caller"], hang_up_after=seconds + 1.0)
+        caller = self._dials(phone, to, folder, talk, call)
         live = Live(call=Call(call=call, seconds=seconds, way="internal", party=phone), caller=caller, callee=callee)
         async with callee, caller:
             yield live
@@ -276,10 +280,34 @@ class House:
         line = self.lab.line(f"p{phone}", port=PHONE_PORT + int(phone), host=INSIDE)
         return Phone(line, Answer(talk=Talk(audio=said)), folder)
 
-    def _dials(self, phone: str, to: str, folder: Path, said: Path, hang_up_after: float, call: int) -> Phone:
+    # Telephones whose keys a test presses; nothing is said.
+
+    def rings(self, phone: str, role: Answer) -> Phone:
+        """A telephone where it is called."""
+        _, folder = self._folder()
+        return Phone(self.lab.line(f"p{phone}", port=PHONE_PORT + int(phone), host=INSIDE), role, folder)
+
+    def dials(self, phone: str, to: str, *, refused: int | None = None) -> Phone:
+        """`phone` calls `to`."""
+        call, folder = self._folder()
+        return self._dials(phone, to, folder, Talk(audio=None, keys=True), call, refused)
+
+    def outside(self, to: str, **more: Any) -> Phone:
+        """A caller on the trunk. `more` as in `Dial`."""
+        call, folder = self._folder()
+        role = Dial(to=to, number=f"0903{call:06d}", talk=Talk(audio=None, keys=True), **more)
+        return Phone(self.lab.line("trunk", port=6000 + call, host=TRUNK_HOST), role, folder)
+
+    async def away(self, number: str, role: Answer) -> Phone:
+        """A telephone outside that is called as `number`."""
+        call, folder = self._folder()
+        phone = Phone(self.lab.line("away", port=7000 + call, host=TRUNK_HOST), role, folder)
+        await self.far.plug(number, phone.line.port)
+        return phone
+
+    def _dials(self, phone: str, to: str, folder: Path, talk: Talk, call: int, refused: int | None = None) -> Phone:
         secret = self.lab.pbx.site.phone_secrets[phone]
-        talk = Talk(audio=said, hang_up_after=hang_up_after)
-        dial = Dial(to=to, number=phone, user=phone, password=secret, talk=talk)
+        dial = Dial(to=to, number=phone, user=phone, password=secret, talk=talk, refused=refused)
         return Phone(self.lab.line(f"d{phone}", port=8000 + call, host=INSIDE), dial, folder)
 
     def _folder(self) -> tuple[int, Path]:

@@ -82,6 +82,7 @@ class LiveLeg:
     bridge: str | None = None
     bridged: bool = False
     held: bool | None = None
+    conference: str | None = None
     status: str = ""
     endpoint: str | None = None
     hidden: bool = False

@@ -12,6 +12,7 @@ Every conversation that arrived ends once (`CallEnded`), or goes on in another (
 
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -31,6 +32,14 @@ class Event(Protocol):
 
     def get(self, name: str, default: str = "") -> str:
         """A header's value."""
+
+
+class Silence(StrEnum):
+    """Why nothing is made of an event."""
+
+    OF_NO_CALL = "of no call"
+    NO_CHANNEL = "names no channel"
+    OVER = "its channel has ended"
 
 
 class MissingTimestampError(Exception):
@@ -92,14 +101,21 @@ class Tracker:
             "Hangup": (self._hangup, ""),
         }
 
+    def silence(self, event: Event) -> Silence | None:
+        """Why nothing can be made of `event`; None where something may. Asked before it is fed."""
+        handled = self._handlers.get(event.event)
+        if handled is None:
+            return Silence.OF_NO_CALL
+        uniqueid = event.get(f"{handled[1]}Uniqueid")
+        if not uniqueid:
+            return Silence.NO_CHANNEL
+        return Silence.OVER if uniqueid in self._board.gone else None
+
     def feed(self, event: Event) -> list[Fact]:
         """The facts that `event` brings. Raises MissingTimestampError."""
-        handler, prefix = self._handlers.get(event.event, (None, ""))
-        if handler is None:
+        if self.silence(event) is not None:
             return []
-        uniqueid = event.get(f"{prefix}Uniqueid")
-        if not uniqueid or uniqueid in self._board.gone:
-            return []
+        handler, _ = self._handlers[event.event]
         if self.timed and not event.get("Timestamp"):
             raise MissingTimestampError(
                 f"{event.event} without a Timestamp: set timestampevents=yes in manager.conf, or use --untimed"
@@ -257,7 +273,7 @@ class Tracker:
         return facts + self._end(leg, at, event.get("Cause"))
 
     def _end(self, leg: LiveLeg, at: datetime | None, cause: str) -> list[Fact]:
-        facts = self._leave(leg, at) if leg.bridge else []
+        facts = [*(self._leave(leg, at) if leg.bridge else []), *self._left_conference(leg, at)]
         call = leg.call
         if leg.called:
             call.ends.append((leg.status, cause))
@@ -425,8 +441,15 @@ class Tracker:
 
     def _conference(self, event: Event, at: datetime | None) -> list[Fact]:
         leg, facts = self._leg(event, at)
-        what = What.CONFERRING if event.event == "ConfbridgeJoin" else What.CONFERRED
-        return facts + self._tell(what, leg, at, more=_said(conference=event.get("Conference")))
+        if event.event == "ConfbridgeLeave":
+            return facts + self._left_conference(leg, at)
+        leg.conference = event.get("Conference")
+        return facts + self._tell(What.CONFERRING, leg, at, more=_said(conference=leg.conference))
+
+    def _left_conference(self, leg: LiveLeg, at: datetime | None) -> list[Fact]:
+        # For the last one Asterisk says it after the hang-up.
+        name, leg.conference = leg.conference, None
+        return [] if name is None else self._tell(What.CONFERRED, leg, at, more=_said(conference=name))
 
     # --- facts ------------------------------------------------------------------------------------------------------
 

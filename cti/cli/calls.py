@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ from cti.ami.framing import Framer
 from cti.ami.hostile import Joiner, strict
 from cti.ami.message import Message
 from cti.calls.model import Fact
-from cti.calls.tracker import MissingTimestampError, Tracker
+from cti.calls.tracker import MissingTimestampError, Silence, Tracker
 from cti.cli.common import Commands, Json, out, say_json, table, when
 from cti.cli.recordings import at_desk
 from cti.errors import KikitoriError
@@ -38,7 +39,10 @@ def register(app: typer.Typer) -> None:
     group.command(
         "replay",
         help=_("Run a captured manager stream through framing and tracker; one line a fact."),
-        epilog=_("Example: kikitori calls replay capture.ami --untimed --json"),
+        epilog=_(
+            "Examples: kikitori calls replay capture.ami --untimed --json; "
+            "kikitori calls replay capture.ami --explain | less"
+        ),
     )(replay)
     app.add_typer(group, name="calls")
 
@@ -61,11 +65,22 @@ def list_(as_json: Json = False) -> None:
     )  # fmt: skip
 
 
-def facts_of(file: Path, tracker: Tracker) -> Iterator[Fact]:
-    """The facts of a captured stream. Raises StreamError."""
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One event of a stream, and what was made of it: facts, or a reason why none."""
+
+    number: int
+    event: Message
+    facts: list[Fact]
+    silence: Silence | None
+    tampered: bool
+
+
+def steps_of(file: Path, tracker: Tracker) -> Iterator[Step]:
+    """What the tracker makes of each event of a captured stream. Raises StreamError."""
     framer = Framer()
     joiner: Joiner | None = None
-    blocks = 0
+    number = 0
     try:
         with file.open("rb") if str(file) != "-" else sys.stdin.buffer as stream:
             while data := stream.read(BLOCK):
@@ -74,15 +89,22 @@ def facts_of(file: Path, tracker: Tracker) -> Iterator[Fact]:
                     whole = joiner.feed(block) if joiner else block
                     if whole is None:
                         continue
-                    message = Message(whole)
-                    blocks += bool(message.event)
-                    yield from tracker.feed(message)
+                    event = Message(whole)
+                    number += bool(event.event)
+                    silence = tracker.silence(event)
+                    yield Step(number, event, tracker.feed(event), silence, tampered=whole != block)
     except OSError as error:
         raise StreamError(f"{file}: {localise(error.strerror or str(error))}") from error
     except MissingTimestampError as error:
         raise StreamError(f"{file}: {localise(str(error))}") from error
-    if not blocks:
+    if not number:
         raise StreamError(_("{file} holds no manager event: is it a captured manager stream?").format(file=file))
+
+
+def facts_of(file: Path, tracker: Tracker) -> Iterator[Fact]:
+    """The facts of a captured stream. Raises StreamError."""
+    for step in steps_of(file, tracker):
+        yield from step.facts
 
 
 def replay(
@@ -90,6 +112,9 @@ def replay(
         Path, typer.Argument(help=_("Captured manager stream, or - for standard input."), metavar="FILE.ami")
     ],
     untimed: Annotated[bool, typer.Option(help=_("The stream has no Timestamp headers; `at` is null."))] = False,
+    explain: Annotated[
+        bool, typer.Option(help=_("Show every event, with what was made of it or why nothing was."))
+    ] = False,
     policies: Annotated[
         Path | None, typer.Option(help=_("Folder of policies that know this PBX. Without it, `designated` is null."))
     ] = None,
@@ -98,15 +123,50 @@ def replay(
 ) -> None:
     """Replay a stream."""
     tracker = Tracker(pbx=pbx, plan=Policies(policies).plan if policies else None, timed=not untimed)
-    for fact in facts_of(file, tracker):
-        if as_json:
-            say_json(fact.public())
+    for step in steps_of(file, tracker):
+        if explain:
+            _explain(step, as_json=as_json)
         else:
-            legs = "  ".join(f"{leg.channel} {leg.number or ''}" for leg in fact.legs)
-            at = fact.at.strftime("%H:%M:%S.%f")[:-3] if fact.at else ""
-            out.print(
-                f"{at:12} {fact.what.value:13} {str(fact.conversation)[:8]}  {legs}",
-                highlight=False,
-                markup=False,
-                soft_wrap=True,
-            )
+            for fact in step.facts:
+                _say(fact, as_json=as_json)
+
+
+def _say(fact: Fact, *, as_json: bool, indent: str = "") -> None:
+    if as_json:
+        say_json(fact.public())
+        return
+    legs = "  ".join(f"{leg.channel} {leg.number or ''}" for leg in fact.legs)
+    more = [fact.kind, fact.disposition, fact.merged and str(fact.merged)[:8], *fact.more.values()]
+    about = " ".join(str(word) for word in more if word)
+    at = fact.at.strftime("%H:%M:%S.%f")[:-3] if fact.at else ""
+    _line(f"{indent}{at:12} {fact.what.value:15} {str(fact.conversation)[:8]}  {legs}  {about}".rstrip())
+
+
+def _line(text: str) -> None:
+    out.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _explain(step: Step, *, as_json: bool) -> None:
+    event = step.event
+    channel = (
+        event.get("Channel")
+        or event.get("DestChannel")
+        or event.get("OrigTransfererChannel")
+        or event.get("TransfererChannel")
+    )
+    if as_json:
+        row = {"number": step.number, "event": event.event, "channel": channel or None, "tampered": step.tampered}
+        say_json(row | {"silence": step.silence, "facts": [fact.public() for fact in step.facts]})
+        return
+    if not event.event:
+        return
+    reasons = {
+        Silence.OF_NO_CALL: _("not needed"),
+        Silence.NO_CHANNEL: _("names no channel"),
+        Silence.OVER: _("its channel has ended"),
+    }
+    why = "" if step.facts else reasons[step.silence] if step.silence else _("nothing new")
+    mended = _("somebody wrote into it, mended") if step.tampered else ""
+    _line(f"{step.number:6} {event.event:20} {channel}  {'; '.join(filter(None, (why, mended)))}".rstrip())
+    for fact in step.facts:
+        _say(fact, as_json=False, indent="       -> ")

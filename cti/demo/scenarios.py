@@ -44,11 +44,15 @@ class Talk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """Be called: ring, then talk; `talk=None` rings until the caller gives up; `refuse`: a final status (486 busy)."""
+    """Be called: ring, then talk; `talk=None` rings until the caller gives up; `refuse`: a final status (486 busy).
+
+    `moved_to`: the number that a 302 names instead.
+    """
 
     talk: Talk | None
     ring: float = 0.2
     refuse: int | None = None
+    moved_to: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,8 +128,12 @@ def _send(*lines: str, again: bool = False, then: str = "") -> str:
     return f"<send{attributes}><![CDATA[\n\n" + "\n".join(lines) + "\n\n]]></send>"
 
 
+def _log(mark: Mark) -> str:
+    return f'<log message="{mark}"/>'
+
+
 def _mark(mark: Mark, *actions: str) -> str:
-    return "<nop><action>" + "".join(actions) + f'<log message="{mark}"/></action></nop>'
+    return f"<nop><action>{''.join(actions)}{_log(mark)}</action></nop>"
 
 
 def _pause(seconds: float) -> str:
@@ -165,31 +173,26 @@ class _Dialogue:
             *rest,
         )
 
-    def known(self) -> str:
+    def known(self, mark: str = "") -> str:
         """An action that tells by which names the other side knows this call."""
-        return f"<action><log message={quoteattr(f'dialog [call_id] {self.sender} {self.recipient}')}/></action>"
+        names = quoteattr(f"dialog [call_id] {self.sender} {self.recipient}")
+        return f"<action><log message={names}/>{mark}</action>"
 
     def keys(self) -> Iterator[str]:
-        """Do what the keys say until the call is over; a key works once.
+        """Do what the keys say until the call is over; a key works once. NOTIFY and UPDATE are answered by SIPp itself.
 
         No step stands between two messages: SIPp gives a call up for one that arrives while it is at a step of its own.
         """
-        wait, notify, update, reinvite, over, bye, late = "1", "2", "3", "4", "9", "10", "11"
+        wait, reinvite, over = "1", "2", "9"
         pressed = dict(zip(KEYS, "5678", strict=True))
-        yield f"<nop>{self.known()}</nop>"
         yield f'<label id="{wait}"/>'
         for key, method in KEYS.items():
             find = '<ereg regexp="sip:.*" search_in="hdr" header="X-Target:" check_it="true" assign_to="target"/>'
             action = f"<action>{find}</action>" if key == "transfer" else ""
             yield f'<recv request="{method}" optional="true" next="{pressed[key]}">{action}</recv>'
-        for method, label in (("NOTIFY", notify), ("UPDATE", update), ("INVITE", reinvite)):
-            yield f'<recv request="{method}" optional="true" next="{label}"/>'
+        yield f'<recv request="INVITE" optional="true" next="{reinvite}"/>'
         yield '<recv request="BYE"/>'
         yield _send(*_reply("200 OK"), _NO_BODY, then=over)
-        yield f'<label id="{notify}"/>'
-        yield _send(*_reply("200 OK"), _NO_BODY, then=wait)
-        yield f'<label id="{update}"/>'
-        yield _send(*_reply("200 OK"), _CONTACT, _sdp(1, "sendrecv"), then=wait)
         yield f'<label id="{reinvite}"/>'
         yield _send(*_reply("200 OK"), _CONTACT, _sdp(1, "sendrecv"))
         yield f'<recv request="ACK" next="{wait}"/>'
@@ -200,22 +203,18 @@ class _Dialogue:
         yield f'<label id="{pressed["transfer"]}"/>'
         referred = self.sender.replace("From:", "Referred-By:")
         yield _send(*self.request("REFER"), "Refer-To: <[$target]>", referred, _NO_BODY)
-        yield f'<recv response="202" next="{wait}"><action><log message="transferred"/></action></recv>'
+        yield f'<recv response="202" next="{wait}"><action>{_log("transferred")}</action></recv>'
         yield f'<label id="{pressed["hang up"]}"/>'
         yield _mark("hanging up")
         yield _send(*self.request("BYE"), _NO_BODY, again=True)
-        yield f'<label id="{bye}"/>'
-        yield f'<recv request="NOTIFY" optional="true" next="{late}"/>'
-        yield f'<recv response="200" next="{over}"/>'
-        yield f'<label id="{late}"/>'
-        yield _send(*_reply("200 OK"), _NO_BODY, then=bye)
+        yield '<recv response="200"/>'
         yield f'<label id="{over}"/>'
 
     def talk(self, talk: Talk) -> Iterator[str]:
         """From the moment the call stands to its end."""
         stream = f'<exec rtp_stream="{talk.audio},1,0"/>', '<exec rtp_stream="pause"/>', '<exec rtp_stream="resume"/>'
         start, halt, resume = stream if talk.audio else ("", "", "")
-        yield _mark("talking", start)
+        yield _mark("talking", start) if not talk.keys else f"<nop>{self.known(_log('talking'))}</nop>"
         now = 0.0
         for hold in talk.holds:
             if hold.at < now:
@@ -246,7 +245,7 @@ class _Dialogue:
         self.version += 1
         yield _send(*self.request("INVITE"), _sdp(self.version, direction), again=True)
         yield '<recv response="100" optional="true"/>'
-        yield f'<recv response="200"><action><log message="{mark}"/></action></recv>'
+        yield f'<recv response="200"><action>{_log(mark)}</action></recv>'
         yield _send(*self.request("ACK"), _NO_BODY, then=then)
 
 
@@ -263,7 +262,8 @@ def _answer(role: Answer) -> Iterator[str]:
     yield "</action></recv>"
     yield '<Reference variables="from,to,cseq,contact,uri"/>'  # SIPp refuses a variable that is set and never read
     if role.refuse is not None:
-        yield _send(*_reply(f"{role.refuse} Refused", tag), _NO_BODY, again=True)
+        instead = (f"Contact: <sip:{role.moved_to}@[local_ip]>",) if role.moved_to else ()
+        yield _send(*_reply(f"{role.refuse} Refused", tag), *instead, _NO_BODY, again=True)
         yield '<recv request="ACK"/>'
         yield _mark("over")
         return
@@ -304,8 +304,9 @@ def _dial(role: Dial) -> Iterator[str]:
         steps.append(_send(*opening.request("CANCEL", branch=f"[branch-{len(steps) - invite}]"), _NO_BODY, again=True))
         steps.append('<recv response="200"/>')
     else:
-        early = _Dialogue(uri, sender, to).known() if role.talk is not None and role.talk.keys else ""
-        steps += [f'<recv response="180" optional="true">{early}</recv>', '<recv response="183" optional="true"/>']
+        early = _Dialogue(uri, sender, to).known(_log("ringing")) if role.talk is not None and role.talk.keys else ""
+        steps += [f'<recv response="180" optional="true">{early}</recv>']
+        steps += [f'<recv response="{code}" optional="true"/>' for code in (181, 183)]
     refused = 487 if role.cancel_after is not None else role.refused
     if refused is not None:
         steps.append(f'<recv response="{refused}"/>')

@@ -98,7 +98,7 @@ class Phone:
                 *target,
                 *("-sf", str(self._path("xml")), "-i", self.line.host, "-p", str(self.line.port)),
                 *("-mi", self.line.host, "-mp", str(self.line.media_port), *self._counts),
-                *("-nostdin", "-trace_err", "-error_file", str(self._errors)),
+                *("-nostdin", "-aa", "-trace_err", "-error_file", str(self._errors)),
                 *("-trace_logs", "-log_file", str(self._marks), "-timer_resol", "1"),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,

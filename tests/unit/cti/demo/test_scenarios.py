@@ -22,6 +22,9 @@ def messages(role: Role) -> list[str]:
         Answer(talk=Talk(audio=None)),
         Answer(talk=None),
         Answer(talk=None, refuse=486),
+        Answer(talk=None, refuse=302, moved_to="3101"),
+        Answer(talk=Talk(audio=None, keys=True)),
+        Dial(to="0664581132", number="0312345678", talk=Talk(audio=None, keys=True)),
         Dial(to="0664581132", number="0312345678", talk=TALK),
         Dial(to="0664581132", number="2001", user="2001", password="s3cret & more", talk=TALK),
         Dial(to="0664581132", number="2001", user="2001", password="s3cret", talk=None, refused=486),
@@ -56,3 +59,9 @@ def test_holds_that_overlap_and_calls_without_a_talk_are_refused() -> None:
         scenario(Answer(talk=overlapping))
     with pytest.raises(ScenarioError, match="talk=Talk"):
         scenario(Dial(to="0664581132", number="0312345678", talk=None))
+
+
+def test_a_transfer_names_the_other_party_and_who_transfers() -> None:
+    [refer] = [message for message in messages(Answer(talk=Talk(audio=None, keys=True))) if message.startswith("REFER")]
+    assert "Refer-To: <[$target]>" in refer
+    assert "Referred-By:[$to]" in refer
