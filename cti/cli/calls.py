@@ -12,6 +12,7 @@ from cti.ami.hostile import Joiner, strict
 from cti.ami.message import Message
 from cti.calls.model import Fact
 from cti.calls.tracker import MissingTimestampError, Tracker
+from cti.cli import capture
 from cti.cli.common import Commands, Json, out, say_json, table, when
 from cti.cli.recordings import at_desk
 from cti.errors import KikitoriError
@@ -40,6 +41,7 @@ def register(app: typer.Typer) -> None:
         help=_("Run a captured manager stream through framing and tracker; one line a fact."),
         epilog=_("Example: kikitori calls replay capture.ami --untimed --json"),
     )(replay)
+    capture.register(group)
     app.add_typer(group, name="calls")
 
 
