@@ -155,6 +155,11 @@ def _said(config: AmiConfig, problem: str) -> str:
     return f"{config.host}:{config.port}: {problem}"
 
 
+def _away(config: AmiConfig, problem: str, remedy: str) -> UnreachableError:
+    where = f"{config.host}:{config.port}"
+    return UnreachableError(_("{where}: {problem}. {remedy}").format(where=where, problem=problem, remedy=remedy))
+
+
 @asynccontextmanager
 async def visiting(config: AmiConfig) -> AsyncIterator[Visit]:
     """A visit, logged in with events on. Raises UnreachableError, DeadlineError, LoginRefusedError."""
@@ -164,7 +169,7 @@ async def visiting(config: AmiConfig) -> AsyncIterator[Visit]:
             reader, writer = await asyncio.open_connection(config.host, config.port, ssl=config.tls)
     except (OSError, TimeoutError) as error:
         problem = _("no answer in time") if isinstance(error, TimeoutError) else explain(_bare(error))
-        raise UnreachableError(f"{_said(config, problem)}. {remedy}") from error
+        raise _away(config, problem, remedy) from error
     try:
         visit = Visit(reader, writer, config, await _greeted(reader, config, remedy))
         login = {"Action": "Login", "Username": config.username, "Secret": config.secret, "Events": "on"}
@@ -193,7 +198,7 @@ async def _greeted(reader: asyncio.StreamReader, config: AmiConfig, remedy: str)
             line = await reader.readline()
     if not line.startswith(GREETING):
         problem = _("what listens there is not the manager interface")
-        raise UnreachableError(f"{_said(config, problem)}. {remedy}")
+        raise _away(config, problem, remedy)
     return line.strip().decode("ascii", "replace")
 
 
