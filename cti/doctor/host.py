@@ -24,12 +24,14 @@ CHANNEL = "kikitori-doctor"  # no channel of Asterisk's has such a unique id: it
 _SET = re.compile(rb'SET VARIABLE KIKITORI_ARMED "(\w+)"')
 
 
-def spool(settings: Settings) -> SpoolSeen | Unseen:
+def spool(settings: Settings) -> SpoolSeen | Unseen | None:
     """The spool's mount, room, folders and files."""
     root = settings.paths.spool.resolve()
     try:
         room = os.statvfs(root)
         mountinfo, swaps = Path("/proc/self/mountinfo").read_text(), Path("/proc/swaps").read_text()
+    except FileNotFoundError:
+        return None
     except OSError as error:
         return Unseen(explain(error))
     return SpoolSeen(
@@ -44,9 +46,11 @@ def spool(settings: Settings) -> SpoolSeen | Unseen:
     )
 
 
-def _folder(path: Path) -> Folder | Unseen:
+def _folder(path: Path) -> Folder | Unseen | None:
     try:
         found = path.stat()
+    except FileNotFoundError:
+        return None
     except OSError as error:
         return Unseen(explain(error))
     return Folder(owner=_user(found.st_uid), group=_group(found.st_gid), mode=stat.S_IMODE(found.st_mode))

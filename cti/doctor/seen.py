@@ -74,7 +74,7 @@ class Folder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpoolSeen:
-    """The spool. `mountinfo` and `swaps` are the kernel's tables; `free` and `size` in bytes.
+    """The spool. `mountinfo` and `swaps` are the kernel's tables; `free` and `size` in bytes; None: no such folder.
 
     `foreign`: files of Asterisk's that the spool's group cannot read and write.
     """
@@ -84,8 +84,8 @@ class SpoolSeen:
     swaps: str
     free: int
     size: int
-    audio: Folder | Unseen
-    open: Folder | Unseen
+    audio: Folder | Unseen | None
+    open: Folder | Unseen | None
     foreign: tuple[str, ...] | Unseen
 
 
@@ -120,10 +120,10 @@ class CelSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """All of it. `pbx` is unseen where nobody let us in. `cel` None: no setting names the file."""
+    """All of it. `pbx` is unseen where nobody let us in. `spool` None: no such folder; `cel` None: no such setting."""
 
     pbx: PbxSeen | Unseen
-    spool: SpoolSeen | Unseen
+    spool: SpoolSeen | Unseen | None
     asterisk: ProcessSeen | Unseen
     gate: GateSeen | Unseen
     recorder: Mapping[str, object] | Unseen

@@ -24,16 +24,20 @@ def judge(seen: Seen, want: Want) -> Iterator[Finding]:
     yield _cel(seen, want)
 
 
-def _spool(seen: SpoolSeen | Unseen, want: Want) -> Iterator[Finding]:
+def _spool(seen: SpoolSeen | Unseen | None, want: Want) -> Iterator[Finding]:
     make = _("`kikitori init` makes it; after a restart of the host: systemd-tmpfiles --create, or start the recorder")
-    if isinstance(seen, Unseen):
-        for check in ("spool-ram", "spool-room", "spool-modes"):
-            yield unmade(check, seen, make)
+    why = _("Sound lies there in the clear until it is sealed; the recorder refuses to start.")
+    if not isinstance(seen, SpoolSeen):
+        checks = ["spool-ram", "spool-room", "spool-modes"]
+        if seen is None:
+            absent = _("{file} is not there").format(file=want.settings.paths.spool)
+            yield error(checks.pop(0), absent, why, make)
+        for check in checks:
+            yield unmade(check, seen or Unseen(_("there is no spool")), make)
         return
     try:
         check_ram(seen.path, seen.mountinfo, seen.swaps)
     except SpoolError as problem:
-        why = _("Sound lies there in the clear until it is sealed; the recorder refuses to start.")
         yield error("spool-ram", localise(str(problem)), why, _("as the finding says, and in /etc/fstab"))
     else:
         yield well("spool-ram", str(seen.path))
@@ -61,7 +65,9 @@ def _modes(seen: SpoolSeen, want: Want, make: str) -> Finding:
         if isinstance(folder, Unseen):
             return unmade("spool-modes", folder, make)
         wanted = Folder(owner=who.recorder, group=users.SPOOL, mode=mode)
-        if folder != wanted:
+        if folder is None:
+            wrong.append(_("{file} is not there").format(file=name))
+        elif folder != wanted:
             told = _("{name}: {found} (should be {wanted})")
             wrong.append(told.format(name=name, found=_shown(folder), wanted=_shown(wanted)))
     if wrong:

@@ -14,7 +14,7 @@ import pytest
 from cti import control
 from cti.app import SOCKET
 from cti.doctor import host
-from cti.doctor.seen import CelSeen, GateSeen, ProcessSeen, SpoolSeen, Unseen
+from cti.doctor.seen import CelSeen, Folder, GateSeen, ProcessSeen, SpoolSeen, Unseen
 from cti.routing.gate import Gate
 from cti.settings import Settings
 
@@ -44,21 +44,20 @@ def test_the_spool_as_it_is(tmp_path: Path) -> None:
     assert seen.path == (tmp_path / "spool").resolve()
     assert 0 < seen.free <= seen.size
     assert " / " in seen.mountinfo
-    assert not isinstance(seen.audio, Unseen)
-    assert not isinstance(seen.open, Unseen)
+    assert isinstance(seen.audio, Folder)
+    assert isinstance(seen.open, Folder)
     assert (seen.audio.mode, seen.open.mode) == (0o770, 0o700)
     assert seen.audio.owner == Path(tmp_path).owner()
     assert seen.foreign == ("am-1-r.sln",), "neither its group nor its mode is the spool's"
 
 
 def test_a_spool_that_is_not_there_or_empty(tmp_path: Path) -> None:
-    seen = host.spool(settings(tmp_path))
-    assert isinstance(seen, Unseen)
-    assert "No such file" in seen.why
+    assert host.spool(settings(tmp_path)) is None
     (tmp_path / "spool").mkdir()
     seen = host.spool(settings(tmp_path))
     assert isinstance(seen, SpoolSeen)
-    assert [isinstance(part, Unseen) for part in (seen.audio, seen.open, seen.foreign)] == [True] * 3
+    assert (seen.audio, seen.open) == (None, None)
+    assert isinstance(seen.foreign, Unseen)
 
 
 def test_asterisks_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from cti.doctor.finding import Severity, titles
 from cti.doctor.judge import ASKED, judge, release
-from cti.doctor.seen import Conf, Endpoint, Folder, Seen, Unseen
+from cti.doctor.seen import Conf, Endpoint, Folder, Seen, SpoolSeen, Unseen
 from cti.pbxconfig import MODULES
 from tests.unit.cti.doctor.good import CONF, FILTER, PBX, SEEN, SPOOL, WANT
 
@@ -20,7 +20,7 @@ def pbx(**changes: Any) -> Seen:
 
 
 def spool(**changes: Any) -> Seen:
-    assert not isinstance(SEEN.spool, Unseen)
+    assert isinstance(SEEN.spool, SpoolSeen)
     return replace(SEEN, spool=replace(SEEN.spool, **changes))
 
 
@@ -100,6 +100,7 @@ CASES: list[tuple[Seen, str, Severity, str, str]] = [
         spool(open=Folder(owner="kikitori-recorder", group="kikitori-spool", mode=0o770)), "spool-modes", ERROR,
         "open: 0770", "systemd-tmpfiles",
     ),
+    (spool(open=None), "spool-modes", ERROR, "open is not there", "systemd-tmpfiles"),
     (spool(foreign=("am-1-r.sln",)), "spool-modes", ERROR, "am-1-r.sln", "UMask=0007"),
     (asterisk(umask=0o022), "asterisk-process", ERROR, "umask 0022", "UMask=0007"),
     (
@@ -193,6 +194,14 @@ def test_what_the_pbx_does_not_tell_is_not_taken_for_well(field: str, checks: se
 )
 def test_what_the_host_does_not_tell_is_not_taken_for_well(seen: Seen, checks: set[str]) -> None:
     assert {finding.check for finding in judge(seen, WANT) if not finding.made} == checks
+
+
+def test_without_a_spool_nothing_else_is_said_of_it() -> None:
+    findings = {finding.check: finding for finding in judge(replace(SEEN, spool=None), WANT)}
+    assert findings["spool-ram"].severity is Severity.error
+    assert findings["spool-ram"].found == "spool is not there"
+    assert "kikitori init" in findings["spool-ram"].remedy
+    assert {check for check, finding in findings.items() if not finding.made} == {"spool-room", "spool-modes"}
 
 
 def test_an_older_asterisk_needs_no_cdrel() -> None:
