@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import errno
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,17 +49,18 @@ async def take(
 ) -> Taken:
     """Write what `visit` hears until `ended` is set, `duration` seconds are over or Asterisk closes.
 
-    The calls that stand already come first: the answer to CoreShowChannels. `seconds` is a clock that only goes
+    The calls that stand already come first: the answer to CoreShowChannels, and to a ping, which tells the time of it.
+    `seconds` is a clock that only goes
     forward, `told` hears what was taken after each batch. Raises OSError where `out` takes no more.
     """
     begun = seconds()
     taken = Taken()
     settings = (await visit.ask({"Action": "CoreSettings"}))[0]
     taken.asterisk = settings.get("AsteriskVersion")
-    list_id = visit.send({"Action": "CoreShowChannels"}).encode()
+    kept = [visit.send({"Action": action}).encode() for action in ("Ping", "CoreShowChannels")]
 
     async def writing() -> None:
-        async for piece in _wanted(visit.pieces(), list_id):
+        async for piece in _wanted(visit.pieces(), kept):
             data = mask.piece(piece)
             out.write(data)
             message = message_of(piece)
@@ -92,12 +93,12 @@ def _begins(message: Message) -> bool:
     return message.event in ("Newchannel", "CoreShowChannel") and named
 
 
-async def _wanted(pieces: AsyncIterator[bytes], list_id: bytes) -> AsyncIterator[bytes]:
+async def _wanted(pieces: AsyncIterator[bytes], kept: Sequence[bytes]) -> AsyncIterator[bytes]:
     async for piece in pieces:
         head = piece.lstrip(b"\r\n")
-        if head.startswith(b"Response: ") and _OURS in head and b"ActionID: " + list_id + b"\r\n" not in head:
-            continue
-        yield piece
+        ours = head.startswith(b"Response: ") and _OURS in head
+        if not ours or any(b"ActionID: " + action_id + b"\r\n" in head for action_id in kept):
+            yield piece
 
 
 class _File:

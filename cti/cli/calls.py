@@ -11,7 +11,7 @@ from cti.ami.framing import Framer
 from cti.ami.hostile import Joiner, strict
 from cti.ami.message import Message
 from cti.calls.model import Fact
-from cti.calls.tracker import MissingTimestampError, Tracker
+from cti.calls.tracker import MissingTimestampError, Tracker, event_time
 from cti.cli import capture
 from cti.cli.common import Commands, Json, out, say_json, table, when
 from cti.cli.recordings import at_desk
@@ -63,9 +63,32 @@ def list_(as_json: Json = False) -> None:
     )  # fmt: skip
 
 
+class Listing:
+    """Answers to CoreShowChannels within a stream: a replay learns of standing calls as the live service does."""
+
+    def __init__(self, tracker: Tracker) -> None:
+        """`tracker` is told."""
+        self._tracker = tracker
+        self._channels: list[Message] = []
+        self._timed: Message | None = None
+
+    def feed(self, message: Message) -> list[Fact]:
+        """The facts that a whole answer brings; its time is that of the last message that has one (a ping's answer)."""
+        if b"\r\nTimestamp: " in message.raw:
+            self._timed = message
+        if message.event == "CoreShowChannel":
+            self._channels.append(message)
+        elif message.event == "CoreShowChannelsComplete":
+            channels, self._channels = self._channels, []
+            if self._timed is not None and (at := event_time(self._timed)) is not None:
+                return self._tracker.resync(channels, at)
+        return []
+
+
 def facts_of(file: Path, tracker: Tracker) -> Iterator[Fact]:
     """The facts of a captured stream. Raises StreamError."""
     framer = Framer()
+    listing = Listing(tracker)
     joiner: Joiner | None = None
     blocks = 0
     try:
@@ -78,6 +101,7 @@ def facts_of(file: Path, tracker: Tracker) -> Iterator[Fact]:
                         continue
                     message = Message(whole)
                     blocks += bool(message.event)
+                    yield from listing.feed(message)
                     yield from tracker.feed(message)
     except OSError as error:
         raise StreamError(f"{file}: {localise(error.strerror or str(error))}") from error

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import Progress, SpinnerColumn, TextColumn
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from cti.ami.client import AmiConfig
 from cti.capture.mask import Mask
@@ -116,21 +116,22 @@ class _Standard:
 
 @contextmanager
 def _progress() -> Iterator[Callable[[Taken], None]]:
-    columns = (SpinnerColumn(), TextColumn("{task.description}"))
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
         task = bar.add_task(_("Listening; Ctrl-C ends"), total=None)
         yield lambda taken: bar.update(task, description=_sofar(taken))
 
 
 def _sofar(taken: Taken) -> str:
-    return _("{events} events, {calls} calls, {bytes} bytes, {seconds} s").format(
-        events=taken.events, calls=taken.calls, bytes=taken.bytes, seconds=round(taken.seconds, 1)
+    return _("{events} events, {calls} calls, {bytes} bytes").format(
+        events=taken.events, calls=taken.calls, bytes=taken.bytes
     )
 
 
 def _summary(taken: Taken, file: Path) -> str:
-    told = f"{file}: {_sofar(taken)}"
-    return f"{told}; Asterisk {taken.asterisk}" if taken.asterisk else told
+    return _("{file}: {taken} in {seconds} s, Asterisk {version}").format(
+        file=file, taken=_sofar(taken), seconds=round(taken.seconds, 1), version=taken.asterisk or "?"
+    )
 
 
 def _secret(path: Path) -> str:

@@ -85,7 +85,10 @@ async def test_a_call_that_stands_already_is_in_the_capture(house_with_service: 
             await house.lab.until(lambda: b"Event: Hangup\r\n" in file.read_bytes(), 20, "the call did not end")
     stream = file.read_bytes()
     assert stream.index(b"Event: CoreShowChannel\r\n") < stream.index(b"Event: Hangup\r\n")
-    assert facts(house, file)[-1]["fact"] == "CallEnded"
+    told = facts(house, file)
+    assert sorted(fact["fact"] for fact in told) == sorted(fact for fact in ONE_CALL if fact != "CallRinging")
+    assert told[-1]["disposition"] == "completed"
+    assert all(fact["at"] for fact in told)
 
 
 async def test_a_stream_on_standard_output(house_with_service: House) -> None:

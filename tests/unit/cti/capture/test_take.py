@@ -72,7 +72,7 @@ async def test_whole_blocks_are_written_and_nothing_of_the_login() -> None:
     async with served(FakeAmi(pbx)) as server:
         taken = await taken_from(server, kept, events=4)
     assert [Message(block).event or Message(block).get("Response") for block in kept.writes] == [
-        "Newstate", "Newstate", "Success", "CoreShowChannel", "CoreShowChannelsComplete",
+        "Newstate", "Success", "Newstate", "Success", "CoreShowChannel", "CoreShowChannelsComplete",
     ]  # fmt: skip
     whole = b"".join(kept.writes)
     assert whole.endswith(b"\r\n\r\n")
