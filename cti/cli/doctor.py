@@ -76,6 +76,8 @@ async def _pbx(want: Want, now: Clock, listen: float) -> PbxSeen | Unseen:
         secret = ours.secret_file.read_text("utf-8").strip()
         config = AmiConfig(host=ours.host, port=ours.port, username=ours.user, secret=secret)
         return await pbx.look(config, want.endpoints, now, listen)
+    except PermissionError as error:
+        return host.denied(error)
     except (AmiError, OSError, UnicodeDecodeError) as error:
         return Unseen(explain(error))
 

@@ -24,6 +24,11 @@ CHANNEL = "kikitori-doctor"  # no channel of Asterisk's has such a unique id: it
 _SET = re.compile(rb'SET VARIABLE KIKITORI_ARMED "(\w+)"')
 
 
+def denied(problem: OSError) -> Unseen:
+    """What this user may not look at: that says nothing about the thing itself."""
+    return Unseen(explain(problem), _("run this command as root"))
+
+
 def spool(settings: Settings) -> SpoolSeen | Unseen | None:
     """The spool's mount, room, folders and files."""
     root = settings.paths.spool.resolve()
@@ -141,6 +146,8 @@ async def recorder(settings: Settings) -> Mapping[str, object] | Unseen:
         return await control.ask(settings.paths.run / SOCKET, {"ask": "status"}, SECONDS)
     except TimeoutError:
         return Unseen(_("no answer in time"))
+    except PermissionError as error:
+        return denied(error)
     except (OSError, ValueError) as error:
         return Unseen(_("{path}: {why}").format(path=settings.paths.run / SOCKET, why=explain(error)))
 
@@ -158,5 +165,5 @@ def cel(settings: Settings, now: datetime) -> CelSeen | Unseen | None:
     except InitError as error:
         return Unseen(str(error))
     except OSError as error:
-        return Unseen(explain(error))
+        return denied(error) if isinstance(error, PermissionError) and os.geteuid() else Unseen(explain(error))
     return CelSeen(path=path, size=found.st_size, age=now.timestamp() - found.st_mtime)

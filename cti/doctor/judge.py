@@ -39,7 +39,7 @@ def judge(seen: Seen, want: Want) -> list[Finding]:
             "Compare [pbx] host, port, user and secret file with manager.conf; `kikitori asterisk render` writes both "
             "alike, then: asterisk -rx 'manager reload'"
         )
-        findings.append(error("login", seen.pbx.why, why, remedy))
+        findings.append(error("login", seen.pbx.why, why, seen.pbx.remedy or remedy))
         nobody = Unseen(_("nobody let us in"))
         findings += [unmade(check, nobody, _("mend the manager login first")) for check in ASKED]
     else:

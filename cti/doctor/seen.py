@@ -7,7 +7,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Unseen:
-    """What could not be looked at; `remedy` where it is not that of the check."""
+    """What could not be looked at; `remedy` where it is another than that of the check: then that comes first."""
 
     why: str
     remedy: str = ""

@@ -133,6 +133,8 @@ def _gate(seen: GateSeen | Unseen, want: Want) -> Finding:
 
 
 def _recorder(seen: Mapping[str, object] | Unseen) -> Finding:
+    if isinstance(seen, Unseen) and seen.remedy:
+        return unmade("recorder", seen, seen.remedy)
     if isinstance(seen, Unseen):
         why = _("Calls are recorded by the dialplan into RAM, which lasts for the minutes above, and are not sealed.")
         return error("recorder", seen.why, why, _("start the service: `kikitori serve`, and read its log"))
@@ -163,6 +165,8 @@ def _cel(seen: Seen, want: Want) -> Finding:
     if cel is None:
         remedy = _('[pbx] cel_file = "{file}" in kikitori.toml').format(file=folder / "cel.csv")
         return warning("cel", _("no setting names it"), why, remedy)
+    if isinstance(cel, Unseen) and cel.remedy:
+        return unmade("cel", cel, cel.remedy)
     if isinstance(cel, Unseen):
         return error("cel", cel.why, why, readable)
     return _growing(cel, seen.pbx, why)

@@ -139,6 +139,18 @@ async def test_the_recorder_is_asked_how_it_is(tmp_path: Path) -> None:
         assert await host.recorder(settings(tmp_path)) == {"in_step": True}
 
 
+async def test_what_this_user_may_not_see_is_not_taken_for_broken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuses(*_: object) -> dict[str, object]:
+        raise PermissionError(13, os.strerror(13), str(tmp_path / "recorder.sock"))
+
+    monkeypatch.setattr(host.control, "ask", refuses)
+    seen = await host.recorder(settings(tmp_path))
+    assert isinstance(seen, Unseen)
+    assert (seen.why, seen.remedy) == (f"{tmp_path}/recorder.sock: Permission denied", "run this command as root")
+
+
 def test_asterisks_own_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host.users, "acting_as", lambda _: contextlib.nullcontext())
     now = datetime(2026, 11, 26, tzinfo=UTC)

@@ -13,6 +13,7 @@ from cti.pbxconfig import MODULES
 from tests.unit.cti.doctor.good import CONF, FILTER, PBX, SEEN, SPOOL, WANT
 
 NOT_SEEN = Unseen("Permission denied")
+NOT_ALLOWED = Unseen("Permission denied", "run this command as root")
 
 
 def pbx(**changes: Any) -> Seen:
@@ -190,10 +191,14 @@ def test_what_the_pbx_does_not_tell_is_not_taken_for_well(field: str, checks: se
         (spool(audio=NOT_SEEN), {"spool-modes"}),
         (spool(foreign=NOT_SEEN), {"spool-modes"}),
         (replace(SEEN, asterisk=NOT_SEEN), {"asterisk-process"}),
+        (replace(SEEN, recorder=NOT_ALLOWED), {"recorder"}),
+        (replace(SEEN, cel=NOT_ALLOWED), {"cel"}),
     ],
 )
 def test_what_the_host_does_not_tell_is_not_taken_for_well(seen: Seen, checks: set[str]) -> None:
-    assert {finding.check for finding in judge(seen, WANT) if not finding.made} == checks
+    findings = [finding for finding in judge(seen, WANT) if not finding.made]
+    assert {finding.check for finding in findings} == checks
+    assert all(finding.severity is Severity.warning and finding.remedy for finding in findings)
 
 
 def test_without_a_spool_nothing_else_is_said_of_it() -> None:
