@@ -37,6 +37,7 @@ KINDS: Mapping[str, str] = {
     "ami-login-refused": mark(
         "Asterisk refused the user or the secret. Trying again cannot help until manager.conf or kikitori.toml changes"
     ),
+    "ami-unreachable": mark("Asterisk's manager interface cannot be reached, or has gone"),
     "ami-refused": mark("Asterisk answered an action with an error: most often the channel is gone"),
     "policy": mark("A policy file cannot be used"),
     "spool": mark("The spool is not a place where sound may lie in the clear"),

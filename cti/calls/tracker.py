@@ -133,7 +133,7 @@ class Tracker:
 
     # --- what a late comer is told ----------------------------------------------------------------------------------
 
-    def resync(self, channels: Sequence[Event], at: datetime) -> list[Fact]:
+    def resync(self, channels: Sequence[Event], at: datetime | None) -> list[Fact]:
         """Take over what Asterisk says exists now (`CoreShowChannel` events); what is not listed has ended."""
         facts: list[Fact] = []
         board = self._board

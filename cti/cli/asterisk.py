@@ -8,6 +8,7 @@ import typer
 
 from cti import users
 from cti.app import asterisk_site
+from cti.cli import doctor
 from cti.cli.common import Commands, Json, out, say_json, settings
 from cti.i18n import _
 from cti.pbxconfig import render as write
@@ -22,6 +23,7 @@ def register(app: typer.Typer) -> None:
         help=_("Write Asterisk's configuration, made from the policies and the settings."),
         epilog=_("Example: kikitori asterisk render --out /etc/asterisk"),
     )(render)
+    doctor.register(group)
     app.add_typer(group, name="asterisk")
 
 

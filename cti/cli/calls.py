@@ -1,33 +1,19 @@
 """`kikitori calls`."""
 
-import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cti.ami.framing import Framer
-from cti.ami.hostile import Joiner, strict
-from cti.ami.message import Message
 from cti.calls.model import Fact
-from cti.calls.tracker import MissingTimestampError, Silence, Tracker
+from cti.calls.tracker import Silence, Tracker
+from cti.cli import capture
 from cti.cli.common import Commands, Json, out, say_json, table, when
 from cti.cli.recordings import at_desk
-from cti.errors import KikitoriError
-from cti.explain import localise, word
+from cti.explain import word
 from cti.i18n import _
+from cti.replay import Step, steps_of
 from policies.load import Policies
-
-BLOCK = 1 << 16
-
-
-class StreamError(KikitoriError):
-    """A captured stream cannot be replayed."""
-
-    code = "stream"
-    status = 65
 
 
 def register(app: typer.Typer) -> None:
@@ -44,6 +30,7 @@ def register(app: typer.Typer) -> None:
             "kikitori calls replay capture.ami --explain | less"
         ),
     )(replay)
+    capture.register(group)
     app.add_typer(group, name="calls")
 
 
@@ -63,48 +50,6 @@ def list_(as_json: Json = False) -> None:
             for call in found
         ),
     )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One event of a stream, and what was made of it: facts, or a reason why none."""
-
-    number: int
-    event: Message
-    facts: list[Fact]
-    silence: Silence | None
-    tampered: bool
-
-
-def steps_of(file: Path, tracker: Tracker) -> Iterator[Step]:
-    """What the tracker makes of each event of a captured stream. Raises StreamError."""
-    framer = Framer()
-    joiner: Joiner | None = None
-    number = 0
-    try:
-        with file.open("rb") if str(file) != "-" else sys.stdin.buffer as stream:
-            while data := stream.read(BLOCK):
-                for block in framer.feed(data):
-                    joiner = joiner or (Joiner() if strict(block) else None)
-                    whole = joiner.feed(block) if joiner else block
-                    if whole is None:
-                        continue
-                    event = Message(whole)
-                    number += bool(event.event)
-                    silence = tracker.silence(event)
-                    yield Step(number, event, tracker.feed(event), silence, tampered=whole != block)
-    except OSError as error:
-        raise StreamError(f"{file}: {localise(error.strerror or str(error))}") from error
-    except MissingTimestampError as error:
-        raise StreamError(f"{file}: {localise(str(error))}") from error
-    if not number:
-        raise StreamError(_("{file} holds no manager event: is it a captured manager stream?").format(file=file))
-
-
-def facts_of(file: Path, tracker: Tracker) -> Iterator[Fact]:
-    """The facts of a captured stream. Raises StreamError."""
-    for step in steps_of(file, tracker):
-        yield from step.facts
 
 
 def replay(

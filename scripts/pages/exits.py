@@ -21,7 +21,7 @@ STATUSES = {
     64: "what was asked for makes no sense",
     65: "the input is not what it should be",
     66: "there is no such thing",
-    69: "the recorder does not answer",
+    69: "the recorder, or the PBX, does not answer",
     70: "the gate's watchdog ended a gate that hung; `serve` starts it again",
     73: "the installation cannot be made there",
     74: "a file or folder cannot be read or written; the message names it",

@@ -23,7 +23,7 @@ import pytest
 from cti.ami.framing import Framer
 from cti.ami.message import Message
 from cti.calls.tracker import Tracker
-from cti.cli.calls import facts_of
+from cti.replay import facts_of
 from policies.load import Policies, shipped
 
 HERE = Path(__file__).parent
@@ -116,3 +116,19 @@ def test_one_who_comes_in_the_middle_sees_the_call_as_one_who_was_there() -> Non
     assert there.resync(listed, HEARD) == []
     rest = messages[messages.index(listed[-1]) :]
     assert [f for m in rest for f in late.feed(m)] == [f for m in rest for f in there.feed(m)]
+
+
+def test_a_capture_that_begins_in_the_middle_of_a_call_has_the_call(tmp_path: Path) -> None:
+    """As `calls capture` begins one: a ping's answer, which has the time, and the list of channels."""
+    messages = blocks("midcall")
+    first = next(number for number, message in enumerate(messages) if message.event == "CoreShowChannel")
+    at = datetime.fromtimestamp(float(messages[first - 2].get("Timestamp")), UTC)
+    ping = f"Response: Success\r\nPing: Pong\r\nTimestamp: {at.timestamp():.6f}".encode()
+    rest = b"".join(raw + b"\r\n\r\n" for raw in [ping, *(message.raw for message in messages[first:])])
+    (tmp_path / "late.ami").write_bytes(rest)
+    facts = [fact.public() for fact in facts_of(tmp_path / "late.ami", tracker())]
+    begun = sorted(str(fact["fact"]) for fact in facts if fact["at"] == at.isoformat())
+    assert len(facts) == 7, [fact["fact"] for fact in facts]
+    assert begun == ["CallAnswered", "CallArrived", "LegJoined", "LegJoined"]
+    assert (facts[-1]["fact"], facts[-1]["disposition"]) == ("CallEnded", "completed")
+    assert {fact["conversation"] for fact in facts} == {expected("midcall")[0]["conversation"]}

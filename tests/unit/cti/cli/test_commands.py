@@ -17,7 +17,7 @@ PAGES = pages("en")
 NEEDS_SETTINGS = {
     "config show": (), "status": (), "recordings list": (), "recordings show": ("3f2a",), "audit list": (),
     "audit verify": (), "calls list": (), "catalogue rebuild": (), "verify": ("--all",), "serve": (),
-    "asterisk render": ("--out", "d"), "recover": (),
+    "asterisk render": ("--out", "d"), "recover": (), "calls capture": ("x.ami",), "asterisk doctor": (),
 }  # fmt: skip
 
 
@@ -32,8 +32,8 @@ def test_every_help_page_says_how_it_is_typed(command: str) -> None:
 def test_the_verbs_are_all_there() -> None:
     assert {name.removeprefix("kikitori ") for name in PAGES} >= {
         "init", "config show", "serve", "status", "recordings list", "recordings show", "play", "export", "verify",
-        "audit list", "audit verify", "calls replay", "asterisk render", "catalogue rebuild", "demo",
-        "recover",
+        "audit list", "audit verify", "calls replay", "calls capture", "asterisk render", "asterisk doctor",
+        "catalogue rebuild", "demo", "recover",
     }  # fmt: skip
 
 

@@ -1,0 +1,4 @@
+"""A live PBX's manager stream, put by for a bug report, and read again by `kikitori calls replay`.
+
+Read: `pseudonym` (a number for a number) -> `mask` (what of a stream is nobody's business; pure) -> `take`.
+"""

@@ -1,0 +1,108 @@
+"""`kikitori asterisk doctor`."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from cti.ami.client import AmiConfig
+from cti.ami.errors import AmiError
+from cti.app import Clock, wall_clock
+from cti.cli.common import Commands, Json, out, say_json, settings
+from cti.doctor import host, pbx
+from cti.doctor.finding import Finding, Severity, titles
+from cti.doctor.judge import judge
+from cti.doctor.seen import PbxSeen, Seen, Unseen
+from cti.doctor.want import Want
+from cti.explain import explain
+from cti.i18n import _, ngettext
+from policies.load import Policies
+
+SIGNS = {Severity.ok: ("✓", "green"), Severity.warning: ("!", "yellow"), Severity.error: ("✗", "red")}
+NOT_MADE = ("?", "yellow")
+
+
+def register(group: Commands) -> None:
+    """Add the command to those of `kikitori asterisk`."""
+    group.command(
+        "doctor",
+        help=_(
+            "Look at the PBX, the spool, the gate and the recorder, and say of each finding what to do. Ends with 0 "
+            "where nothing has to be mended."
+        ),
+        epilog=_("Example: kikitori asterisk doctor --json"),
+    )(doctor)
+
+
+def doctor(
+    listen: Annotated[
+        float, typer.Option(min=0.2, max=60.0, help=_("Seconds to listen for events that should not come."))
+    ] = 1.0,
+    as_json: Json = False,
+) -> None:
+    """Examine."""
+    loaded = settings().settings
+    policies = Policies(loaded.paths.policies)
+    want = Want.of(loaded, policies.plan, policies.recording)
+    findings = judge(asyncio.run(look(want, wall_clock, listen)), want)
+    if as_json:
+        for finding in findings:
+            say_json(asdict(finding))
+    else:
+        _show(findings)
+    raise typer.Exit(1 if any(finding.severity is Severity.error for finding in findings) else 0)
+
+
+async def look(want: Want, now: Clock, listen: float) -> Seen:
+    """Everything there is to see."""
+    ours = want.settings
+    return Seen(
+        pbx=await _pbx(want, now, listen),
+        spool=host.spool(ours),
+        asterisk=host.asterisk(ours),
+        gate=await host.gate(ours),
+        recorder=await host.recorder(ours),
+        cel=host.cel(ours, now()),
+    )
+
+
+async def _pbx(want: Want, now: Clock, listen: float) -> PbxSeen | Unseen:
+    ours = want.settings.pbx
+    try:
+        secret = ours.secret_file.read_text("utf-8").strip()
+        config = AmiConfig(host=ours.host, port=ours.port, username=ours.user, secret=secret)
+        return await pbx.look(config, want.endpoints, now, listen)
+    except PermissionError as error:
+        return host.denied(error)
+    except (AmiError, OSError, UnicodeDecodeError) as error:
+        return Unseen(explain(error))
+
+
+def _show(findings: Sequence[Finding]) -> None:
+    called = titles()
+    made = Table(box=None, header_style="bold", pad_edge=False)
+    for column, ratio in (("", None), (_("Check"), None), (_("Finding"), 3), (_("What to do"), 2)):
+        made.add_column(column, overflow="fold", no_wrap=ratio is None, ratio=ratio)
+    for finding in findings:
+        sign, colour = SIGNS[finding.severity] if finding.made else NOT_MADE
+        found = Text(finding.found, style="" if finding.severity is Severity.ok and finding.made else colour)
+        if finding.why:
+            found.append(f"\n{finding.why}", style="dim")
+        made.add_row(Text(sign, style=f"bold {colour}"), called[finding.check], found, Text(finding.remedy))
+    out.print(made)
+    out.print(_summary(findings), highlight=False)
+
+
+def _summary(findings: Sequence[Finding]) -> str:
+    errors = sum(finding.severity is Severity.error for finding in findings)
+    unmade = sum(not finding.made for finding in findings)
+    warnings = sum(finding.severity is Severity.warning for finding in findings) - unmade
+    return _("{errors}, {warnings}, {unmade}").format(
+        errors=ngettext("{count} error", "{count} errors", errors).format(count=errors),
+        warnings=ngettext("{count} warning", "{count} warnings", warnings).format(count=warnings),
+        unmade=_("{count} not checked").format(count=unmade),
+    )

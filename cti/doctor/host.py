@@ -1,0 +1,169 @@
+"""Looking at this host: spool, Asterisk's process, gate, recorder, Asterisk's own record. Changes nothing."""
+
+import asyncio
+import grp
+import os
+import pwd
+import re
+import stat
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+from cti import control, users
+from cti.app import SOCKET
+from cti.doctor.seen import CelSeen, Folder, GateSeen, ProcessSeen, SpoolSeen, Unseen
+from cti.errors import InitError
+from cti.explain import explain
+from cti.i18n import _
+from cti.settings import Settings
+
+SECONDS = 5.0  # for an answer
+CHANNEL = "kikitori-doctor"  # no channel of Asterisk's has such a unique id: its answer is "no", and nothing is done
+_SET = re.compile(rb'SET VARIABLE KIKITORI_ARMED "(\w+)"')
+
+
+def denied(problem: OSError) -> Unseen:
+    """What this user may not look at: that says nothing about the thing itself."""
+    return Unseen(explain(problem), _("run this command as root"))
+
+
+def spool(settings: Settings) -> SpoolSeen | Unseen | None:
+    """The spool's mount, room, folders and files."""
+    root = settings.paths.spool.resolve()
+    try:
+        room = os.statvfs(root)
+        mountinfo, swaps = Path("/proc/self/mountinfo").read_text(), Path("/proc/swaps").read_text()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return Unseen(explain(error))
+    return SpoolSeen(
+        path=root,
+        mountinfo=mountinfo,
+        swaps=swaps,
+        free=room.f_bavail * room.f_frsize,
+        size=room.f_blocks * room.f_frsize,
+        audio=_folder(root / "audio"),
+        open=_folder(root / "open"),
+        foreign=_foreign(root / "audio"),
+    )
+
+
+def _folder(path: Path) -> Folder | Unseen | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return Unseen(explain(error))
+    return Folder(owner=_user(found.st_uid), group=_group(found.st_gid), mode=stat.S_IMODE(found.st_mode))
+
+
+def _foreign(folder: Path) -> tuple[str, ...] | Unseen:
+    wrong: list[str] = []
+    try:
+        for entry in os.scandir(folder):
+            try:
+                found = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:  # taken away meanwhile, as it should be
+                continue
+            if _group(found.st_gid) != users.SPOOL or found.st_mode & 0o060 != 0o060:
+                wrong.append(entry.name)
+    except OSError as error:
+        return Unseen(explain(error))
+    return tuple(sorted(wrong))
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def _group(gid: int) -> str:
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)
+
+
+def asterisk(settings: Settings) -> ProcessSeen | Unseen:
+    """The process that `asterisk.pid` names."""
+    try:
+        pid = int((settings.asterisk.run_dir / "asterisk.pid").read_text())
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError as error:
+        return Unseen(explain(error))
+    except ValueError:
+        return Unseen(_("{file} names no process").format(file=settings.asterisk.run_dir / "asterisk.pid"))
+    told = {name: value.split() for name, _colon, value in (line.partition(":") for line in lines)}
+    if told.get("Name") != ["asterisk"]:
+        return Unseen(_("{file} names no process").format(file=settings.asterisk.run_dir / "asterisk.pid"))
+    groups = {_group(int(gid)) for gid in (told["Gid"][1], *told["Groups"])}
+    umask = told.get("Umask")
+    return ProcessSeen(
+        user=_user(int(told["Uid"][1])), umask=int(umask[0], 8) if umask else None, groups=frozenset(groups)
+    )
+
+
+async def gate(settings: Settings) -> GateSeen | Unseen:
+    """A FastAGI conversation about a channel that there is not."""
+    begun = time.monotonic()
+    try:
+        async with asyncio.timeout(SECONDS):
+            reader, writer = await asyncio.open_connection(settings.gate.host, settings.gate.port)
+            try:
+                address = f"{settings.gate.host}:{settings.gate.port}"
+                writer.write(f"agi_request: agi://{address}/doctor\nagi_uniqueid: {CHANNEL}\n\n".encode())
+                said = await reader.readline()
+                seconds = time.monotonic() - begun
+                if answer := _SET.match(said):
+                    writer.write(b"200 result=1\n")
+                    await writer.drain()
+            finally:
+                writer.close()
+    except TimeoutError:
+        return Unseen(_("no answer in time"))
+    except ConnectionResetError:
+        return Unseen(_("closed without an answer"))
+    except OSError as error:
+        return Unseen(explain(OSError(error.errno, os.strerror(error.errno or 0))))
+    except ValueError:
+        return Unseen(_("what listens there is not the gate"))
+    if not said:
+        return Unseen(_("closed without an answer"))
+    if answer is None:
+        return Unseen(_("what listens there is not the gate"))
+    return GateSeen(answer=answer[1].decode(), seconds=seconds)
+
+
+async def recorder(settings: Settings) -> Mapping[str, object] | Unseen:
+    """What the recorder says of itself."""
+    try:
+        return await control.ask(settings.paths.run / SOCKET, {"ask": "status"}, SECONDS)
+    except TimeoutError:
+        return Unseen(_("no answer in time"))
+    except PermissionError as error:
+        return denied(error)
+    except (OSError, ValueError) as error:
+        return Unseen(_("{path}: {why}").format(path=settings.paths.run / SOCKET, why=explain(error)))
+
+
+def cel(settings: Settings, now: datetime) -> CelSeen | Unseen | None:
+    """Asterisk's own record of events, with the recorder's eyes where we are root."""
+    path = settings.pbx.cel_file
+    if path is None:
+        return None
+    try:
+        with users.acting_as(settings.users.recorder), path.open("rb") as file:
+            found = os.fstat(file.fileno())
+    except FileNotFoundError:
+        return CelSeen(path=path, size=None, age=0.0)
+    except InitError as error:
+        return Unseen(str(error))
+    except OSError as error:
+        return denied(error) if isinstance(error, PermissionError) and os.geteuid() else Unseen(explain(error))
+    return CelSeen(path=path, size=found.st_size, age=now.timestamp() - found.st_mtime)

@@ -1,0 +1,52 @@
+"""An installation on which nothing is wrong: tests change one thing of it."""
+
+from pathlib import Path
+
+from cti import users
+from cti.doctor import rights
+from cti.doctor.seen import CelSeen, Conf, Endpoint, Folder, GateSeen, PbxSeen, ProcessSeen, Seen, SpoolSeen
+from cti.doctor.want import Want
+from cti.pbxconfig import MODULES, NOISY_EVENTS
+from cti.settings import Settings
+from policies.load import Policies, shipped
+
+POLICIES = Policies(shipped())
+WANT = Want.of(Settings(), POLICIES.plan, POLICIES.recording)
+FILTER = f"!^Event: ({'|'.join(NOISY_EVENTS)})[^A-Za-z]"
+SPOOL = Path("/srv/kikitori/spool")
+
+CONF = Conf(
+    general={"enabled": "yes", "timestampevents": "yes"},
+    user=(("read", "system,call,agent"), ("write", "system,call,originate"), ("eventfilter", FILTER)),
+)
+PBX = PbxSeen(
+    version="22.10.1+dfsg",
+    name="pbx1",
+    actions={name: frozenset({right}) for right, name in rights.WITNESS.items()}
+    | {"Ping": frozenset(), "CoreSettings": frozenset({"system", "reporting"})},
+    modules=dict.fromkeys(MODULES, True),
+    conf=CONF,
+    stamped=True,
+    ahead=0.002,
+    heard={"FullyBooted": 1, "Reload": 1},
+    endpoints=dict.fromkeys(WANT.endpoints, Endpoint(codecs=("ulaw", "alaw"), direct_media=False)),
+    calls=3,
+    uptime=600.0,
+)
+SEEN = Seen(
+    pbx=PBX,
+    spool=SpoolSeen(
+        path=SPOOL,
+        mountinfo=f"22 1 0:21 / / rw - ext4 /dev/sda rw\n36 22 0:35 / {SPOOL} rw - tmpfs x rw,noswap,size=2g\n",
+        swaps="Filename Type Size Used Priority\n",
+        free=2 << 30,
+        size=2 << 30,
+        audio=Folder(owner="kikitori-recorder", group=users.SPOOL, mode=0o2770),
+        open=Folder(owner="kikitori-recorder", group=users.SPOOL, mode=0o700),
+        foreign=(),
+    ),
+    asterisk=ProcessSeen(user="asterisk", umask=0o007, groups=frozenset({"asterisk", users.SPOOL})),
+    gate=GateSeen(answer="no", seconds=0.5),
+    recorder={"in_step": True, "trouble": None, "events_dropped": 0, "events_tampered": 0},
+    cel=CelSeen(path=Path("/var/log/asterisk/cel.csv"), size=1000, age=30.0),
+)
