@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from cti import control, recovery
 from cti.ami.client import AmiClient, AmiConfig
 from cti.ami.errors import LoginRefusedError
+from cti.ami.tls import pinned
 from cti.calls.tracker import Tracker
 from cti.desk import Desk
 from cti.errors import SettingsError
@@ -114,7 +115,9 @@ def build_recorder(settings: Settings, clock: Clock) -> RecorderParts:
             port=settings.pbx.port,
             username=settings.pbx.user,
             secret=_secret(settings.pbx.secret_file),
-        )
+            tls=pinned(settings.pbx.ami_tls_ca) if settings.pbx.ami_tls_ca else None,
+        ),
+        clock,
     )
     journal = Journal(lambda: AccessLog(settings.paths.log / "access.db"), vault, clock)
     policy = policies.recording
@@ -172,8 +175,11 @@ async def run_recorder(settings: Settings, clock: Clock, notifier: Notifier) -> 
             "recording": sum(work.take.joined and not work.done for work in recorder.works.values()),
             "armed": len(recorder.works),
             "events_waiting": parts.ami.depth,
+            "events_delay": round(parts.ami.delay, 3),
+            "events_longest_delay": round(parts.ami.longest_delay, 3),
             "events_dropped": parts.ami.dropped,
             "events_tampered": parts.ami.tampered,
+            "events_oversized": parts.ami.oversized,
             "spool_free": free,
             "spool_size": size,
             "open": recorder.open_segments(),
