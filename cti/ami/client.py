@@ -271,10 +271,10 @@ class AmiClient:
             log.warning("ami lost", reason=reason)
         finally:
             self._connection = None
-            pinger.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await pinger
             self._abort(connection)
+            pinger.cancel()
+            # Not `await pinger`: its cancellation cannot be told from our own, which must not be swallowed.
+            await asyncio.wait([pinger])
 
     async def _ping(self, connection: _Connection) -> None:
         """End a connection whose peer accepts and stays silent."""

@@ -287,6 +287,21 @@ async def test_ending_it_ends_the_connection_and_nothing_comes_back() -> None:
     assert not client.connected
 
 
+async def test_ending_it_in_the_moment_in_which_the_connection_is_lost_ends_it() -> None:
+    server = FakeAmi()
+    await server.listen()
+    client = AmiClient(config(server.port))
+    running = asyncio.create_task(client.run())
+    events = await events_of(client)
+    server.peers[0].drop()
+    assert isinstance(await take(events), LinkDown)
+    running.cancel()
+    async with asyncio.timeout(5):
+        await asyncio.wait([running])
+    assert running.cancelled()
+    await server.stop()
+
+
 async def test_more_events_than_the_queue_holds_are_counted_and_said() -> None:
     def answer(peer: Peer, action: Message) -> None:
         for number in range(30):
