@@ -100,8 +100,23 @@ class RecorderParts:
     ami: AmiClient
 
 
+def build_ami(settings: Settings, clock: Clock) -> AmiClient:
+    """The connection to the manager interface, not yet opened. Raises SettingsError, TlsError."""
+    config = AmiConfig(
+        host=settings.pbx.host,
+        port=settings.pbx.port,
+        username=settings.pbx.user,
+        secret=_secret(settings.pbx.secret_file),
+        tls=pinned(settings.pbx.ami_tls_ca) if settings.pbx.ami_tls_ca else None,
+    )
+    return AmiClient(config, clock)
+
+
 def build_recorder(settings: Settings, clock: Clock) -> RecorderParts:
-    """Needs no database, and no key that opens anything. Raises PolicyError, SettingsError, KeysError, SpoolError."""
+    """Needs no database, and no key that opens anything.
+
+    Raises PolicyError, SettingsError, TlsError, KeysError, SpoolError.
+    """
     policies = Policies(settings.paths.policies)
     spool_root = settings.paths.spool.resolve()
     check_ram(spool_root, Path("/proc/self/mountinfo").read_text(), Path("/proc/swaps").read_text())
@@ -109,16 +124,7 @@ def build_recorder(settings: Settings, clock: Clock) -> RecorderParts:
     vault = vault_of(settings)
     epoch, recipient = load_recipient(settings.paths.keys)
     writer = Writer(vault, epoch=epoch, recipient=recipient, signer=load_signer(settings.paths.keys / "recorder.key"))
-    ami = AmiClient(
-        AmiConfig(
-            host=settings.pbx.host,
-            port=settings.pbx.port,
-            username=settings.pbx.user,
-            secret=_secret(settings.pbx.secret_file),
-            tls=pinned(settings.pbx.ami_tls_ca) if settings.pbx.ami_tls_ca else None,
-        ),
-        clock,
-    )
+    ami = build_ami(settings, clock)
     journal = Journal(lambda: AccessLog(settings.paths.log / "access.db"), vault, clock)
     policy = policies.recording
     pipeline = Pipeline(

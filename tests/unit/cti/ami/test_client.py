@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import pytest
+from structlog.testing import capture_logs
 
 from cti.ami.client import FAIR, AmiClient, Item, LinkDown, LinkUp, Listed
 from cti.ami.errors import DeadlineError, LoginRefusedError, NotConnectedError, UnsafeActionError
@@ -311,7 +312,9 @@ async def test_more_events_than_the_queue_holds_are_counted_and_said() -> None:
     server = FakeAmi(answer)
     async with connected(server, queue_limit=10) as client:
         events = await events_of(client)
-        await client.send_action({"Action": "Flood"})
+        with capture_logs() as said:
+            await client.send_action({"Action": "Flood"})
+        assert [(line["log_level"], line["event"]) for line in said] == [("error", "ami queue overflow")]
         assert client.depth == 10
         assert client.dropped == 20
         heard = [await take(events) for _ in range(10)]

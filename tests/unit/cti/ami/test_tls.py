@@ -18,6 +18,8 @@ from structlog.testing import capture_logs
 from cti.ami.client import AmiClient, LinkUp
 from cti.ami.errors import TlsError
 from cti.ami.tls import pinned
+from cti.app import build_ami
+from cti.settings import Pbx, Settings
 from tests.unit.cti.ami.fake import FakeAmi, config, connected
 
 NOW = datetime.now(UTC)  # noqa: TID251  # OpenSSL asks the wall clock
@@ -132,6 +134,19 @@ async def test_without_a_ca_a_peer_that_wants_tls_is_not_reached(tmp_path: Path)
     running.cancel()
     await asyncio.wait([running])
     await server.stop()
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_the_setting_names_it(tmp_path: Path, named: bool) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("s\n")
+    ca = Ca(tmp_path, "ours").file if named else None
+    config = build_ami(Settings(pbx=Pbx(secret_file=secret, ami_tls_ca=ca)), lambda: NOW).config
+    assert config.secret == "s"
+    known = config.tls.get_ca_certs() if config.tls else []
+    assert [dict(part[0] for part in found["subject"]) for found in known] == (
+        [{"commonName": "ours"}] if named else []
+    )
 
 
 @pytest.mark.parametrize(

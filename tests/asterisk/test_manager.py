@@ -1,4 +1,4 @@
-"""A reader that does not keep up with a real Asterisk is cut off by it. It notices, says so, and comes back."""
+"""The manager interface of a real Asterisk: a reader that lags is cut off, notices it and comes back; TLS."""
 
 import asyncio
 import signal
@@ -6,12 +6,16 @@ import sys
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
-from cti.ami.client import AmiClient, AmiConfig
+from cti.ami.client import AmiClient, AmiConfig, LinkUp
+from cti.ami.errors import TlsError
+from cti.ami.tls import pinned
 from tests.asterisk.reader import SECRET, USER
 from tests.real import House
+from tests.unit.cti.ami.test_tls import Ca
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -105,3 +109,37 @@ async def test_a_reader_that_lags_is_cut_off_notices_it_and_comes_back(house_wit
         logged = [(await reader.process.stderr.readline()).decode() for _ in range(3)]
     assert ["ami connected" in logged[0], "ami lost" in logged[1], "ami connected" in logged[2]] == [True] * 3
     assert down.removeprefix("down ") in logged[1]
+
+
+async def test_tls_with_a_ca_of_our_own(house_with_service: House, tmp_path: Path) -> None:
+    pbx = house_with_service.lab.pbx
+    ours, theirs = Ca(tmp_path, "ours"), Ca(tmp_path, "theirs")
+    ours.server()
+    shown = pbx.etc / "manager.pem"
+    shown.write_bytes((tmp_path / "server.pem").read_bytes())
+    shown.chmod(0o644)
+    with (pbx.etc / "manager.conf").open("a") as conf:
+        conf.write(f"\n[general](+)\ntlsenable = yes\ntlsbindaddr = 127.0.0.1:5039\ntlscertfile = {shown}\n")
+    pbx.rx("manager reload")
+    site = pbx.site
+
+    def client(ca: Ca, port: int) -> AmiClient:
+        return AmiClient(
+            AmiConfig(
+                host="127.0.0.1", port=port, username=site.ami_user, secret=site.ami_secret, tls=pinned(ca.file),
+            )
+        )  # fmt: skip
+
+    right = client(ours, 5039)
+    running = asyncio.create_task(right.run())
+    async with asyncio.timeout(10):
+        async for item in right.events():
+            if isinstance(item, LinkUp):
+                break
+    assert (await right.send_action({"Action": "CoreShowChannels"}))[-1].event == "CoreShowChannelsComplete"
+    running.cancel()
+    await asyncio.wait([running])
+    with pytest.raises(TlsError, match="its certificate was refused"):
+        await client(theirs, 5039)._connect()
+    with pytest.raises(TlsError, match="no TLS there"):
+        await client(ours, site.ami_port)._connect()
