@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from cti import control, recovery
 from cti.ami.client import AmiClient, AmiConfig
 from cti.ami.errors import LoginRefusedError
+from cti.ami.tls import pinned
 from cti.calls.tracker import Tracker
 from cti.desk import Desk
 from cti.errors import SettingsError
@@ -99,8 +100,23 @@ class RecorderParts:
     ami: AmiClient
 
 
+def build_ami(settings: Settings, clock: Clock) -> AmiClient:
+    """The connection to the manager interface, not yet opened. Raises SettingsError, TlsError."""
+    config = AmiConfig(
+        host=settings.pbx.host,
+        port=settings.pbx.port,
+        username=settings.pbx.user,
+        secret=_secret(settings.pbx.secret_file),
+        tls=pinned(settings.pbx.ami_tls_ca) if settings.pbx.ami_tls_ca else None,
+    )
+    return AmiClient(config, clock)
+
+
 def build_recorder(settings: Settings, clock: Clock) -> RecorderParts:
-    """Needs no database, and no key that opens anything. Raises PolicyError, SettingsError, KeysError, SpoolError."""
+    """Needs no database, and no key that opens anything.
+
+    Raises PolicyError, SettingsError, TlsError, KeysError, SpoolError.
+    """
     policies = Policies(settings.paths.policies)
     spool_root = settings.paths.spool.resolve()
     check_ram(spool_root, Path("/proc/self/mountinfo").read_text(), Path("/proc/swaps").read_text())
@@ -108,14 +124,7 @@ def build_recorder(settings: Settings, clock: Clock) -> RecorderParts:
     vault = vault_of(settings)
     epoch, recipient = load_recipient(settings.paths.keys)
     writer = Writer(vault, epoch=epoch, recipient=recipient, signer=load_signer(settings.paths.keys / "recorder.key"))
-    ami = AmiClient(
-        AmiConfig(
-            host=settings.pbx.host,
-            port=settings.pbx.port,
-            username=settings.pbx.user,
-            secret=_secret(settings.pbx.secret_file),
-        )
-    )
+    ami = build_ami(settings, clock)
     journal = Journal(lambda: AccessLog(settings.paths.log / "access.db"), vault, clock)
     policy = policies.recording
     pipeline = Pipeline(
@@ -172,8 +181,11 @@ async def run_recorder(settings: Settings, clock: Clock, notifier: Notifier) -> 
             "recording": sum(work.take.joined and not work.done for work in recorder.works.values()),
             "armed": len(recorder.works),
             "events_waiting": parts.ami.depth,
+            "events_delay": round(parts.ami.delay, 3),
+            "events_longest_delay": round(parts.ami.longest_delay, 3),
             "events_dropped": parts.ami.dropped,
             "events_tampered": parts.ami.tampered,
+            "events_oversized": parts.ami.oversized,
             "spool_free": free,
             "spool_size": size,
             "open": recorder.open_segments(),

@@ -39,6 +39,9 @@ KINDS: Mapping[str, str] = {
     ),
     "ami-unreachable": mark("Asterisk's manager interface cannot be reached, or has gone"),
     "ami-refused": mark("Asterisk answered an action with an error: most often the channel is gone"),
+    "ami-tls": mark(
+        "The manager interface has no certificate of the CA that we know, or does not speak TLS. No secret was sent"
+    ),
     "policy": mark("A policy file cannot be used"),
     "spool": mark("The spool is not a place where sound may lie in the clear"),
     "audio": mark("Sound could not be encoded or decoded"),
@@ -211,9 +214,19 @@ OURS = (
     mark("not connected to Asterisk"),
     mark("the connection to Asterisk is closing"),
     mark("no answer to {action}"),
+    mark("{ca}: is no certificate in PEM. Let [pbx] ami_tls_ca name the CA's certificate"),
+    mark("{ca}: cannot be read ({reason}). [pbx] ami_tls_ca names the CA's certificate"),
+    mark(
+        "{address}: its certificate was refused ({reason}). Let [pbx] ami_tls_ca name the CA that signed it, "
+        "and [pbx] host a name that it has"
+    ),
+    mark(
+        "{address}: no TLS there ({reason}). Let [pbx] port be that of tlsbindaddr in manager.conf, "
+        "or take [pbx] ami_tls_ca out"
+    ),
     mark(
         "{address} refused user {user}: {reason}. "
-        "Compare [pbx] ami_user and the secret file with manager.conf, then start again"
+        "Compare [pbx] user and the secret file with manager.conf, then start again"
     ),
 )
 

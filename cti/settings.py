@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from cti.errors import SettingsError
 from cti.explain import localise, place
@@ -56,6 +56,15 @@ class Pbx(_Section):
     cel_file: Path | None = Field(
         None, description=mark("Asterisk's own record of events (cel_custom), to adopt calls by")
     )
+    ami_tls_ca: Path | None = Field(
+        None, description=mark("CA that signed the manager interface's certificate (PEM); empty: no TLS")
+    )
+
+    @field_validator("cel_file", "ami_tls_ca", mode="before")
+    @classmethod
+    def _none(cls, value: object) -> object:
+        # An empty path would be the folder of the settings file.
+        return None if value == "" else value
 
 
 class Asterisk(_Section):
@@ -199,6 +208,7 @@ def _anchor(settings: Settings, folder: Path) -> Settings:
         update={
             "secret_file": folder / settings.pbx.secret_file,
             "cel_file": folder / settings.pbx.cel_file if settings.pbx.cel_file else None,
+            "ami_tls_ca": folder / settings.pbx.ami_tls_ca if settings.pbx.ami_tls_ca else None,
         }
     )
     asterisk = settings.asterisk.model_copy(update={"phones_file": folder / settings.asterisk.phones_file})

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import random
 import ssl
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,10 +16,11 @@ from datetime import datetime
 import structlog
 
 from cti.ami.actions import Value, encode
-from cti.ami.errors import DeadlineError, LoginRefusedError, NotConnectedError
+from cti.ami.errors import DeadlineError, LoginRefusedError, NotConnectedError, TlsError
 from cti.ami.framing import Framer
 from cti.ami.hostile import Joiner
 from cti.ami.message import Message
+from cti.ami.tls import refusal
 
 log = structlog.get_logger()
 
@@ -95,6 +97,7 @@ class _Connection(asyncio.Protocol):
         self.joiner = Joiner()
         self.pending: dict[str, _Pending] = {}
         self.transport: asyncio.Transport | None = None
+        self.reads = 0
         self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -102,17 +105,23 @@ class _Connection(asyncio.Protocol):
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
+        self.reads += 1
+        tampered, oversized = self.joiner.tampered, self.framer.oversized
         for block in self.framer.feed(data):
-            before = self.joiner.tampered
             whole = self.joiner.feed(block)
-            if self.joiner.tampered > before:
+            if self.joiner.tampered != tampered:
+                tampered = self.joiner.tampered
                 self.client.tampered += 1
                 log.error("somebody wrote into an event", begins=block[:60].decode(errors="replace"))
             if whole is not None:
                 self._take(Message(whole))
+        if self.framer.oversized != oversized:
+            self.client.oversized += self.framer.oversized - oversized
+            log.error("event dropped, it is too large", limit=self.framer.limit)
+            self.client.tell_gap()
 
     def _take(self, message: Message) -> None:
-        if b"ActionID:" in message.raw:
+        if self.pending and b"ActionID:" in message.raw:
             action_id = message.get("ActionID")
             waiting = self.pending.get(action_id)
             if waiting is not None and waiting.add(message):
@@ -134,12 +143,16 @@ class _Connection(asyncio.Protocol):
 class AmiClient:
     """`run()` in a task of its own; `events()` for what happens; `send_action()` for what should."""
 
-    def __init__(self, config: AmiConfig) -> None:
-        """Nothing is opened before `run()`."""
-        self.config = config
+    def __init__(self, config: AmiConfig, now: Callable[[], datetime] | None = None) -> None:
+        """Nothing is opened before `run()`. `now` None: nobody asks how late events are."""
+        self.config, self.now = config, now
         self.dropped = 0
         self.tampered = 0
-        self._queue: asyncio.Queue[Item] = asyncio.Queue()
+        self.oversized = 0
+        self.delay = 0.0
+        self.longest_delay = 0.0
+        self._queue: deque[Item] = deque()
+        self._filled = asyncio.Event()
         self._connection: _Connection | None = None
         self._serial = 0
         self._overflown = False
@@ -152,37 +165,54 @@ class AmiClient:
     @property
     def depth(self) -> int:
         """Events waiting to be understood."""
-        return self._queue.qsize()
+        return len(self._queue)
 
     def put(self, item: Item) -> None:
         """Queue an item; past the limit, events are dropped, counted, and the tracker is told to ask anew."""
-        if self._queue.qsize() >= self.config.queue_limit and isinstance(item, Message):
-            self.dropped += 1
-            if not self._overflown:
-                self._overflown = True
-                log.error("ami queue overflow", limit=self.config.queue_limit)
-            return
-        if self._overflown and isinstance(item, Message):
-            self._own_up()
-        self._queue.put_nowait(item)
+        if isinstance(item, Message):
+            if len(self._queue) >= self.config.queue_limit:
+                self.dropped += 1
+                if not self._overflown:
+                    self._overflown = True
+                    log.error("ami queue overflow", limit=self.config.queue_limit)
+                return
+            if self._overflown:
+                self.tell_gap()
+        self._queue.append(item)
+        self._filled.set()
 
-    def _own_up(self) -> None:
+    def tell_gap(self) -> None:
+        """Events were lost at this place of the stream: whoever tracks calls asks Asterisk for its channels."""
         self._overflown = False
-        self._queue.put_nowait(LinkDown("events were dropped"))
-        self._queue.put_nowait(LinkUp())
+        self.put(LinkDown("events were dropped"))
+        self.put(LinkUp())
 
     async def events(self) -> AsyncIterator[Item]:
-        """Events in order, with `LinkUp` and `LinkDown` between them."""
+        """Events in order, with `LinkUp` and `LinkDown` between them. For one consumer."""
         taken = 0
         while True:
             # A queue that is not empty is read without a pause: 9 s without a sign of life in a flood of 300 calls.
             taken += 1
-            if taken % FAIR == 0:
+            look = taken % FAIR == 0
+            if look:
                 await asyncio.sleep(0)
             # After the last event of a burst nothing more may come for hours: the gap is told without waiting for it.
-            if self._overflown and self._queue.empty():
-                self._own_up()
-            yield await self._queue.get()
+            if self._overflown and not self._queue:
+                self.tell_gap()
+            while not self._queue:
+                look = True
+                self._filled.clear()
+                await self._filled.wait()
+            item = self._queue.popleft()
+            if look and self.now is not None and isinstance(item, Message):
+                self._see_delay(item, self.now())
+            yield item
+
+    def _see_delay(self, message: Message, now: datetime) -> None:
+        """Seconds from when Asterisk made `message` until it was taken: its buffer, the network's and our queue."""
+        with contextlib.suppress(ValueError):
+            self.delay = now.timestamp() - float(message.get("Timestamp"))
+            self.longest_delay = max(self.longest_delay, self.delay)
 
     async def run(self) -> None:
         """Connect and stay connected until cancelled. Raises LoginRefusedError when Asterisk does not want us."""
@@ -191,8 +221,10 @@ class AmiClient:
             try:
                 connection = await self._connect()
                 await self._login(connection)
-            except (OSError, NotConnectedError, DeadlineError, TimeoutError) as error:
-                log.warning("ami not reachable", error=str(error) or type(error).__name__, retry_in=round(delay, 1))
+            except (OSError, NotConnectedError, DeadlineError, TimeoutError, TlsError) as error:
+                # A certificate may be put right on the other side; until then nothing was sent to whoever is there.
+                say = log.error if isinstance(error, TlsError) else log.warning
+                say("ami not reachable", error=str(error) or type(error).__name__, retry_in=round(delay, 1))
                 await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, no secret
                 delay = min(delay * 2, self.config.backoff_most)
                 continue
@@ -201,11 +233,18 @@ class AmiClient:
 
     async def _connect(self) -> _Connection:
         loop = asyncio.get_running_loop()
-        async with asyncio.timeout(self.config.action_deadline):
-            _, connection = await loop.create_connection(
-                lambda: _Connection(self), self.config.host, self.config.port, ssl=self.config.tls
-            )
+        try:
+            async with asyncio.timeout(self.config.action_deadline):
+                _, connection = await loop.create_connection(
+                    lambda: _Connection(self), self.config.host, self.config.port, ssl=self.config.tls
+                )
+        except ssl.SSLError as error:
+            raise refusal(self._address, error) from error
         return connection
+
+    @property
+    def _address(self) -> str:
+        return f"{self.config.host}:{self.config.port}"
 
     async def _login(self, connection: _Connection) -> None:
         try:
@@ -217,8 +256,8 @@ class AmiClient:
         if reply.get("Response") != "Success":
             self._abort(connection)
             raise LoginRefusedError(
-                f"{self.config.host}:{self.config.port} refused user {self.config.username!r}: {reply.get('Message')}. "
-                "Compare [pbx] ami_user and the secret file with manager.conf, then start again"
+                f"{self._address} refused user {self.config.username!r}: {reply.get('Message')}. "
+                "Compare [pbx] user and the secret file with manager.conf, then start again"
             )
 
     async def _stay(self, connection: _Connection) -> None:
@@ -232,19 +271,22 @@ class AmiClient:
             log.warning("ami lost", reason=reason)
         finally:
             self._connection = None
-            pinger.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await pinger
             self._abort(connection)
+            pinger.cancel()
+            # Not `await pinger`: its cancellation cannot be told from our own, which must not be swallowed.
+            await asyncio.wait([pinger])
 
     async def _ping(self, connection: _Connection) -> None:
         """End a connection whose peer accepts and stays silent."""
         while True:
             await asyncio.sleep(self.config.ping_interval)
+            before = connection.reads
             try:
                 await self._send(connection, {"Action": "Ping"}, None)
             except DeadlineError:
-                connection.connection_lost(TimeoutError("no answer to a ping"))
+                # Whoever sends anything is there: the answer to a ping waits behind the events of a flood.
+                if connection.reads == before:
+                    connection.connection_lost(TimeoutError("no answer to a ping"))
             except NotConnectedError:
                 return
 

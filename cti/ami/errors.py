@@ -35,3 +35,9 @@ class RefusedError(AmiError):
     """Asterisk answered an action with an error: most often the channel is gone."""
 
     code = "ami-refused"
+
+
+class TlsError(AmiError):
+    """The manager interface has no certificate of the CA that we know, or does not speak TLS. No secret was sent."""
+
+    code = "ami-tls"

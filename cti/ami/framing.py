@@ -32,13 +32,18 @@ class Framer:
         if _END not in recent and b"\r\n\n" not in recent:
             self._hold(data)
             return []
-        blocks = b"".join((*self._pieces, data)).split(_END)
+        joined = b"".join((*self._pieces, data))
+        odd = b"\r\n\n" in joined
+        blocks = joined.split(_END)
         self._pieces, self._pending = [], 0
         rest = blocks.pop()
         whole: list[bytes] = []
         for block in blocks:
-            self._add(block, whole)
-        if b"\r\n\n" in rest:
+            if odd or self._skipping or block[:1] in b"\r\n" or len(block) > self.limit:
+                self._add(block, whole)
+            else:
+                whole.append(block)
+        if odd and b"\r\n\n" in rest:
             *more, rest = _ODD_END.split(rest)
             for block in more:
                 self._add(block, whole)

@@ -11,11 +11,20 @@ does not stand in this order was written by somebody else. A number has 79 chara
 `Uniqueid`, which would have to be forged in order, have more.
 """
 
+import re
+
 _STATE = b"ChannelStateDesc"
 _ORDER = (
     *(b"CallerIDNum", b"CallerIDName", b"ConnectedLineNum", b"ConnectedLineName", b"Language", b"AccountCode"),
     *(b"Context", b"Exten", b"Priority", b"Uniqueid", b"Linkedid"),
 )
+# A state that nobody wrote into, after its prefix: tidy() of each event would cost five times as much.
+_CLEAN = {
+    prefix: re.compile(
+        _STATE + b":[^\r]*+" + b"".join(b"\r\n" + prefix + name + b":[^\r]*+" for name in _ORDER) + rb"(?=\r\n|\Z)"
+    )
+    for prefix in (b"", b"Dest")
+}
 # A whole event of Asterisk has under 4 KiB; what is longer is not waited for.
 _LIMIT = 64 * 1024
 
@@ -35,6 +44,18 @@ def tidy(raw: bytes) -> tuple[bytes, bool]:
             kept.append(line)
             del expected[0]
     return b"\r\n".join(kept), not expected
+
+
+def _clean(block: bytes) -> bool:
+    """Whether `tidy` would find nothing to mend in `block`; False also where it takes `tidy` to tell."""
+    place = block.find(_STATE)
+    while place >= 0:
+        pattern = _CLEAN.get(block[block.rfind(b"\r\n", 0, place) + 2 : place])
+        match = pattern.match(block, place) if pattern else None
+        if match is None:
+            return False
+        place = block.find(_STATE, match.end())
+    return True
 
 
 def strict(block: bytes) -> bool | None:
@@ -60,7 +81,7 @@ class Joiner:
         if not block.startswith((b"Event: ", b"Response: ", b"Asterisk Call Manager/")):
             self.tampered += 1
             return None
-        if _STATE not in block:
+        if _clean(block):
             return block
         clean, whole = tidy(block)
         if whole:

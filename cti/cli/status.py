@@ -41,6 +41,13 @@ def status(as_json: Json = False) -> None:
     out.print(_("PBX: {state}").format(state=_("connected and in step") if answer["in_step"] else _("NOT CONNECTED")))
     out.print(_("Calls: {calls}, recorded now: {recording}").format(**answer))
     out.print(
+        _("Events: {waiting} wait, the last one was {late:.1f} s late; {lost} lost since the start").format(
+            waiting=answer["events_waiting"],
+            late=answer["events_delay"],
+            lost=answer["events_dropped"] + answer["events_oversized"],
+        )
+    )
+    out.print(
         _("Spool: {free} MiB free, enough for {minutes} minutes of what is recorded now").format(
             free=answer["spool_free"] >> 20, minutes=int(minutes)
         )

@@ -36,6 +36,7 @@ def run(given: argparse.Namespace) -> Run:
     return {
         "path": measure("path", "--calls", given.calls, *sound, *disk),
         "pipe": measure("pipe", *sound, *disk),
+        "ami": measure("ami", "--events", given.events, "--seconds", given.window),
         "pbx": measure("pbx", "--calls", given.calls, "--window", given.window, *disk),
         "flood": measure("pbx", "--calls", 0, "--flood", given.flood, "--window", given.window, *disk),
     }
@@ -98,6 +99,19 @@ ROWS: tuple[tuple[str, str, Callable[[Run], float]], ...] = (
     ("- calls without a recording", "0", lambda run: run["flood"]["flooded"]["missing"]),
     ("- calls with two recordings", "", lambda run: run["flood"]["flooded"]["doubled"]),
     ("- processes of ours that ended and were started again", "0", lambda run: run["flood"]["restarts"]),
+    ("Manager events as filtered, bytes to facts: events/s", "", lambda run: run["ami"]["filtered"]["ours"]),
+    ("- panoramisk with the same tracker", "", lambda run: run["ami"]["filtered"]["panoramisk"]),
+    ("- ours / panoramisk", "4", lambda run: run["ami"]["filtered"]["ratio"]),
+    ("- ours / panoramisk, without the tracker", "", lambda run: run["ami"]["filtered"]["untracked"]["ratio"]),
+    ("Manager events, all of them, bytes to facts: events/s", "", lambda run: run["ami"]["full"]["ours"]),
+    ("- panoramisk with the same tracker", "", lambda run: run["ami"]["full"]["panoramisk"]),
+    ("- ours / panoramisk", "", lambda run: run["ami"]["full"]["ratio"]),
+    ("- ours / panoramisk, without the tracker", "", lambda run: run["ami"]["full"]["untracked"]["ratio"]),
+    ("Event to fact at 1,000 events/s: p50 ms", "", lambda run: run["ami"]["paced"]["p50_ms"]),
+    ("- p99 ms", "5", lambda run: run["ami"]["paced"]["p99_ms"]),
+    ("Burst of 50,000 events: dropped", "0", lambda run: run["ami"]["burst"]["dropped"]),
+    ("- seconds until all were facts", "", lambda run: run["ami"]["burst"]["events"] / run["ami"]["burst"]["rate"]),
+    ("Load average after the manager events", "", lambda run: run["ami"]["load"]),
     ("Load average after the record path", "", lambda run: run["path"]["load"]),
     ("Load average after 100 calls", "", lambda run: run["pbx"]["ours"]["load"]),
 )
@@ -136,11 +150,13 @@ def main() -> None:
     parser.add_argument("--flood", type=int, default=300)
     parser.add_argument("--seconds", type=float, default=60.0, help="length of a call on the record path")
     parser.add_argument("--window", type=float, default=20.0, help="seconds in which Asterisk's calls are measured")
+    parser.add_argument("--events", type=int, default=200_000, help="manager events of the full stream")
     parser.add_argument("--disk", type=Path, default=Path("/var/tmp"), help="where vaults lie; no RAM")
     parser.add_argument("--json", type=Path, help="keep what every run found")
     given = parser.parse_args()
     if given.quick:
         given.runs, given.calls, given.flood, given.seconds, given.window = 1, 20, 40, 10.0, 5.0
+        given.events = 20_000
     runs = []
     for number in range(given.runs):
         print(f"run {number + 1} of {given.runs}", file=sys.stderr, flush=True)

@@ -54,7 +54,10 @@ def test_the_environment_without_a_file() -> None:
 
 
 def test_relative_paths_begin_at_the_folder_of_the_file(tmp_path: Path) -> None:
-    path = write(tmp_path, '[paths]\nvault = "a/vault"\nmirror = "/second/mirror"\n[pbx]\ncel_file = "cel.csv"\n')
+    path = write(
+        tmp_path,
+        '[paths]\nvault = "a/vault"\nmirror = "/second/mirror"\n[pbx]\ncel_file = "cel.csv"\nami_tls_ca = "ca.pem"\n',
+    )
     settings = load(path, {"KIKITORI_PATHS_LOG": "elsewhere"}).settings
     assert settings.paths.vault == tmp_path / "a/vault"
     assert settings.paths.mirror == Path("/second/mirror")
@@ -62,8 +65,14 @@ def test_relative_paths_begin_at_the_folder_of_the_file(tmp_path: Path) -> None:
     assert settings.paths.log == tmp_path / "elsewhere"
     assert settings.pbx.secret_file == tmp_path / "keys/ami.secret"
     assert settings.pbx.cel_file == tmp_path / "cel.csv"
+    assert settings.pbx.ami_tls_ca == tmp_path / "ca.pem"
     assert settings.asterisk.phones_file == tmp_path / "keys/phones.toml"
     assert settings.asterisk.log_dir == Path("/var/log/asterisk")
+
+
+def test_an_empty_path_is_none_and_not_the_folder(tmp_path: Path) -> None:
+    settings = load(write(tmp_path, '[pbx]\nami_tls_ca = ""\n'), {"KIKITORI_PBX_CEL_FILE": ""}).settings
+    assert (settings.pbx.ami_tls_ca, settings.pbx.cel_file) == (None, None)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """A manager interface on loopback that does what a test tells it to; bytes on the wire are real."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -34,9 +35,11 @@ Answer = Callable[[Peer, Message], Awaitable[None] | None]
 class FakeAmi:
     """`answer(peer, action)` is called for every action but Login and Ping, which succeed unless told otherwise."""
 
-    def __init__(self, answer: Answer | None = None) -> None:
-        self.answer = answer
+    def __init__(self, answer: Answer | None = None, *, tls: ssl.SSLContext | None = None) -> None:
+        self.answer, self.tls = answer, tls
         self.refuse_login = False
+        self.hang_up_at_login = False
+        self.booted = False
         self.silent: set[str] = set()
         self.actions: list[str] = []
         self.peers: list[Peer] = []
@@ -45,7 +48,7 @@ class FakeAmi:
         self._server: asyncio.Server | None = None
 
     async def listen(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self.tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
@@ -82,8 +85,12 @@ class FakeAmi:
         if name == "Login" and self.refuse_login:
             peer.reply(action, "Message: Authentication failed", response="Error")
             peer.writer.close()
+        elif name == "Login" and self.hang_up_at_login:
+            peer.drop()
         elif name in ("Login", "Ping"):
             peer.reply(action)
+            if name == "Login" and self.booted:
+                peer.send("Event: FullyBooted", "Status: Fully Booted")
         elif self.answer is not None:
             done = self.answer(peer, action)
             if done is not None:
@@ -95,8 +102,8 @@ class FakeAmi:
             self.changed.notify_all()
 
 
-def config(port: int, **changes: float) -> AmiConfig:
-    values = {
+def config(port: int, **changes: object) -> AmiConfig:
+    values: dict[str, object] = {
         "action_deadline": 2.0,
         "ping_interval": 60.0,
         "backoff_first": 0.01,
@@ -107,7 +114,7 @@ def config(port: int, **changes: float) -> AmiConfig:
 
 
 @asynccontextmanager
-async def connected(server: FakeAmi, **changes: float) -> AsyncIterator[AmiClient]:
+async def connected(server: FakeAmi, **changes: object) -> AsyncIterator[AmiClient]:
     """A client that runs against `server`; both end with the block."""
     if not server.port:
         await server.listen()

@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import pytest
+from structlog.testing import capture_logs
 
-from cti.ami.client import AmiClient, Item, LinkDown, LinkUp, Listed
+from cti.ami.client import FAIR, AmiClient, Item, LinkDown, LinkUp, Listed
 from cti.ami.errors import DeadlineError, LoginRefusedError, NotConnectedError, UnsafeActionError
 from cti.ami.message import Message
 from tests.unit.cti.ami.fake import FakeAmi, Peer, config, connected
@@ -287,6 +288,21 @@ async def test_ending_it_ends_the_connection_and_nothing_comes_back() -> None:
     assert not client.connected
 
 
+async def test_ending_it_in_the_moment_in_which_the_connection_is_lost_ends_it() -> None:
+    server = FakeAmi()
+    await server.listen()
+    client = AmiClient(config(server.port))
+    running = asyncio.create_task(client.run())
+    events = await events_of(client)
+    server.peers[0].drop()
+    assert isinstance(await take(events), LinkDown)
+    running.cancel()
+    async with asyncio.timeout(5):
+        await asyncio.wait([running])
+    assert running.cancelled()
+    await server.stop()
+
+
 async def test_more_events_than_the_queue_holds_are_counted_and_said() -> None:
     def answer(peer: Peer, action: Message) -> None:
         for number in range(30):
@@ -296,7 +312,9 @@ async def test_more_events_than_the_queue_holds_are_counted_and_said() -> None:
     server = FakeAmi(answer)
     async with connected(server, queue_limit=10) as client:
         events = await events_of(client)
-        await client.send_action({"Action": "Flood"})
+        with capture_logs() as said:
+            await client.send_action({"Action": "Flood"})
+        assert [(line["log_level"], line["event"]) for line in said] == [("error", "ami queue overflow")]
         assert client.depth == 10
         assert client.dropped == 20
         heard = [await take(events) for _ in range(10)]
@@ -342,3 +360,114 @@ async def test_garbage_and_giant_names_do_not_end_the_connection() -> None:
         names = [item.event for item in (await take(events), await take(events)) if isinstance(item, Message)]
         assert names == ["表", "Good"]
         assert client.connected
+
+
+async def test_how_late_events_are_is_taken_from_their_own_time_on_the_clock_that_was_given() -> None:
+    clock = datetime(2026, 4, 1, tzinfo=UTC)
+    client = AmiClient(config(1), lambda: clock)
+    events = client.events()
+    late: list[float] = []
+    for seconds in (0.25, 8.0, 1.0):
+        taken = asyncio.create_task(take(events))
+        await asyncio.sleep(0)
+        client.put(Message(f"Event: Probe\r\nTimestamp: {clock.timestamp() - seconds:.6f}".encode()))
+        await taken
+        late.append(client.delay)
+    assert late == [0.25, 8.0, 1.0]
+    # Of a queue that is never empty one in sixteen is looked at; one without a time says nothing.
+    for seconds in (*[2.0] * FAIR, None):
+        stamp = f"\r\nTimestamp: {clock.timestamp() - seconds:.6f}" if seconds else ""
+        client.put(Message(f"Event: Probe{stamp}".encode()))
+    for _ in range(FAIR + 1):
+        await take(events)
+    assert client.delay == 2.0
+    assert client.longest_delay == 8.0
+
+
+async def test_an_event_that_is_too_large_is_counted_and_the_gap_is_told() -> None:
+    server = FakeAmi()
+    async with connected(server) as client:
+        events = await events_of(client)
+        assert client._connection is not None
+        client._connection.framer.limit = 1000
+        server.peers[0].send("Event: Giant", "Variable: " + "x" * 2000)
+        server.peers[0].send("Event: Next")
+        items = [await take(events) for _ in range(3)]
+        assert {type(item) for item in items} == {LinkDown, LinkUp, Message}
+        assert (client.oversized, client.connected) == (1, True)
+
+
+async def test_an_event_of_eight_megabytes_is_an_event() -> None:
+    server = FakeAmi()
+    async with connected(server) as client:
+        events = await events_of(client)
+        server.peers[0].send("Event: Giant", *["Variable: " + "x" * 1000] * 8000)
+        item = await take(events)
+        assert isinstance(item, Message)
+        assert len(item.all("Variable")) == 8000
+        assert client.oversized == 0
+
+
+async def test_a_peer_that_hangs_up_at_the_login_is_tried_again() -> None:
+    server = FakeAmi()
+    server.hang_up_at_login = True
+    async with connected(server, action_deadline=60.0) as client:
+        await server.until(lambda: server.actions.count("Login") >= 2)
+        assert not client.connected
+        server.hang_up_at_login = False
+        await events_of(client)
+
+
+async def test_a_peer_that_takes_everything_and_says_nothing_more_is_left() -> None:
+    """Half open: what is written goes somewhere, and TCP finds nothing wrong."""
+    server = FakeAmi()
+    async with connected(server, ping_interval=0.02, action_deadline=0.05) as client:
+        events = await events_of(client)
+        server.peers[0].writer.transport.pause_reading()  # type: ignore[attr-defined]
+        down = await take(events)
+        assert isinstance(down, LinkDown)
+        assert "ping" in down.reason
+        assert isinstance(await take(events), LinkUp)
+
+
+async def test_a_ping_whose_answer_waits_behind_events_ends_nothing() -> None:
+    server = FakeAmi()
+    server.silent = {"Ping"}
+    async with connected(server, ping_interval=0.01, action_deadline=0.1) as client:
+        events = await events_of(client)
+        async with asyncio.timeout(5):
+            while server.actions.count("Ping") < 3:
+                server.peers[0].send("Event: Probe")
+                assert isinstance(await take(events), Message)
+        assert client.connected
+        assert len(server.peers) == 1
+
+
+async def test_an_action_that_brings_no_list_is_answered_by_its_response() -> None:
+    server = FakeAmi(lambda peer, action: peer.reply(action, "Message: Added interface to queue"))
+    async with connected(server) as client:
+        await events_of(client)
+        [reply] = await client.send_action({"Action": "QueueAdd", "Queue": "daihyo", "Interface": "PJSIP/2001"})
+    assert reply.get("Message") == "Added interface to queue"
+
+
+async def test_a_consumer_that_fails_or_hangs_ends_no_connection() -> None:
+    server = FakeAmi(lambda peer, action: peer.reply(action))
+
+    async def failing(client: AmiClient) -> None:
+        async for item in client.events():
+            raise ValueError(item)
+
+    async with connected(server) as client:
+        await events_of(client)
+        consumer = asyncio.create_task(failing(client))
+        server.peers[0].send("Event: Probe", "Number: 1")
+        with pytest.raises(ValueError, match="Message Probe"):
+            await consumer
+        server.peers[0].send("Event: Probe", "Number: 2")
+        # Nobody takes events now, and answers come all the same.
+        assert (await client.send_action({"Action": "Other"}))[0].get("Response") == "Success"
+        assert client.connected
+        item = await take(client.events())
+        assert isinstance(item, Message)
+        assert item.get("Number") == "2"

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cti.ami.framing import Framer
-from cti.ami.hostile import Joiner, strict
+from cti.ami.hostile import Joiner, _clean, strict, tidy
 from cti.ami.message import Message
 from tests.unit.cti.ami.test_framing import cut, frame
 from tests.unit.cti.calls.streams import Numbers, Script, inbound, talk
@@ -74,3 +74,25 @@ def test_an_older_pbx_is_recognised_by_what_it_leaves_out() -> None:
     assert strict(whole) is True
     assert strict(whole.replace(b"Language: en\r\n", b"")) is False
     assert strict(b"Response: Success") is None
+
+
+LINE = st.sampled_from(SNAPSHOT.removesuffix("\r\n\r\n").split("\r\n")) | st.sampled_from(
+    ["ChannelStateDesc: Up", "DestChannelStateDesc: Up", "Uniqueid: 1\r", "CallerIDNum: ChannelStateDesc: x", "Exten"]
+)
+
+
+@given(st.lists(st.tuples(st.integers(0, 17), LINE), max_size=3), st.booleans(), st.booleans())
+def test_the_quick_look_passes_what_the_long_one_leaves_as_it_is(
+    extra: list[tuple[int, str]], twice: bool, cut_short: bool
+) -> None:
+    lines = SNAPSHOT.removesuffix("\r\n\r\n").split("\r\n")
+    if twice:
+        state = next(place for place, line in enumerate(lines) if line.startswith("Channel:"))
+        lines += ["Dest" + line for line in lines[state:]]
+    for place, line in extra:
+        lines.insert(place, line)
+    block = "\r\n".join(lines[: -1 if cut_short else None]).encode()
+    if _clean(block):
+        assert tidy(block) == (block, True)
+    else:
+        assert extra or cut_short

@@ -76,3 +76,15 @@ def test_an_event_that_nobody_wants_is_not_parsed() -> None:
 def test_an_event_whose_name_comes_late() -> None:
     assert Message(b"Privilege: call,all\r\nEvent: Hangup").event == "Hangup"
     assert Message(b"Event: Hangup").event == "Hangup"
+
+
+HEADER = st.sampled_from([b"Uniqueid", b"UNIQUEID", b"Linkedid", b"Event", b"", b" Uniqueid", b"DestUniqueid"])
+VALUE = st.binary(max_size=12) | st.sampled_from([b"Uniqueid: 7", b" x ", b"\r", b"\n"])
+
+
+@given(st.lists(st.tuples(HEADER, st.sampled_from([b":", b": ", b""]), VALUE), max_size=6))
+def test_a_header_that_is_searched_for_is_the_first_that_parsing_finds(lines: list[tuple[bytes, bytes, bytes]]) -> None:
+    message = Message(b"\r\n".join(b"".join(line) for line in lines))
+    for name in ("uniqueid", "Linkedid", "Event", "DestUniqueid"):
+        assert message.get(name, "none") == (message.all(name) or ["none"])[0]
+        assert (name in message) == bool(message.all(name))

@@ -90,6 +90,23 @@ def test_a_recorder_that_does_not_run(kikitori: Kikitori) -> None:
     assert "Start it: kikitori serve" in said.err
 
 
+def test_events_that_wait_come_late_or_are_lost_are_said(kikitori: Kikitori, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = {
+        "in_step": True, "calls": 3, "recording": 2, "spool_free": 1 << 30, "trouble": None, "events_waiting": 12,
+        "events_delay": 4.25, "events_dropped": 5, "events_oversized": 2,
+    }  # fmt: skip
+
+    async def ask(*_: object) -> dict[str, object]:
+        return answer
+
+    Path(FILE).write_text("[pbx]\nport = 5039\n")
+    monkeypatch.setattr("cti.cli.status.control.ask", ask)
+    said = kikitori("status")
+    assert said.status == 0
+    assert "Events: 12 wait, the last one was 4.2 s late; 7 lost since the start\n" in said.out
+    assert json.loads(kikitori("status", "--json").out)["events_delay"] == 4.25
+
+
 @pytest.mark.parametrize(
     "arguments",
     [("nonsense",), ("calls", "nonsense"), ("play",), ("serve", "--role", "king"), ("calls", "replay"),
