@@ -338,6 +338,7 @@ WORDS = frozenset({
     mark("rejected"),
     mark("cancelled"),
     mark("failed"),
+    mark("merged"),
     # why sound was not kept
     mark("no designated phone"),
     mark("second recording of the same channel"),
