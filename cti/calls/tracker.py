@@ -48,6 +48,9 @@ class MissingTimestampError(Exception):
     code = "no-timestamp"
 
 
+_UNHANDLED: tuple[None, str] = (None, "")
+# Events that may tell a leg's number and name anew.
+_NAMING = frozenset({"NewCallerid", "Newstate", "CoreShowChannel"})
 # What only a leg with somebody behind it can do.
 _OF_PEOPLE = frozenset(
     (What.RINGING, What.ANSWERED, What.JOINED, What.LEFT, What.HELD, What.RESUMED, What.CONFERRING, What.CONFERRED)
@@ -101,26 +104,31 @@ class Tracker:
             "Hangup": (self._hangup, ""),
         }
 
-    def silence(self, event: Event) -> Silence | None:
-        """Why nothing can be made of `event`; None where something may. Asked before it is fed."""
-        handled = self._handlers.get(event.event)
-        if handled is None:
-            return Silence.OF_NO_CALL
-        uniqueid = event.get(f"{handled[1]}Uniqueid")
-        if not uniqueid:
-            return Silence.NO_CHANNEL
-        return Silence.OVER if uniqueid in self._board.gone else None
-
     def feed(self, event: Event) -> list[Fact]:
         """The facts that `event` brings. Raises MissingTimestampError."""
-        if self.silence(event) is not None:
+        # In the order of what it costs: most events of a PBX are of no interest, and a header has to be searched for.
+        handler, prefix = self._handlers.get(event.event, _UNHANDLED)
+        if handler is None:
             return []
-        handler, _ = self._handlers[event.event]
-        if self.timed and not event.get("Timestamp"):
+        uniqueid = event.get(f"{prefix}Uniqueid")
+        if not uniqueid or uniqueid in self._board.gone:
+            return []
+        at = event_time(event)
+        if at is None and self.timed and not event.get("Timestamp"):
             raise MissingTimestampError(
                 f"{event.event} without a Timestamp: set timestampevents=yes in manager.conf, or use --untimed"
             )
-        return handler(event, event_time(event))
+        return handler(event, at)
+
+    def silence(self, event: Event) -> Silence | None:
+        """Why nothing can be made of `event`; None where something may. Asked before it is fed."""
+        handler, prefix = self._handlers.get(event.event, _UNHANDLED)
+        if handler is None:
+            return Silence.OF_NO_CALL
+        uniqueid = event.get(f"{prefix}Uniqueid")
+        if not uniqueid:
+            return Silence.NO_CHANNEL
+        return Silence.OVER if uniqueid in self._board.gone else None
 
     def calls(self) -> list[Call]:
         """Every conversation that goes on: (uuid, linked id, legs)."""
@@ -183,6 +191,7 @@ class Tracker:
         linkedid = event.get(f"{prefix}Linkedid")
         facts: list[Fact] = []
         leg = self._board.legs.get(uniqueid)
+        new = leg is None
         if leg is None:
             leg = self._board.seat(uniqueid, event.get(f"{prefix}Channel"), linkedid or uniqueid)
             if leg.came:
@@ -195,8 +204,9 @@ class Tracker:
             linkedid = self._board.over.now(linkedid)
             if linkedid != leg.call.linkedid and linkedid not in self._board.over:
                 facts += self._join(self._board.call(linkedid, uniqueid), leg.call, at)
-        leg.number = known(event.get(f"{prefix}CallerIDNum")) or leg.number
-        leg.name = known(event.get(f"{prefix}CallerIDName")) or leg.name
+        if new or event.event in _NAMING:
+            leg.number = known(event.get(f"{prefix}CallerIDNum")) or leg.number
+            leg.name = known(event.get(f"{prefix}CallerIDName")) or leg.name
         return leg, facts + self._announce(leg, at)
 
     def _catch_up(self, leg: LiveLeg, event: Event, prefix: str) -> None:
