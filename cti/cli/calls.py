@@ -26,8 +26,7 @@ def register(app: typer.Typer) -> None:
         "replay",
         help=_("Run a captured manager stream through framing and tracker; one line a fact."),
         epilog=_(
-            "Examples: kikitori calls replay capture.ami --untimed --json · "
-            "kikitori calls replay capture.ami --explain"
+            "Examples: kikitori calls replay capture.ami --untimed --json · kikitori calls replay capture.ami --explain"
         ),
     )(replay)
     capture.register(group)
