@@ -13,7 +13,7 @@ Every conversation that arrived ends once (`CallEnded`), or goes on in another (
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 from uuid import UUID
 
 from cti.calls.board import Board, LiveCall, LiveLeg
@@ -59,7 +59,7 @@ _OF_PEOPLE = frozenset(
 _CHANGES = frozenset({"Newstate", "NewCallerid", "CoreShowChannel"})
 
 Call = tuple[UUID, str, tuple[Leg, ...]]
-Handler = Callable[[Event, datetime | None], list[Fact]]
+Handler = Callable[["Tracker", Event, datetime | None], list[Fact]]
 
 
 def event_time(event: Event) -> datetime | None:
@@ -77,37 +77,11 @@ class Tracker:
         """`plan` None: no policy knows this PBX. `timed` False: events carry no Timestamp, facts no time."""
         self.pbx, self.plan, self.timed = pbx, plan, timed
         self._board = Board(pbx, plan)
-        # Event -> what to do, and the prefix of the headers that describe the channel it is about.
-        self._handlers: dict[str, tuple[Handler, str]] = {
-            "Newchannel": (self._state, ""),
-            "Newstate": (self._state, ""),
-            "NewCallerid": (self._state, ""),
-            "Rename": (self._rename, ""),
-            "DialBegin": (self._dial_begin, "Dest"),
-            "DialEnd": (self._dial_end, "Dest"),
-            "BridgeEnter": (self._bridge_enter, ""),
-            "BridgeLeave": (self._bridge_leave, ""),
-            "Hold": (self._hold, ""),
-            "Unhold": (self._hold, ""),
-            "BlindTransfer": (self._blind, "Transferer"),
-            "AttendedTransfer": (self._attended, "OrigTransferer"),
-            "Pickup": (self._pickup, ""),
-            "QueueCallerJoin": (self._queue, ""),
-            "QueueCallerLeave": (self._queue, ""),
-            "QueueCallerAbandon": (self._queue, ""),
-            "ParkedCall": (self._parking, "Parkee"),
-            "UnParkedCall": (self._parking, "Parkee"),
-            "ParkedCallTimeOut": (self._parking, "Parkee"),
-            "ParkedCallGiveUp": (self._parking, "Parkee"),
-            "ConfbridgeJoin": (self._conference, ""),
-            "ConfbridgeLeave": (self._conference, ""),
-            "Hangup": (self._hangup, ""),
-        }
 
     def feed(self, event: Event) -> list[Fact]:
         """The facts that `event` brings. Raises MissingTimestampError."""
         # In the order of what it costs: most events of a PBX are of no interest, and a header has to be searched for.
-        handler, prefix = self._handlers.get(event.event, _UNHANDLED)
+        handler, prefix = self.HANDLERS.get(event.event, _UNHANDLED)
         if handler is None:
             return []
         uniqueid = event.get(f"{prefix}Uniqueid")
@@ -118,11 +92,11 @@ class Tracker:
             raise MissingTimestampError(
                 f"{event.event} without a Timestamp: set timestampevents=yes in manager.conf, or use --untimed"
             )
-        return handler(event, at)
+        return handler(self, event, at)
 
     def silence(self, event: Event) -> Silence | None:
         """Why nothing can be made of `event`; None where something may. Asked before it is fed."""
-        handler, prefix = self._handlers.get(event.event, _UNHANDLED)
+        handler, prefix = self.HANDLERS.get(event.event, _UNHANDLED)
         if handler is None:
             return Silence.OF_NO_CALL
         uniqueid = event.get(f"{prefix}Uniqueid")
@@ -475,6 +449,33 @@ class Tracker:
         return Fact(
             what=what, conversation=call.conversation, linkedid=call.linkedid, at=at, legs=legs, leg=leg, **more
         )
+
+    # Event -> what to do, and the prefix of the headers that describe the channel it is about.
+    HANDLERS: ClassVar[dict[str, tuple[Handler, str]]] = {
+        "Newchannel": (_state, ""),
+        "Newstate": (_state, ""),
+        "NewCallerid": (_state, ""),
+        "Rename": (_rename, ""),
+        "DialBegin": (_dial_begin, "Dest"),
+        "DialEnd": (_dial_end, "Dest"),
+        "BridgeEnter": (_bridge_enter, ""),
+        "BridgeLeave": (_bridge_leave, ""),
+        "Hold": (_hold, ""),
+        "Unhold": (_hold, ""),
+        "BlindTransfer": (_blind, "Transferer"),
+        "AttendedTransfer": (_attended, "OrigTransferer"),
+        "Pickup": (_pickup, ""),
+        "QueueCallerJoin": (_queue, ""),
+        "QueueCallerLeave": (_queue, ""),
+        "QueueCallerAbandon": (_queue, ""),
+        "ParkedCall": (_parking, "Parkee"),
+        "UnParkedCall": (_parking, "Parkee"),
+        "ParkedCallTimeOut": (_parking, "Parkee"),
+        "ParkedCallGiveUp": (_parking, "Parkee"),
+        "ConfbridgeJoin": (_conference, ""),
+        "ConfbridgeLeave": (_conference, ""),
+        "Hangup": (_hangup, ""),
+    }
 
 
 def _said(**values: str) -> dict[str, str]:

@@ -6,6 +6,7 @@ Asterisk holds a regular expression against the whole event: where no filter inc
 import re
 from collections.abc import Collection, Sequence
 
+from cti.calls.tracker import Tracker
 from cti.pbxconfig import NOISY_EVENTS
 
 # Rights of which an event needs one: without it, no filter has to drop the event.
@@ -23,12 +24,8 @@ CLASSES = {
     "QueueMemberStatus": "agent",
     "TestEvent": "test",
 }
-# What calls are followed by.
-NEEDED = (
-    *("Newchannel", "Newstate", "NewConnectedLine", "DialBegin", "DialEnd", "BridgeEnter", "BridgeLeave", "Hold"),
-    *("Unhold", "Rename", "Hangup", "MixMonitorStart", "MixMonitorStop", "BlindTransfer", "AttendedTransfer"),
-    *("FullyBooted", "Shutdown", "Reload"),
-)
+# What calls are followed by, and what becomes of their recordings.
+NEEDED = (*Tracker.HANDLERS, "MixMonitorStart", "MixMonitorStop", "FullyBooted", "Shutdown", "Reload")
 _ADVANCED = re.compile(r"(name|action|method)\(([^()]*)\)")
 
 
