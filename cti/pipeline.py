@@ -28,7 +28,7 @@ log = structlog.get_logger()
 RESYNC_SECONDS = 5.0
 REASONS_TO_LOOK = frozenset(
     ("Newchannel", "Newstate", "DialEnd", "BridgeEnter", "BridgeLeave", "Hangup", "BlindTransfer", "AttendedTransfer")
-) | {"Pickup"}
+) | {"Pickup", "UnParkedCall"}
 
 
 class Now(Protocol):

@@ -421,6 +421,11 @@ class Tracker:
             return facts + self._tell(What.PARKED, leg, at, more=more)
         how = {"UnParkedCall": "retrieved", "ParkedCallTimeOut": "timeout"}.get(event.event, "gave up")
         more |= _said(how=how, retriever=event.get("RetrieverUniqueid"))
+        retriever, found = self._some(event, "Retriever", at)
+        facts += found
+        if retriever is not None:
+            # They are bridged next: who records wants to know before.
+            facts += self._meet(leg, retriever, at)
         return facts + self._tell(What.UNPARKED, leg, at, more=more)
 
     def _conference(self, event: Event, at: datetime | None) -> list[Fact]:

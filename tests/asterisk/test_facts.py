@@ -301,7 +301,7 @@ async def test_parked_and_taken_back(ear: Ear) -> None:
     told = ear.story().removeprefix(f"{TALK}; ").split("; ")
     # Asterisk says these two in either order.
     assert set(told[:2]) == {"A Transferred 2201 blind", "A Parked trunk"}
-    assert told[2:] == ["B Arrived 2301", "A Unparked trunk", "A Merged 2301 B", "A Ended completed"]
+    assert told[2:] == ["B Arrived 2301", "A Merged 2301 B", "A Unparked trunk", "A Ended completed"]
 
 
 async def test_two_who_are_parked_do_not_talk_to_each_other(ear: Ear) -> None:

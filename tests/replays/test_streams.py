@@ -79,7 +79,7 @@ CHAN_SIP = {
     "atxfer-refused": f"{TALK}; A Held 201; A Ended completed",
     # the PBX acts
     "redirect": f"{TALK}; A Ringing 202; A Answered 202; A Ended completed",
-    "park": f"{TALK}; A Parked trunk; B Arrived 202; A Unparked trunk; A Merged 202 B; A Ended completed",
+    "park": f"{TALK}; A Parked trunk; B Arrived 202; A Merged 202 B; A Unparked trunk; A Ended completed",
     "park-blind-giveup": f"{TALK}; A Transferred 201 blind; A Parked trunk; A Unparked trunk; A Ended completed",
     "originate": "A Arrived 201; A Ringing 201; A Ringing trunk; A Answered trunk; A Ended completed",
     "originate-local": "A Arrived 201; A Ringing 201; A Ringing trunk; A Answered trunk; A Ended completed",
@@ -110,7 +110,7 @@ PJSIP = {
     "declined": "A Arrived trunk; A Ended rejected",
     "forward": "A Arrived trunk; A Transferred 2201 forward; A Ringing 3101; A Answered 3101; A Ended completed",
     "parked": (
-        f"{OURS}; A Transferred 2201 blind; A Parked trunk; B Arrived 2301; A Unparked trunk; A Merged 2301 B; "
+        f"{OURS}; A Transferred 2201 blind; A Parked trunk; B Arrived 2301; A Merged 2301 B; A Unparked trunk; "
         "A Ended completed"
     ),
     "pickup": (
