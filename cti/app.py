@@ -51,6 +51,7 @@ log = structlog.get_logger()
 
 CHECKPOINT_SECONDS = 60
 SOCKET = "recorder.sock"
+GATE_SOCKET = "gate.sock"
 
 Clock = Callable[[], datetime]
 
@@ -67,6 +68,8 @@ def asterisk_site(settings: Settings) -> Site:
         name=settings.site.pbx,
         gate_host=settings.gate.host,
         gate_port=settings.gate.port,
+        gate_socket=str(settings.paths.gate.resolve() / GATE_SOCKET) if ours.gate == "script" else "",
+        python=str(ours.python),
         ami_bind=settings.pbx.host,
         ami_port=settings.pbx.port,
         ami_user=settings.pbx.user,
@@ -274,7 +277,11 @@ async def run_gate(settings: Settings, notifier: Notifier) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     watchdog = asyncio.create_task(Watchdog(WATCHDOG["gate"]).run())
     beating = asyncio.create_task(notifier.beat())
-    server = await gate.start(settings.gate.host, settings.gate.port)
+    if settings.asterisk.gate == "script":
+        # Its folder, setgid, hands it to Asterisk's group.
+        server = await control.serve(settings.paths.gate / GATE_SOCKET, {"route": gate.route})
+    else:
+        server = await gate.start(settings.gate.host, settings.gate.port)
     notifier.send("READY=1")
     await _terminated()
     notifier.send("STOPPING=1")

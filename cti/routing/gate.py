@@ -6,7 +6,8 @@ starts MixMonitor itself.
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 import structlog
 
@@ -37,17 +38,27 @@ class Gate:
         """Listen. Raises OSError where the port is taken."""
         return await asyncio.get_running_loop().create_server(self._begun, host, port, backlog=BACKLOG)
 
-    async def variables(self, uniqueid: str, dialled: str | None) -> dict[str, str]:
-        """What the channel is to be told. Raises AgiError where `uniqueid` is none."""
+    async def variables(self, uniqueid: str, request: str) -> dict[str, str]:
+        """What the channel is to be told; `request` ends in `/in/DIALLED`, `/out` or `/internal`.
+
+        Raises AgiError where `uniqueid` is none.
+        """
         if not UNIQUEID.fullmatch(uniqueid):
             raise AgiError("agi_uniqueid is not one")
-        answer = await self.ask(uniqueid, dialled)
+        came_in = _CAME_IN.search(request)
+        answer = await self.ask(uniqueid, came_in[1] if came_in else None)
         return {"KIKITORI_ARMED": "no" if answer == "no" else "yes"}
+
+    async def route(self, question: Mapping[str, Any]) -> dict[str, Any]:
+        """The same for `asterisk-config/agi-bin/kikitori-route`, which asks over a Unix socket (`cti.control`)."""
+        try:
+            return {"set": await self.variables(str(question["uniqueid"]), str(question["request"]))}
+        except AgiError as error:
+            return {"error": str(error)}
 
     async def _talk(self, agi: Agi) -> None:
         # From the request, which Asterisk sends first: what comes behind the caller's number may be the caller's.
-        came_in = _CAME_IN.search(agi["agi_request"])
-        for name, value in (await self.variables(agi["agi_uniqueid"], came_in[1] if came_in else None)).items():
+        for name, value in (await self.variables(agi["agi_uniqueid"], agi["agi_request"])).items():
             await agi.set_variable(name, value)
 
     def _begun(self) -> Agi:
