@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
@@ -51,6 +52,7 @@ log = structlog.get_logger()
 
 CHECKPOINT_SECONDS = 60
 SOCKET = "recorder.sock"
+GATE_SOCKET = "gate.sock"
 
 Clock = Callable[[], datetime]
 
@@ -67,6 +69,8 @@ def asterisk_site(settings: Settings) -> Site:
         name=settings.site.pbx,
         gate_host=settings.gate.host,
         gate_port=settings.gate.port,
+        gate_socket=str(settings.paths.gate.resolve() / GATE_SOCKET) if ours.gate == "script" else "",
+        python=str(ours.python),
         ami_bind=settings.pbx.host,
         ami_port=settings.pbx.port,
         ami_user=settings.pbx.user,
@@ -261,23 +265,35 @@ async def _tell(journal: Journal, writer: Writer, settings: Settings) -> None:
         await asyncio.sleep(CHECKPOINT_SECONDS)
 
 
-async def run_gate(settings: Settings, notifier: Notifier) -> None:
-    """The gate's process, until SIGTERM."""
-    socket = settings.paths.run / SOCKET
+def build_gate(settings: Settings) -> Gate:
+    """The gate, which asks the recorder over its socket."""
+    recorder = control.Wire(settings.paths.run / SOCKET)
 
     async def ask(uniqueid: str, dialled: str | None) -> str:
         question = {"ask": "armed", "uniqueid": uniqueid, "dialled": dialled}
         try:
-            reply = await control.ask(socket, question, settings.gate.deadline + 0.1)
+            reply = await recorder.ask(question, settings.gate.deadline + 0.1)
         except (OSError, TimeoutError, ValueError) as error:
             log.warning("recorder does not answer", error=str(error) or type(error).__name__)
             return "no"
         return str(reply.get("armed", "no"))
 
-    gate = Gate(ask)
+    return Gate(ask)
+
+
+async def run_gate(settings: Settings, notifier: Notifier) -> None:
+    """The gate's process, until SIGTERM."""
+    gate = build_gate(settings)
+    # A socket a caller, and the usual 1,024 are soon taken by connections that stay silent.
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     watchdog = asyncio.create_task(Watchdog(WATCHDOG["gate"]).run())
     beating = asyncio.create_task(notifier.beat())
-    server = await gate.start(settings.gate.host, settings.gate.port)
+    if settings.asterisk.gate == "script":
+        # Its folder, setgid, hands it to Asterisk's group.
+        server = await control.serve(settings.paths.gate / GATE_SOCKET, {"route": gate.route})
+    else:
+        server = await gate.start(settings.gate.host, settings.gate.port)
     notifier.send("READY=1")
     await _terminated()
     notifier.send("STOPPING=1")

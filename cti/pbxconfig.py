@@ -27,6 +27,8 @@ OUTSIDE: Final = (*("_0" + "X" * digits for digits in range(2, 20)), "_11[089]")
 
 RING_SECONDS: Final = 120
 
+SCRIPT: Final = "agi-bin/kikitori-route"
+
 # Asterisk loads modules in the order of their own declared priorities, not of this list.
 MODULES: Final = (
     *("pbx_config.so", "app_dial.so", "app_queue.so", "app_mixmonitor.so", "app_stack.so", "res_agi.so"),
@@ -114,7 +116,8 @@ class Site:
     """What one PBX has that no policy says: addresses, folders (absolute, as Asterisk sees them) and secrets.
 
     A phone with a static contact is reached and accepted there, and at no other address; any other phone registers with
-    its secret. `absent` names modules that this Asterisk does not have (versions before 22.9 lack res_cdrel_custom).
+    its secret. `gate_socket`: the gate is asked there, by a script that `python` runs; without one, over TCP.
+    `absent` names modules that this Asterisk does not have (versions before 22.9 lack res_cdrel_custom).
     """
 
     name: str
@@ -136,6 +139,8 @@ class Site:
     trunk_contact: str
     phone_secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     phone_contacts: Mapping[str, str] = field(default_factory=dict)
+    gate_socket: str = ""
+    python: str = "/usr/bin/python3"
     codecs: tuple[str, ...] = ("ulaw", "alaw")
     absent: frozenset[str] = frozenset()
 
@@ -143,11 +148,20 @@ class Site:
         """Raises PbxConfigError for the first value that does not fit."""
         for name in ("name", "ami_user"):
             _fit(name, getattr(self, name), _WORD, "small letters, digits and hyphens, 32 at most")
-        for name in ("spool", "log_dir", "run_dir", "var_dir"):
+        for name in (
+            "spool",
+            "log_dir",
+            "run_dir",
+            "var_dir",
+            "python",
+            *(["gate_socket"] if self.gate_socket else []),
+        ):
             _fit(name, getattr(self, name), _PATH, "an absolute path of letters, digits and _.+- without '..'")
         # AF_UNIX addresses end at 107 bytes; Asterisk cuts a longer one without a word
         if len(self.run_dir) + len("/asterisk.ctl") > 107:
             raise PbxConfigError(f"run_dir is {self.run_dir!r}: 94 characters at most, the control socket lies in it")
+        if len(self.gate_socket) > 107:
+            raise PbxConfigError(f"gate_socket is {self.gate_socket!r}: 107 characters at most, it is a socket")
         for name in ("gate_port", "ami_port", "sip_port", "rtp_start", "rtp_end"):
             if not 1 <= getattr(self, name) <= 65535:
                 raise PbxConfigError(f"{name} is {getattr(self, name)}: 1 to 65535")
@@ -231,16 +245,18 @@ def render(out: Path, *, plan: Plan, recording: Recording, site: Site, gid: int 
         name: text.encode() for name, text in texts(plan=plan, recording=recording, site=site, etc=str(out)).items()
     }
     files["moh/hold.sln"] = hold_tone()
+    if site.gate_socket:
+        files[SCRIPT] = _script(site.python)
     before = _ours(out)
-    (out / "moh").mkdir(mode=0o750, parents=True, exist_ok=True)
-    for folder in (out, out / "moh"):
+    for folder in (out, *sorted({(out / name).parent for name in files} - {out})):
+        folder.mkdir(mode=0o750, parents=True, exist_ok=True)
         folder.chmod(0o750)
         if gid is not None:
             os.chown(folder, -1, gid)
     # The mark names old and new files before any is touched: whatever is cut short, the folder stays known as ours.
     _write(out / MARK, _marks(files) + _marks_of(before), gid)
     for name, data in files.items():
-        _write(out / name, data, gid)
+        _write(out / name, data, gid, 0o750 if name == SCRIPT else 0o640)
     for name in before.keys() - files.keys():
         (out / name).unlink(missing_ok=True)
     _write(out / MARK, _marks(files), gid)
@@ -251,6 +267,12 @@ def _templates() -> Path:
     here = Path(__file__).parent
     installed = here / "asterisk_config"
     return installed if installed.is_dir() else here.parent / "asterisk-config"
+
+
+def _script(python: str) -> bytes:
+    """The one-shot script, for that Python: isolated, nothing that lies beside it or in the environment is imported."""
+    _, _, program = (_templates() / SCRIPT).read_text("utf-8").partition("\n")
+    return f"#!{python} -I\n{program}".encode()
 
 
 def _quoted(value: str) -> str:
@@ -325,12 +347,12 @@ def _ours(out: Path) -> dict[str, set[str]]:
     return ours
 
 
-def _write(path: Path, data: bytes, gid: int | None) -> None:
+def _write(path: Path, data: bytes, gid: int | None, mode: int = 0o640) -> None:
     temporary = path.with_name(f".{path.name}.new")
     temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(file.fileno(), 0o640)
+        os.fchmod(file.fileno(), mode)
         if gid is not None:
             os.fchown(file.fileno(), -1, gid)
         file.write(data)

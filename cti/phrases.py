@@ -193,6 +193,7 @@ OURS = (
     mark("small letters, digits and hyphens, 32 at most"),
     mark("an absolute path of letters, digits and _.+- without '..'"),
     mark("94 characters at most, the control socket lies in it"),
+    mark("107 characters at most, it is a socket"),
     mark("a host name or an IPv4 address"),
     mark("an IPv4 address is needed"),
     mark("1 to 65535"),

@@ -7,7 +7,7 @@ it start at its folder. An environment variable KIKITORI_<SECTION>_<KEY> beats t
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -43,6 +43,7 @@ class Paths(_Section):
     spool: Path = Field(Path("spool"), description=mark("RAM (tmpfs) where Asterisk writes"))
     run: Path = Field(Path("run"), description=mark("sockets"))
     desk: Path = Field(Path("desk"), description=mark("catalogue and other files of the desk"))
+    gate: Path = Field(Path("gate"), description=mark("the gate's socket, where Asterisk asks it by a script"))
     policies: Path = Field(Path("policies"), description=mark("policy files"))
 
 
@@ -77,6 +78,12 @@ class Asterisk(_Section):
     trunk_match: str = Field("192.0.2.1", description=mark("addresses the trunk calls from, separated by commas"))
     trunk_contact: str = Field("sip:192.0.2.1:5060", description=mark("where the trunk is called"))
     phones_file: Path = Field(Path("keys/phones.toml"), description=mark("the telephones' SIP secrets"))
+    gate: Literal["fastagi", "script"] = Field(
+        "fastagi", description=mark("how Asterisk asks the gate: over TCP, or by a script over a Unix socket")
+    )
+    python: Path = Field(
+        Path("/usr/bin/python3"), description=mark("Python with pyst2 that runs the script on Asterisk's host")
+    )
     log_dir: Path = Field(Path("/var/log/asterisk"), description=mark("Asterisk's log folder"))
     run_dir: Path = Field(Path("/var/run/asterisk"), description=mark("Asterisk's run folder"))
     var_dir: Path = Field(Path("/var/lib/asterisk"), description=mark("Asterisk's state folder"))

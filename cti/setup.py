@@ -109,6 +109,7 @@ def _fill(folder: Path, settings: Settings, *, passphrase: str, now: datetime, w
     users.own(folder / names.log / "access.db", who.recorder, users.LOG, 0o660)
     # Only the recorder binds there: who could put a socket of its own in place of the recorder's would be given keys.
     _folder(folder / names.run, who.recorder, users.RUN, 0o2750)
+    _folder(folder / names.gate, who.gate, users.group_of(who.asterisk), 0o2750)
     _folder(folder / names.desk, who.desk, users.VAULT, 0o700)
     shutil.copytree(shipped(), folder / names.policies)
     (folder / FILE).write_text(_settings_text(settings), "utf-8")

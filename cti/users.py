@@ -98,6 +98,11 @@ def identity(user: str) -> Identity:
     return Identity(uid=entry.pw_uid, gid=entry.pw_gid, groups=groups)
 
 
+def group_of(user: str) -> str:
+    """The name of the user's own group; without root, of nobody's: nothing is handed over then. Raises InitError."""
+    return grp.getgrgid(identity(user).gid).gr_name if os.geteuid() == 0 else ""
+
+
 def become(user: str) -> None:
     """Give up root for good and go on as `user`; nothing happens where we are not root."""
     if os.geteuid() != 0:

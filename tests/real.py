@@ -438,10 +438,10 @@ async def _over(live: Live, seconds: float) -> None:
 
 
 @contextlib.asynccontextmanager
-async def a_house() -> AsyncIterator[House]:
-    """A house of its own, with everything running; gone at the end."""
+async def a_house(gate: str = "fastagi") -> AsyncIterator[House]:
+    """A house of its own, with everything running; gone at the end. `gate`: how its Asterisk asks."""
     folder = Path(tempfile.mkdtemp(prefix="kikitori-house-", dir="/var/tmp"))
-    lab, far = Lab(folder), Far()
+    lab, far = Lab(folder, gate=gate), Far()
     try:
         await lab.start()
         await far.open()

@@ -39,8 +39,9 @@ class LabError(Exception):
 class Lab:
     """`async with Lab(folder) as lab:`; everything lies below `folder`, the installation on a disk image of its own."""
 
-    def __init__(self, folder: Path, *, disk_size: str = "1G") -> None:
-        """Nothing is made before `start`."""
+    def __init__(self, folder: Path, *, disk_size: str = "1G", gate: str = "fastagi") -> None:
+        """Nothing is made before `start`. `gate`: how Asterisk asks it, as `[asterisk] gate` has it."""
+        self.gate = gate
         self.folder = folder
         self.disk = folder / "disk"
         self.image = folder / "disk.img"
@@ -111,6 +112,9 @@ class Lab:
                 f'trunk_contact = "sip:{TRUNK_HOST}:{TRUNK_PORT}"',
                 f'log_dir = "{asterisk}/log"',
                 f'run_dir = "{asterisk}/run"',
+                f'gate = "{self.gate}"',
+                # the host's Asterisk runs with what this runs with; one in a root file system has a Python of its own
+                f'python = "{sys.executable if find_root() is None else "/usr/bin/python3"}"',
                 f'var_dir = "{asterisk}/var"',
                 "",
             )

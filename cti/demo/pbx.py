@@ -5,6 +5,7 @@ namespace (`unshare -m -p -n --fork --mount-proc`): what is mounted here ends wi
 """
 
 import grp
+import importlib.util
 import os
 import re
 import shutil
@@ -202,7 +203,28 @@ class Pbx:
             _bind(path, jail / path.relative_to("/"), read_only=path == self.etc)
         spool = Path(self.site.spool)
         _bind(spool, jail / spool.relative_to("/"))
+        if self.site.gate_socket:
+            self._add_script(jail)
         return jail
+
+    def _add_script(self, jail: Path) -> None:
+        """The gate's socket, and pyst2 where pip on Asterisk's host would put it. Raises PbxError."""
+        gate = Path(self.site.gate_socket).parent
+        _bind(gate, jail / gate.relative_to("/"))
+        places = [path for path in jail.glob("usr/local/lib/python3.*/dist-packages") if path.is_dir()]
+        if not places or not (jail / self.site.python.lstrip("/")).exists():
+            raise PbxError(f"{self._root} has no Python for kikitori-route: run scripts/asterisk, which makes it anew")
+        packages = self.work / "packages"
+        for name in ("asterisk", "six"):
+            found = importlib.util.find_spec(name)
+            if found is None or found.origin is None:
+                raise PbxError(f"{name} is not installed: pip install -r asterisk-config/agi-bin/requirements.lock")
+            source = Path(found.origin)
+            if found.submodule_search_locations:
+                shutil.copytree(source.parent, packages / name, dirs_exist_ok=True)
+            else:
+                shutil.copy(source, packages)
+        _bind(packages, places[0], read_only=True)
 
     def _command(self, *arguments: str) -> list[str]:
         user, group = str(self.users.asterisk), str(self.users.group)

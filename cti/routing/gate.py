@@ -1,4 +1,4 @@
-"""The FastAGI server. It asks the recorder whether the call is being recorded, and lets the call go on either way.
+"""The gate's server. It asks the recorder whether the call is being recorded, and lets the call go on either way.
 
 What the channel is told: KIKITORI_ARMED = yes | no. On `no`, on a closed connection and on none at all, the dialplan
 starts MixMonitor itself.
@@ -6,7 +6,8 @@ starts MixMonitor itself.
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 import structlog
 
@@ -15,9 +16,8 @@ from cti.routing.agi import UNIQUEID, Agi, AgiError
 log = structlog.get_logger()
 
 BACKLOG = 1024  # the usual 100 gave 500 callers a tail of a second
-ENVIRONMENT_SECONDS = 1.0
-TOTAL_SECONDS = 2.0
-_CAME_IN = re.compile(r"/in/(\d{1,15})$", re.ASCII)  # E.164 has 15 digits at most
+LOOK = 0.05  # seconds between two looks at the deadlines
+_CAME_IN = re.compile(r"/in/(\d{1,15})(?:\?|$)", re.ASCII)  # E.164 has 15 digits at most
 
 Ask = Callable[[str, str | None], Awaitable[str]]
 
@@ -32,29 +32,58 @@ class Gate:
         self.ask = ask
         self.served = 0
         self.failed = 0
+        self._open: set[Agi] = set()
 
     async def start(self, host: str, port: int) -> asyncio.Server:
         """Listen. Raises OSError where the port is taken."""
-        return await asyncio.start_server(self._serve, host, port, backlog=BACKLOG)
+        return await asyncio.get_running_loop().create_server(self._begun, host, port, backlog=BACKLOG)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            async with asyncio.timeout(TOTAL_SECONDS):
-                await self._answer(Agi(reader, writer))
-            self.served += 1
-        except (AgiError, TimeoutError, OSError) as error:
-            self.failed += 1
-            log.warning("gate left a call to the dialplan", error=str(error) or type(error).__name__)
-        finally:
-            writer.close()
+    async def variables(self, uniqueid: str, request: str) -> dict[str, str]:
+        """What the channel is to be told; `request` ends in `/in/DIALLED`, `/out` or `/internal`.
 
-    async def _answer(self, agi: Agi) -> None:
-        async with asyncio.timeout(ENVIRONMENT_SECONDS):
-            environment = await agi.environment()
-        uniqueid = environment["agi_uniqueid"]
-        if not UNIQUEID.match(uniqueid):
+        Raises AgiError where `uniqueid` is none.
+        """
+        if not UNIQUEID.fullmatch(uniqueid):
             raise AgiError("agi_uniqueid is not one")
-        # From the request, which Asterisk sends first: what comes behind the caller's number may be the caller's.
-        came_in = _CAME_IN.search(environment.get("agi_request", ""))
+        came_in = _CAME_IN.search(request)
         answer = await self.ask(uniqueid, came_in[1] if came_in else None)
-        await agi.set_variable("KIKITORI_ARMED", "no" if answer == "no" else "yes")
+        return {"KIKITORI_ARMED": "no" if answer == "no" else "yes"}
+
+    async def route(self, question: Mapping[str, Any]) -> dict[str, Any]:
+        """The same for `asterisk-config/agi-bin/kikitori-route`, which asks over a Unix socket (`cti.control`)."""
+        try:
+            return {"set": await self.variables(str(question["uniqueid"]), str(question["request"]))}
+        except AgiError as error:
+            return {"error": str(error)}
+
+    async def _talk(self, agi: Agi) -> None:
+        # From the request, which Asterisk sends first: what comes behind the caller's number may be the caller's.
+        for name, value in (await self.variables(agi["agi_uniqueid"], agi["agi_request"])).items():
+            await agi.set_variable(name, value)
+
+    def _begun(self) -> Agi:
+        agi = Agi(self._talk, self._ended)
+        if not self._open:
+            asyncio.get_running_loop().call_later(LOOK, self._look)
+        self._open.add(agi)
+        return agi
+
+    def _look(self) -> None:
+        loop = asyncio.get_running_loop()
+        for agi in [agi for agi in self._open if agi.due <= loop.time()]:
+            agi.end(TimeoutError("Asterisk or the recorder took too long"))
+        if self._open:
+            loop.call_later(LOOK, self._look)
+
+    def _ended(self, agi: Agi, error: BaseException | None) -> None:
+        self._open.discard(agi)
+        if error is None:
+            self.served += 1
+            return
+        self.failed += 1
+        known = isinstance(error, AgiError | OSError)
+        log.warning(
+            "gate left a call to the dialplan",
+            error=str(error) or type(error).__name__,
+            exc_info=None if known else error,
+        )

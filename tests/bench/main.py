@@ -8,11 +8,12 @@ import json
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from cti.app import wall_clock
+from tests.bench.agi import CALLERS, SCRIPT_CALLERS
 from tests.bench.machine import describe, load
 
 PAGE = Path(__file__).parents[2] / "docs/benchmarks.md"
@@ -37,6 +38,7 @@ def run(given: argparse.Namespace) -> Run:
         "path": measure("path", "--calls", given.calls, *sound, *disk),
         "pipe": measure("pipe", *sound, *disk),
         "ami": measure("ami", "--events", given.events, "--seconds", given.window),
+        "agi": measure("agi", "--seconds", given.window / 5),
         "pbx": measure("pbx", "--calls", given.calls, "--window", given.window, *disk),
         "flood": measure("pbx", "--calls", 0, "--flood", given.flood, "--window", given.window, *disk),
     }
@@ -53,6 +55,19 @@ def _mixmonitor(run: Run, phase: str) -> float:
     found: float = run["pbx"][phase]["asterisk_us"] - run["pbx"]["plain"]["asterisk_us"]
     return found
 
+
+def _agi(server: str, what: str, goals: dict[int, str]) -> Iterator[tuple[str, str, Callable[[Run], float]]]:
+    for count, goal in goals.items():
+
+        def figure(run: Run, key: str = str(count)) -> float:
+            found: float = run["agi"][server][key][what]
+            return found
+
+        yield f"- {AGI[what]}, {count} at once", goal, figure
+
+
+AGI = {"rate": "callers a second", "p99_ms": "p99 ms", "us": "us of CPU a caller", "told": "share that was told"}
+NO_GOAL = dict.fromkeys(CALLERS, "")
 
 ROWS: tuple[tuple[str, str, Callable[[Run], float]], ...] = (
     ("Record path: us of CPU a call-second, spool to sealed segment", "350", lambda run: run["path"]["us"]),
@@ -112,6 +127,22 @@ ROWS: tuple[tuple[str, str, Callable[[Run], float]], ...] = (
     ("Burst of 50,000 events: dropped", "0", lambda run: run["ami"]["burst"]["dropped"]),
     ("- seconds until all were facts", "", lambda run: run["ami"]["burst"]["events"] / run["ami"]["burst"]["rate"]),
     ("Load average after the manager events", "", lambda run: run["ami"]["load"]),
+    ("FastAGI, our gate: callers a second, 1 at once", "", lambda run: run["agi"]["ours"]["1"]["rate"]),
+    *_agi("ours", "rate", {50: "7534", 500: "7583"}),
+    *_agi("ours", "p99_ms", {1: "", 50: "8.9", 500: "93"}),
+    *_agi("ours", "us", NO_GOAL),
+    ("FastAGI, plain Protocol: callers a second, 1 at once", "", lambda run: run["agi"]["plain-2"]["1"]["rate"]),
+    *_agi("plain-2", "rate", {50: "", 500: ""}),
+    *_agi("plain-2", "p99_ms", NO_GOAL),
+    *_agi("plain-2", "us", NO_GOAL),
+    ("FastAGI, panoramisk: callers a second, 1 at once", "", lambda run: run["agi"]["panoramisk"]["1"]["rate"]),
+    *_agi("panoramisk", "rate", {50: "", 500: ""}),
+    *_agi("panoramisk", "p99_ms", NO_GOAL),
+    *_agi("panoramisk", "us", NO_GOAL),
+    ("One-shot script: callers a second, 1 at once", "", lambda run: run["agi"]["script"]["1"]["rate"]),
+    *_agi("script", "p99_ms", dict.fromkeys(SCRIPT_CALLERS, "")),
+    *_agi("script", "us", {1: ""}),
+    *_agi("script", "told", dict.fromkeys(SCRIPT_CALLERS, "")),
     ("Load average after the record path", "", lambda run: run["path"]["load"]),
     ("Load average after 100 calls", "", lambda run: run["pbx"]["ours"]["load"]),
 )

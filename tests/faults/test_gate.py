@@ -4,6 +4,7 @@ The time runs from the INVITE to the moment in which both can speak; 0.2 s of it
 """
 
 import asyncio
+import os
 import signal
 from collections.abc import AsyncIterator
 
@@ -76,6 +77,73 @@ async def test_the_gate_accepts_and_stays_silent(mended: House) -> None:
     assert 1.0 < took < CONNECTED_WITHIN, "the gate was to be asked, and to be ended by its watchdog"
     assert await mended.process("gate") != pid
     await whole(mended, caller, callee)
+
+
+@pytest.mark.rule("B-03")
+async def test_a_gate_that_is_stopped_for_half_a_minute_has_been_replaced(mended: House) -> None:
+    """SIGCONT finds nobody: the port has been another process's for long."""
+    pid = await mended.process("gate")
+    mended.signal("gate", signal.SIGSTOP)
+    async with mended.call_in(31.0, "0664587211") as caller:
+        began = asyncio.get_running_loop().time()
+        assert await connected(caller, began) < CONNECTED_WITHIN
+        await asyncio.sleep(began + 30 - asyncio.get_running_loop().time())
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+    await whole(mended, caller)
+
+
+@pytest.mark.rule("B-03")
+async def test_the_gates_event_loop_is_blocked_for_half_a_minute(mended: House) -> None:
+    pid = await mended.process("gate")
+    mended.signal("gate", signal.SIGUSR1)
+    caller, callee, took = await in_and_out(mended)
+    assert 1.0 < took < CONNECTED_WITHIN, "the gate was to be asked, and to be ended by its watchdog"
+    assert await mended.process("gate") != pid
+    await whole(mended, caller, callee)
+
+
+@pytest.mark.rule("B-03")
+async def test_gate_and_recorder_are_blocked_at_once(mended: House) -> None:
+    """Nobody but the dialplan can have begun the recordings."""
+    for role in ("gate", "recorder"):
+        await mended.process(role)
+        mended.signal(role, signal.SIGUSR1)
+    caller, callee, took = await in_and_out(mended, 3.0)
+    assert 1.0 < took < CONNECTED_WITHIN
+    await mended.lab.until(lambda: mended.recorded(caller.call, callee.call), 60, "the calls were not adopted")
+    await whole(mended, caller, callee)
+    assert mended.of(caller.call).takes == mended.of(callee.call).takes == ["fb"]
+
+
+@pytest.mark.rule("B-03")
+async def test_a_crowd_of_silent_connections_holds_no_caller(mended: House) -> None:
+    """Who opens hundreds and says nothing, and opens another for each that is closed, keeps nobody from the gate."""
+    gate = mended.lab.settings.gate
+    served = asyncio.Semaphore(0)
+
+    async def silent() -> None:
+        while True:
+            reader, writer = await asyncio.open_connection(gate.host, gate.port)
+            try:
+                served.release()
+                writer.write(b"agi_network: yes\n")
+                await reader.read()
+            finally:
+                writer.close()
+
+    pid = await mended.process("gate")
+    async with asyncio.TaskGroup() as crowd:
+        members = [crowd.create_task(silent()) for _ in range(400)]
+        for _ in members:
+            await served.acquire()
+        caller, callee, took = await in_and_out(mended)
+        for member in members:
+            member.cancel()
+    assert took < CONNECTED_WITHIN
+    assert mended.pid_of("gate") == pid
+    await whole(mended, caller, callee)
+    assert mended.of(caller.call).takes == mended.of(callee.call).takes == ["am"]
 
 
 @pytest.mark.rule("B-03")

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,6 +17,10 @@ async def double(question: dict[str, Any]) -> dict[str, Any]:
     return {"twice": question["number"] * 2}
 
 
+async def broken(_question: dict[str, Any]) -> dict[str, Any]:
+    raise RuntimeError("a fault of ours")
+
+
 async def hang(_question: dict[str, Any]) -> dict[str, Any]:
     await asyncio.Event().wait()
     return {}
@@ -23,7 +28,7 @@ async def hang(_question: dict[str, Any]) -> dict[str, Any]:
 
 @asynccontextmanager
 async def listening(path: Path) -> AsyncIterator[Path]:
-    server = await control.serve(path, {"double": double, "hang": hang})
+    server = await control.serve(path, {"double": double, "hang": hang, "broken": broken})
     try:
         yield path
     finally:
@@ -102,3 +107,77 @@ async def test_a_server_that_closes_without_a_word(tmp_path: Path) -> None:
     with pytest.raises(ConnectionError):
         await control.ask(tmp_path / "s", {"ask": "double"}, 5)
     server.close()
+
+
+async def test_a_fault_of_ours_closes_the_connection_and_no_other(tmp_path: Path) -> None:
+    async with listening(tmp_path / "s") as path:
+        with pytest.raises(ConnectionError):
+            await control.ask(path, {"ask": "broken"}, 5)
+        assert await control.ask(path, {"ask": "double", "number": 1}, 5) == {"twice": 2}
+
+
+async def test_on_a_wire_no_question_waits_for_another(tmp_path: Path) -> None:
+    async with listening(tmp_path / "s") as path:
+        wire = control.Wire(path)
+        hanging = [asyncio.create_task(wire.ask({"ask": "hang"}, 60)) for _ in range(10)]
+        asked = [wire.ask({"ask": "double", "number": number}, 5) for number in range(100)]
+        assert await asyncio.gather(*asked) == [{"twice": 2 * number} for number in range(100)]
+        for task in hanging:
+            task.cancel()
+        await asyncio.wait(hanging)
+        wire.transport.close()
+
+
+async def test_on_a_wire_an_answer_that_comes_too_late_is_nobodys(tmp_path: Path) -> None:
+    late = asyncio.Event()
+
+    async def slow(_question: dict[str, Any]) -> dict[str, Any]:
+        await late.wait()
+        return {"answer": "of the first"}
+
+    server = await control.serve(tmp_path / "s", {"slow": slow, "double": double})
+    wire = control.Wire(tmp_path / "s")
+    with pytest.raises(TimeoutError):
+        await wire.ask({"ask": "slow"}, 0.02)
+    late.set()
+    assert await wire.ask({"ask": "double", "number": 4}, 5) == {"twice": 8}
+    wire.transport.close()
+    server.close()
+
+
+async def test_a_wire_finds_the_next_server_and_leaves_nobody_waiting_for_the_last(tmp_path: Path) -> None:
+    wire = control.Wire(tmp_path / "s")
+    with pytest.raises(FileNotFoundError):
+        await wire.ask({"ask": "double", "number": 1}, 5)
+    for answer in (b"", b"no line of ours\n"):
+
+        async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, said: bytes = answer) -> None:
+            await reader.readline()
+            writer.write(said)
+            writer.close()
+
+        server = await asyncio.start_unix_server(once, tmp_path / "s")
+        with pytest.raises(ConnectionError):
+            await wire.ask({"ask": "double", "number": 1}, 5)
+        server.close()
+        (tmp_path / "s").unlink()
+    async with listening(tmp_path / "s"):
+        assert await wire.ask({"ask": "double", "number": 1}, 5) == {"twice": 2}
+        wire.transport.close()
+
+
+async def test_a_wire_does_not_fill_up_for_a_server_that_does_not_read(tmp_path: Path) -> None:
+    deaf = socket.socket(socket.AF_UNIX)
+    deaf.bind(str(tmp_path / "s"))
+    deaf.listen()
+    wire = control.Wire(tmp_path / "s")
+    first = asyncio.create_task(wire.ask({"ask": "double", "number": 1}, 60))
+    for _ in range(200):
+        with pytest.raises((TimeoutError, ConnectionResetError)):
+            await wire.ask({"ask": "double", "number": "1" * 20_000}, 0.001)
+        if first.done():
+            break
+    with pytest.raises(ConnectionResetError):
+        first.result()
+    wire.transport.abort()
+    deaf.close()

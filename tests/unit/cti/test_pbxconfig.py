@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cti.pbxconfig import MARK, MODULES, OUTSIDE, PbxConfigError, Site, hold_tone, render, texts
+from cti.pbxconfig import MARK, MODULES, OUTSIDE, SCRIPT, PbxConfigError, Site, hold_tone, render, texts
 from policies.load import Policies, shipped
 from policies.model import Kind, Plan, Recording
 
@@ -306,3 +306,36 @@ def test_what_is_heard_on_hold_is_soft_and_ends_in_silence() -> None:
     assert len(tone) == 8 * 8000
     assert 0 < max(tone) < 3000
     assert not any(tone[4 * 8000 :])
+
+
+def test_the_gate_is_asked_by_a_script_where_there_is_a_socket(tmp_path: Path) -> None:
+    out = tmp_path / "etc"
+    site = replace(SITE, gate_socket="/srv/kikitori/gate/gate.sock", python="/opt/agi/bin/python3")
+    render(out, plan=PLAN, recording=RECORDING, site=site)
+    text = (out / "extensions.conf").read_text()
+    asked = re.findall(r"AGI\((.*)\)$", text, re.MULTILINE)
+    assert asked == [
+        f"kikitori-route,/srv/kikitori/gate/gate.sock,{request},${{UNIQUEID}}"
+        for request in ("/in/${KIKITORI_DID}", "/internal", "/out")
+    ]
+    assert f"astagidir => {out}/agi-bin\n" in (out / "asterisk.conf").read_text()
+    script = out / SCRIPT
+    assert script.stat().st_mode & 0o777 == script.parent.stat().st_mode & 0o777 == 0o750
+    assert script.read_text().startswith('#!/opt/agi/bin/python3 -I\n"""AGI(kikitori-route')
+    render(out, plan=PLAN, recording=RECORDING, site=SITE)
+    assert not script.exists()
+    assert "AGI(agi://127.0.0.1:4573/in/${KIKITORI_DID})" in (out / "extensions.conf").read_text()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("gate_socket", "gate.sock"),
+        ("gate_socket", "/run/a,b"),
+        ("gate_socket", "/" + "s" * 107),
+        ("python", "python3"),
+    ],
+)
+def test_what_runs_the_script_is_a_path(field: str, value: str) -> None:
+    with pytest.raises(PbxConfigError, match=field):
+        replace(SITE, **{field: value})  # type: ignore[arg-type]

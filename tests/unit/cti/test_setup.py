@@ -49,6 +49,7 @@ TABLE = {
     "log": (R, users.LOG, 0o2770),
     "log/access.db": (R, users.LOG, 0o660),
     "run": (R, users.RUN, 0o2750),
+    "gate": ("kikitori-gate", "asterisk", 0o2750),
     "desk": (D, users.VAULT, 0o700),
     "spool": ("root", "root", 0o755),
     "spool/audio": (R, users.SPOOL, 0o2770),

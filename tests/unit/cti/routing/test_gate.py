@@ -1,17 +1,21 @@
 """The gate over real sockets: it answers, or it closes in time. A caller is never held."""
 
 import asyncio
+import re
+import select
+import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cti.routing import gate as gate_module
-from cti.routing.agi import ENVIRONMENT_LIMIT, Agi, AgiError
-from cti.routing.gate import BACKLOG, Ask, Gate
+from cti.routing import agi as agi_module
+from cti.routing.agi import COMMAND_SECONDS, ENVIRONMENT_LIMIT, Agi, AgiError
+from cti.routing.gate import Ask, Gate
 
 ENVIRONMENT = (
     b"agi_network: yes\nagi_request: agi://127.0.0.1:4573/in/0664581132\nagi_channel: PJSIP/trunk-00000001\n"
@@ -56,11 +60,19 @@ async def converse(port: int, sent: bytes, answer: bytes = b"200 result=1\n", *,
         writer.close()
 
 
+def arrived(port: int) -> None:
+    """Until the kernel has handed over all that was sent to `port`."""
+    waiting = re.compile(rf"^ *\d+: \S+:{port:04X} \S+ 01 \d+:(?!00000000)", re.MULTILINE)
+    while waiting.search(Path("/proc/net/tcp").read_text()):
+        time.sleep(0.001)
+
+
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same time-outs, shorter: it is their effect that is tested."""
-    monkeypatch.setattr(gate_module, "ENVIRONMENT_SECONDS", 0.05)
-    monkeypatch.setattr(gate_module, "TOTAL_SECONDS", 0.1)
+    monkeypatch.setattr(agi_module, "ENVIRONMENT_SECONDS", 0.05)
+    monkeypatch.setattr(agi_module, "COMMAND_SECONDS", 0.05)
+    monkeypatch.setattr(agi_module, "TOTAL_SECONDS", 0.1)
 
 
 @pytest.mark.parametrize(("answer", "said"), [("yes", YES), ("skip", YES), ("no", NO)])
@@ -75,6 +87,18 @@ async def test_what_the_dialplan_is_told(answer: str, said: bytes) -> None:
         assert await converse(port, PLAIN) == said
         assert asked == [("pbx1-1764547200.0", "0664581132")]
         assert (made.served, made.failed) == (1, 0)
+
+
+async def test_a_query_string_changes_nothing() -> None:
+    asked: list[str | None] = []
+
+    async def ask(_uniqueid: str, dialled: str | None) -> str:
+        asked.append(dialled)
+        return "yes"
+
+    async with gate(ask) as (_, port):
+        assert await converse(port, PLAIN.replace(b"/in/0664581132", b"/in/0664581132?x=1")) == YES
+    assert asked == ["0664581132"]
 
 
 @pytest.mark.parametrize(
@@ -135,7 +159,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("sent", HOSTILE.values(), ids=HOSTILE.keys())
 async def test_what_is_no_environment_is_closed_without_asking_anybody(sent: bytes) -> None:
-    async def never(_uniqueid: str) -> str:
+    async def never(_uniqueid: str, _dialled: str | None) -> str:
         raise AssertionError("asked")
 
     async with gate(never) as (made, port):
@@ -202,16 +226,100 @@ async def test_a_hangup_before_the_result_is_not_the_result(answer: bytes) -> No
         assert (made.served, made.failed) == (1, 0)
 
 
+USAGE = b"520-Invalid command syntax.  Proper usage follows:\n Usage: SET VARIABLE <name> <value>\n"
+
+
 @pytest.mark.parametrize(
     "answer",
-    [b"510 Invalid or unknown command\n", b"511 Command Not Permitted on a dead channel\n",
-     b"520-Invalid command syntax. Proper usage follows:\n520 End of proper usage.\n", b"\n", b"\x81\xff\n", b"200\n",
-     b"x" * 100_000],
+    [b"510 Invalid or unknown command\n", b"511 Command Not Permitted on a dead channel or intercept routine\n",
+     b"HANGUP\n511 Command Not Permitted on a dead channel or intercept routine\n", b"520 Invalid\n", b"200\n",
+     USAGE + b"520 End of proper usage.\n", USAGE + b"200 result=1\n520 End of proper usage.\n", b"x" * 100_000],
 )  # fmt: skip
 async def test_a_refused_command_ends_the_conversation(answer: bytes) -> None:
     async with gate() as (made, port):
+        begun = time.monotonic()
+        assert await converse(port, PLAIN, answer) == YES
+        assert time.monotonic() - begun < COMMAND_SECONDS, "it was waited for more than the answer"
+        assert (made.served, made.failed) == (0, 1)
+
+
+@pytest.mark.usefixtures("hasty")
+@pytest.mark.parametrize(
+    "answer", [b"\n", b"\x81\xff\n", b"HANGUP\n", b"100 result=0 Trying...\n", USAGE, b"200 result=1"]
+)
+async def test_what_is_no_answer_is_not_taken_for_one(answer: bytes) -> None:
+    async with gate() as (made, port):
         assert await converse(port, PLAIN, answer) == YES
         assert (made.served, made.failed) == (0, 1)
+
+
+async def test_the_answer_comes_after_a_provisional_one() -> None:
+    async with gate() as (made, port):
+        assert await converse(port, PLAIN, b"100 result=0 Trying...\n200 result=1\n") == YES
+        assert (made.served, made.failed) == (1, 0)
+
+
+async def test_a_command_has_a_deadline_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agi_module, "COMMAND_SECONDS", 0.05)
+    monkeypatch.setattr(agi_module, "TOTAL_SECONDS", 60.0)
+    async with gate() as (made, port):
+        assert await converse(port, PLAIN, b"") == YES
+        assert made.failed == 1
+
+
+async def test_no_deadline_is_later_than_that_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agi_module, "COMMAND_SECONDS", 60.0)
+    monkeypatch.setattr(agi_module, "TOTAL_SECONDS", 0.1)
+    async with gate() as (made, port):
+        assert await converse(port, PLAIN, b"") == YES
+        assert made.failed == 1
+
+
+async def two_commands(agi: Agi) -> None:
+    """What no dialplan of ours asks for yet."""
+    await agi.set_variable("FIRST", "1")
+    await agi.set_variable("SECOND", "2")
+
+
+@pytest.mark.parametrize(
+    ("answer", "heard", "ended"),
+    [(b"200 result=1\n", b'SET VARIABLE FIRST "1"\nSET VARIABLE SECOND "2"\n', None),
+     (b"HANGUP\n200 result=1\n", b'SET VARIABLE FIRST "1"\nSET VARIABLE SECOND "2"\n', None),
+     (b"200 result=1\n200 result=1\n200 result=1\n", b'SET VARIABLE FIRST "1"\nSET VARIABLE SECOND "2"\n', None),
+     (USAGE + b"520 End of proper usage.\n", b'SET VARIABLE FIRST "1"\n', "SET VARIABLE FIRST: 520 End"),
+     (b"511 Command Not Permitted\n", b'SET VARIABLE FIRST "1"\n', "SET VARIABLE FIRST: 511")],
+)  # fmt: skip
+async def test_no_command_gets_the_answer_of_another(answer: bytes, heard: bytes, ended: str | None) -> None:
+    made = Gate(yes)
+    made._talk = two_commands  # type: ignore[method-assign]
+    why: list[BaseException | None] = []
+    made._ended = lambda agi, error: why.append(error)  # type: ignore[method-assign]
+    server = await made.start("127.0.0.1", 0)
+    assert await converse(server.sockets[0].getsockname()[1], PLAIN, answer) == heard
+    server.close()
+    assert [str(error).startswith(ended) if ended else error for error in why] == [True if ended else None]
+
+
+async def test_what_came_before_a_command_is_not_its_answer() -> None:
+    """A caller's name with line breaks ends the environment early; its rest looks like anything."""
+    forged = ENVIRONMENT % b"x\n\n200 result=1\n511 Command Not Permitted\n520-Invalid"
+    asked = asyncio.Event()
+
+    async def ask(_uniqueid: str, _dialled: str | None) -> str:
+        await asked.wait()
+        return "no"
+
+    async with gate(ask) as (made, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(forged + b"520 End\n")
+        await asyncio.to_thread(arrived, port)
+        asked.set()
+        assert await reader.readline() == NO
+        assert (made.served, made.failed) == (0, 0)
+        writer.write(b"200 result=1\n")
+        assert await reader.read() == b""
+        assert (made.served, made.failed) == (1, 0)
+        writer.close()
 
 
 @pytest.mark.usefixtures("hasty")
@@ -252,40 +360,112 @@ async def test_two_hundred_at_once() -> None:
         assert (made.served, made.failed) == (200, 0)
 
 
-def test_the_backlog_holds_a_rush_of_callers() -> None:
-    assert BACKLOG >= 1024
+async def test_the_backlog_holds_a_rush_of_callers() -> None:
+    """With asyncio's usual 100, the kernel drops the 102nd, who tries again after a second."""
+    async with gate() as (_, port):
+        rush = [socket.socket() for _ in range(600)]
+        try:
+            for caller in rush:
+                caller.setblocking(False)
+                caller.connect_ex(("127.0.0.1", port))
+            # The loop has not turned since: nobody has been accepted.
+            _, connected, _ = select.select([], rush[:600], [], 0)
+            assert len(connected) == 600
+        finally:
+            for caller in rush:
+                caller.close()
 
 
-@given(st.binary(max_size=300))
+async def test_silent_connections_hold_nobody_and_cost_no_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agi_module, "ENVIRONMENT_SECONDS", 0.5)
+    async with gate() as (made, port):
+        silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(300)]
+        before = len(asyncio.all_tasks())
+        assert await converse(port, PLAIN) == YES
+        assert (made.served, made.failed) == (1, 0), "the silent ones were to be open still"
+        assert len(asyncio.all_tasks()) == before
+        for reader, writer in silent:
+            assert await reader.read() == b""
+            writer.close()
+        assert (made.served, made.failed) == (1, 300)
+
+
+async def test_a_fault_of_ours_leaves_the_call_to_the_dialplan() -> None:
+    async def broken(_uniqueid: str, _dialled: str | None) -> str:
+        raise RuntimeError("a fault of ours")
+
+    async with gate(broken) as (made, port):
+        assert await converse(port, PLAIN) == b""
+        assert (made.served, made.failed) == (0, 1)
+
+
+async def test_who_hangs_up_is_not_asked_for_any_longer() -> None:
+    left = asyncio.Event()
+
+    async def ask(_uniqueid: str, _dialled: str | None) -> str:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            left.set()
+        return "yes"
+
+    async with gate(ask) as (made, port):
+        _reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(PLAIN)
+        await writer.drain()
+        writer.close()
+        async with asyncio.timeout(5):
+            await left.wait()
+        assert made.failed == 1
+
+
+@given(st.lists(st.binary(max_size=100), max_size=6))
 @settings(max_examples=60, deadline=None)
-def test_no_environment_raises_anything_but_its_own_error(raw: bytes) -> None:
-    async def read() -> dict[str, str]:
-        reader = asyncio.StreamReader()
-        reader.feed_data(raw)
-        reader.feed_eof()
-        return await Agi(reader, None).environment()  # type: ignore[arg-type]
+def test_no_environment_raises_anything_but_its_own_error(parts: list[bytes]) -> None:
+    async def said() -> list[BaseException | None]:
+        why: list[BaseException | None] = []
+        agi = Agi(two_commands, lambda _, error: why.append(error))
+        agi.connection_made(Transport())
+        for part in parts:
+            agi.data_received(part)
+        agi.connection_lost(None)
+        return why
 
-    with suppress(AgiError):
-        assert "agi_uniqueid" in asyncio.run(read())
+    (error,) = asyncio.run(said())
+    assert isinstance(error, AgiError)
+
+
+class Transport(asyncio.Transport):
+    """Keeps what was written."""
+
+    sent = b""
+
+    def write(self, data: bytes) -> None:  # type: ignore[override]
+        self.sent += data
+
+    def close(self) -> None:
+        pass
+
+
+def agi() -> Agi:
+    made = Agi(two_commands, lambda _agi, _error: None)
+    made.connection_made(Transport())
+    return made
 
 
 @pytest.mark.parametrize("value", ["a\nb", "a\rb", "a\0b"])
 async def test_a_variable_cannot_become_a_second_command(value: str) -> None:
     with pytest.raises(AgiError, match="line break"):
-        await Agi(asyncio.StreamReader(), None).set_variable("X", value)  # type: ignore[arg-type]
+        await agi().set_variable("X", value)
 
 
 async def test_quotes_and_backslashes_are_escaped() -> None:
-    class Writer:
-        sent = b""
-
-        def write(self, data: bytes) -> None:
-            self.sent += data
-
-        async def drain(self) -> None:
-            pass
-
-    reader, writer = asyncio.StreamReader(), Writer()
-    reader.feed_data(b"200 result=1\n")
-    await Agi(reader, writer).set_variable("X", 'a"b\\c 山')  # type: ignore[arg-type]
-    assert writer.sent == 'SET VARIABLE X "a\\"b\\\\c 山"\n'.encode()
+    made = agi()
+    made.data_received(PLAIN)
+    setting = asyncio.create_task(made.set_variable("X", 'a"b\\c 山'))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert 'SET VARIABLE X "a\\"b\\\\c 山"\n'.encode() in made.transport.sent  # type: ignore[attr-defined]
+    made.end(None)
+    setting.cancel()
+    await asyncio.wait([setting])
