@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -56,10 +57,9 @@ async def test_a_call_is_captured_and_replayed_with_and_without_its_numbers(hous
         )  # fmt: skip
     before, after = facts(house, plain), facts(house, hidden)
     story = [fact["fact"] for fact in before]
-    assert [fact for fact in story if fact in ONE_CALL] == story
+    assert Counter(fact for fact in story if fact in ONE_CALL) == Counter(ONE_CALL)
     assert story[0] == "CallArrived"
     assert story[-1] == "CallEnded"
-    assert {"CallRinging", "CallAnswered", "LegJoined", "LegLeft"} <= set(story)
     assert [(fact["fact"], fact["at"], fact["conversation"]) for fact in after] == [
         (fact["fact"], fact["at"], fact["conversation"]) for fact in before
     ]
