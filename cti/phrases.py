@@ -340,6 +340,12 @@ WORDS = frozenset({
     mark("cancelled"),
     mark("failed"),
     mark("merged"),
+    # how a call came to somebody else
+    mark("blind"),
+    mark("attended"),
+    mark("blonde"),
+    mark("forward"),
+    mark("pickup"),
     # why sound was not kept
     mark("no designated phone"),
     mark("second recording of the same channel"),

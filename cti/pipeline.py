@@ -26,9 +26,6 @@ from recorder.take import History, Span
 log = structlog.get_logger()
 
 RESYNC_SECONDS = 5.0
-REASONS_TO_LOOK = frozenset(
-    ("Newchannel", "Newstate", "DialEnd", "BridgeEnter", "BridgeLeave", "Hangup", "BlindTransfer", "AttendedTransfer")
-) | {"Pickup", "UnParkedCall"}
 
 
 class Now(Protocol):
@@ -92,7 +89,7 @@ class Pipeline:
         self._take(facts)
         if message.event == "Hangup":
             self._recorder().ended(uniqueid, event_time(message) or self.now())
-        if message.event in REASONS_TO_LOOK:
+        if message.event in Tracker.HANDLERS:
             # The leg that left is in no call any more; the others of a call that goes on may need another hook now.
             legs = {uniqueid, message.get("DestUniqueid"), *others[:1], *(fact.leg or "" for fact in facts)}
             calls = {call[0]: call for leg in legs if (call := self.tracker.call_of(leg)) is not None}
@@ -148,7 +145,7 @@ class Pipeline:
                 seen = self._seen.setdefault(UUID(history.order.conversation), Seen())
                 seen.arrived = history.began or seen.arrived
                 seen.answered = history.talks[0][0] if history.talks else seen.answered
-                seen.recorded = seen.recorded or bool(history.talks)
+                seen.recording = seen.recording or (history.order.recording if history.talks else None)
             if uniqueid not in alive:
                 recorder.ended(uniqueid, (history.ended if history else None) or at)
                 if history is not None and uniqueid not in known:
@@ -178,7 +175,8 @@ class Pipeline:
         elif fact.what is What.ANSWERED:
             seen.answered = seen.answered or fact.at
         elif fact.what is What.MERGED and fact.merged is not None:
-            self._book(fact.merged, fact, "merged")
+            seen.take_in(self._seen.get(fact.merged, Seen()))
+            self._book(fact.merged, fact, "merged", fact.more.get("merged_linkedid"))
         elif fact.what in (What.JOINED, What.LEFT) and fact.leg is not None:
             recorder.bridge(fact.leg, at, entered=fact.what is What.JOINED)
         elif fact.what in (What.HELD, What.RESUMED):
@@ -187,20 +185,20 @@ class Pipeline:
         elif fact.what is What.ENDED:
             self._book(fact.conversation, fact, fact.disposition)
 
-    def _book(self, conversation: UUID, fact: Fact, disposition: str | None) -> None:
+    def _book(self, conversation: UUID, fact: Fact, disposition: str | None, linkedid: str | None = None) -> None:
         """Nothing more comes of `conversation`: it ended, or goes on in the one that `fact` is of."""
         seen = self._seen.pop(conversation, Seen())
         self.book.write(
             CallRecord(
                 conversation=str(conversation),
-                linkedid=fact.linkedid,
+                linkedid=linkedid or fact.linkedid,
                 arrived=seen.arrived,
                 answered=seen.answered,
                 ended=fact.at,
                 number=seen.number,
                 caller=seen.caller,
                 disposition=disposition,
-                recording=recording_of(conversation) if seen.recorded else None,
+                recording=seen.recording,
             )
         )
 
@@ -220,7 +218,7 @@ class Pipeline:
             recorder.disarm(uniqueid, at)
         for uniqueid in wanted:
             if self.reading.talking(legs, uniqueid):
-                seen.recorded = True
+                seen.recording = seen.recording or recorder.recording(uniqueid) or recording_of(conversation)
                 recorder.talk(uniqueid, self.reading.agent(legs, uniqueid), at)
                 recorder.describe(uniqueid, **self.reading.numbers(uniqueid, legs, seen))
 

@@ -17,13 +17,30 @@ from recorder.take import Order
 
 @dataclass(slots=True)
 class Seen:
-    """What is remembered of a conversation until it ends."""
+    """What is remembered of a conversation until it ends.
+
+    `recording`: the id of what is kept of it. After a merge that may be one which the other conversation began.
+    """
 
     arrived: datetime | None = None
     answered: datetime | None = None
     number: str | None = None
     caller: str | None = None
-    recorded: bool = False
+    recording: str | None = None
+
+    @property
+    def recorded(self) -> bool:
+        """Whether a designated phone has talked in it."""
+        return self.recording is not None
+
+    def take_in(self, other: "Seen") -> None:
+        """What was remembered of a conversation that goes on in this one."""
+        times = [at for at in (self.answered, other.answered) if at is not None]
+        self.answered = min(times, default=None)
+        if self.number is None and other.number is not None:
+            # Who called a number of ours is the caller, not the phone that was asked about him.
+            self.number, self.caller = other.number, other.caller
+        self.recording = self.recording or other.recording
 
 
 def recording_of(conversation: UUID) -> str:

@@ -178,6 +178,11 @@ class Recorder:
         """Those of `uniqueids` whose channels are being recorded."""
         return {uniqueid for uniqueid in uniqueids if uniqueid in self._armed}
 
+    def recording(self, uniqueid: str) -> str | None:
+        """The id of what is recorded of `uniqueid`; None where nothing is."""
+        work = self._armed.get(uniqueid)
+        return work.take.order.recording if work is not None else None
+
     def disarm(self, uniqueid: str, at: datetime) -> None:
         """Stop recording `uniqueid`: no designated phone talks to it any more (B-03)."""
         takes = self._takes(uniqueid)

@@ -61,8 +61,9 @@ class LiveLeg:
 
     `originator`: it began the conversation; `came`: it came into the PBX by itself, and may have begun one that was
     merged since. `first`: the PBX called it first, to call another for it (click-to-dial). `held` None: not known.
-    `hidden`: nobody is behind it. `picker`: it took a call that rang elsewhere. `status`: how the dialling of it went
-    (DialStatus).
+    `hidden`: nobody is behind it. `picker`: it took a call that rang elsewhere. `through`: a Local channel dialled it,
+    which may still refuse what it answered. `status`: how the dialling of it went (DialStatus). `hung`: the person at
+    it, or the line, has hung up.
     """
 
     uniqueid: str
@@ -79,6 +80,8 @@ class LiveLeg:
     up: bool = False
     answered: bool = False
     picker: bool = False
+    through: bool = False
+    hung: bool = False
     bridge: str | None = None
     bridged: bool = False
     held: bool | None = None
@@ -100,7 +103,7 @@ class LiveCall:
 
     `begun`: whoever began it has been seen. `taken`: the PBX itself answered whoever called, with a queue or a menu.
     `partial`: the stream does not tell how some leg began. `ends`: (DialStatus, Cause) of the phones that were called
-    last. `last`: the leg that left last.
+    last. `gave_up`: whoever began it hung up. `last`: the leg that left last.
     """
 
     conversation: UUID
@@ -109,6 +112,7 @@ class LiveCall:
     announced: bool = False
     answered: bool = False
     abandoned: bool = False
+    gave_up: bool = False
     begun: bool = False
     taken: bool = False
     partial: bool = False
@@ -139,6 +143,8 @@ class Board:
 
     def name(self, leg: LiveLeg, channel: str) -> None:
         """`leg` is called `channel` from now on."""
+        if internal(channel) and not leg.hidden and leg.channel != channel:
+            leg.call.last = self.freeze(leg, None)  # nobody is behind it any more
         leg.channel, leg.endpoint, leg.hidden = channel, endpoint_of(channel), internal(channel)
         leg.kind = self.plan.kind(leg.endpoint) if self.plan is not None else None
 
@@ -171,7 +177,14 @@ class Board:
     def rise(self, leg: LiveLeg) -> None:
         """`leg` is gone."""
         del leg.call.legs[leg.uniqueid], self.legs[leg.uniqueid]
-        self.gone.add(leg.uniqueid)
+        self.gone.add(leg.uniqueid, leg.call.linkedid)
+
+    def call_of(self, uniqueid: str) -> LiveCall | None:
+        """The call that a channel is in, or was in when it ended; None where that is over too, or was never known."""
+        leg = self.legs.get(uniqueid)
+        if leg is not None:
+            return leg.call
+        return self.calls.get(self.over.now(self.gone.names.get(uniqueid, "")))
 
     def close(self, call: LiveCall) -> None:
         """`call` is over."""
@@ -221,12 +234,14 @@ class Board:
     def frozen(self, call: LiveCall) -> tuple[Leg, ...]:
         """The legs of a call, without Asterisk's own."""
         legs = [leg for leg in call.legs.values() if not leg.hidden]
-        plain = len(legs) == len(call.legs)
-        return tuple(self.freeze(leg, leg.bridge if plain else self._canonical(leg.bridge)) for leg in legs)
+        if len(legs) == len(call.legs):
+            return tuple(self.freeze(leg, leg.bridge) for leg in legs)
+        # One name for all bridges that Local channels join; asked once a bridge, there may be hundreds in one.
+        names = {bridge: self._room_of(bridge) for bridge in {leg.bridge for leg in legs} if bridge}
+        return tuple(self.freeze(leg, names.get(leg.bridge or "")) for leg in legs)
 
-    def _canonical(self, bridge: str | None) -> str | None:
-        """One name for all bridges that Local channels join."""
-        return bridge and min([leg.bridge for leg in self.room([bridge]) if leg.bridge], default=bridge)
+    def _room_of(self, bridge: str) -> str:
+        return min([leg.bridge for leg in self.room([bridge]) if leg.bridge], default=bridge)
 
     def freeze(self, leg: LiveLeg, bridge: str | None) -> Leg:
         """One leg."""
@@ -235,7 +250,7 @@ class Board:
         if self.plan is not None:
             designated = leg.kind is Kind.DESIGNATED
             if leg.kind is Kind.TRUNK:
-                direction = Direction.IN if leg.came else Direction.OUT
+                direction = Direction.IN if leg.came and not leg.first else Direction.OUT
             elif leg.kind is not None:
                 direction = Direction.INTERNAL
         return Leg(

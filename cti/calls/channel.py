@@ -5,8 +5,13 @@ import re
 # Asterisk marks what a masquerade leaves over.
 _SUFFIX = re.compile(r"-[0-9a-f]{8,}(?:;[12])?(?:<(?:MASQ|ZOMBIE)>)?$")
 _INTERNAL = frozenset(
-    ("Local", "Message", "Surrogate", "AsyncGoto", "Bridge", "CBAnn", "CBRec", "Announcer", "Recorder", "MulticastRTP")
+    (
+        *("Local", "Message", "Surrogate", "AsyncGoto", "Bridge", "CBAnn", "CBRec", "Announcer", "Recorder", "Snoop"),
+        *("OutgoingSpoolFailed", "MulticastRTP", "UnicastRTP", "AudioSocket", "WebSocket"),
+    )
 )
+# Their suffix is a line or a number, and shorter.
+_SHORT = re.compile(r"^(?:DAHDI|IAX2)/.*?(-\w+)$")
 
 
 def internal(channel: str) -> bool:
@@ -19,6 +24,8 @@ def endpoint_of(channel: str) -> str | None:
     _, slash, rest = channel.partition("/")
     if not slash or internal(channel):
         return None
+    if short := _SHORT.match(channel):
+        rest = rest.removesuffix(short[1])
     return _SUFFIX.sub("", rest).partition("@")[0] or None
 
 

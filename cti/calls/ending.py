@@ -18,9 +18,10 @@ _STATUSES = {
     "DONTCALL": Disposition.REJECTED,
     "TORTURE": Disposition.REJECTED,
 }
+# Normal clearing, by whom it does not say; 127 is "interworking", PJSIP's word for a CANCEL.
+_SAYS_NOTHING = frozenset({None, "", "0", "16", "127"})
 # Of several phones that were called together, the one that came nearest to an answer speaks for all.
 _NEAREST = (Disposition.NO_ANSWER, Disposition.BUSY, Disposition.REJECTED, Disposition.FAILED)
-_GAVE_UP = frozenset({"0", "16", "127"})
 
 
 def disposition(call: LiveCall, cause: str | None) -> Disposition | None:
@@ -41,10 +42,10 @@ def disposition(call: LiveCall, cause: str | None) -> Disposition | None:
         if nearest in found:
             return nearest
     if not call.ends and call.taken:
-        return Disposition.COMPLETED
-    if not cause:
-        return None
-    return _CAUSES.get(cause) or (Disposition.CANCELLED if cause in _GAVE_UP else Disposition.FAILED)
+        return Disposition.COMPLETED if cause else None
+    if call.gave_up:
+        return Disposition.CANCELLED
+    return _CAUSES.get(cause or "") or (None if cause in _SAYS_NOTHING else Disposition.FAILED)
 
 
 def _of(status: str, cause: str) -> Disposition | None:

@@ -49,14 +49,16 @@ class MissingTimestampError(Exception):
 
 
 _UNHANDLED: tuple[None, str] = (None, "")
-# Events that may tell a leg's number and name anew.
-_NAMING = frozenset({"NewCallerid", "Newstate", "CoreShowChannel"})
+# Events that may tell a leg's number and name anew, and themselves that it has just come up.
+_CHANGES = frozenset({"NewCallerid", "Newstate", "CoreShowChannel"})
+# Told within milliseconds of the hang-up of the one they are about, before or after it.
+_LATE = frozenset({"BlindTransfer", "AttendedTransfer", "Pickup"})
+# In these nobody hears another: music, or a list's only word for a holding bridge.
+_WAITING = frozenset({"Park", "ParkedCall", "BridgeWait"})
 # What only a leg with somebody behind it can do.
 _OF_PEOPLE = frozenset(
     (What.RINGING, What.ANSWERED, What.JOINED, What.LEFT, What.HELD, What.RESUMED, What.CONFERRING, What.CONFERRED)
 )
-# Events that may say themselves that a channel has just come up.
-_CHANGES = frozenset({"Newstate", "NewCallerid", "CoreShowChannel"})
 
 Call = tuple[UUID, str, tuple[Leg, ...]]
 Handler = Callable[["Tracker", Event, datetime | None], list[Fact]]
@@ -85,7 +87,7 @@ class Tracker:
         if handler is None:
             return []
         uniqueid = event.get(f"{prefix}Uniqueid")
-        if not uniqueid or uniqueid in self._board.gone:
+        if not uniqueid or (uniqueid in self._board.gone and event.event not in _LATE):
             return []
         at = event_time(event)
         if at is None and self.timed and not event.get("Timestamp"):
@@ -102,16 +104,19 @@ class Tracker:
         uniqueid = event.get(f"{prefix}Uniqueid")
         if not uniqueid:
             return Silence.NO_CHANNEL
-        return Silence.OVER if uniqueid in self._board.gone else None
+        return Silence.OVER if uniqueid in self._board.gone and event.event not in _LATE else None
 
     def calls(self) -> list[Call]:
         """Every conversation that goes on: (uuid, linked id, legs)."""
-        return [(call.conversation, call.linkedid, self._board.frozen(call)) for call in self._board.calls.values()]
+        calls = [call for call in self._board.calls.values() if call.announced]
+        return [(call.conversation, call.linkedid, self._board.frozen(call)) for call in calls]
 
     def call_of(self, uniqueid: str) -> Call | None:
         """The conversation that channel `uniqueid` belongs to: (uuid, linked id, legs)."""
         leg = self._board.legs.get(uniqueid)
-        return (leg.call.conversation, leg.call.linkedid, self._board.frozen(leg.call)) if leg else None
+        if leg is None or not leg.call.announced:
+            return None  # or nobody but Asterisk's own channels is in it yet
+        return leg.call.conversation, leg.call.linkedid, self._board.frozen(leg.call)
 
     # --- what a late comer is told ----------------------------------------------------------------------------------
 
@@ -136,7 +141,7 @@ class Tracker:
                 if leg.bridge:
                     facts += self._leave(leg, at)
                 if bridge:
-                    facts += self._enter(leg, bridge, at)
+                    facts += self._enter(leg, bridge, at, waiting=event.get("Application") in _WAITING)
         return facts
 
     def learn(self, uniqueid: str, dialled: str) -> Call | None:
@@ -178,10 +183,12 @@ class Tracker:
             linkedid = self._board.over.now(linkedid)
             if linkedid != leg.call.linkedid and linkedid not in self._board.over:
                 facts += self._join(self._board.call(linkedid, uniqueid), leg.call, at)
-        if new or event.event in _NAMING:
+        if new or event.event in _CHANGES:
             leg.number = known(event.get(f"{prefix}CallerIDNum")) or leg.number
             leg.name = known(event.get(f"{prefix}CallerIDName")) or leg.name
-        return leg, facts + self._announce(leg, at)
+        # A phone's channel may be told of before the caller's.
+        begun = leg.came or event.event != "Newchannel"
+        return leg, facts + (self._announce(leg, at) if begun else [])
 
     def _catch_up(self, leg: LiveLeg, event: Event, prefix: str) -> None:
         """What the first event of a leg tells of the time before it."""
@@ -215,7 +222,8 @@ class Tracker:
         if not moved:  # its last leg is gone, and only Asterisk's own are left
             return [] if gone.last is None else [self._ended(gone, gone.last, at, "")]
         facts = self._announce(moved[0], at)
-        return facts + self._tell(What.MERGED, moved[0], at, merged=gone.conversation)
+        more = {"merged_linkedid": gone.linkedid}
+        return facts + self._tell(What.MERGED, moved[0], at, merged=gone.conversation, more=more)
 
     def _meet(self, one: LiveLeg, other: LiveLeg, at: datetime | None) -> list[Fact]:
         """The conversations of two legs are one, before their linked ids say so."""
@@ -225,10 +233,12 @@ class Tracker:
 
     def _state(self, event: Event, at: datetime | None) -> list[Fact]:
         leg, facts = self._leg(event, at)
+        if event.event == "Newchannel" and leg.held is None:
+            leg.held = False
         return facts + self._changed(leg, event.get("ChannelStateDesc"), at)
 
     def _changed(self, leg: LiveLeg, state: str, at: datetime | None) -> list[Fact]:
-        if state == "Ringing" and not leg.ringing:
+        if state == "Ringing" and not (leg.ringing or leg.up):
             leg.ringing = True
             return self._tell(What.RINGING, leg, at)
         if state == "Up" and not leg.up:
@@ -241,7 +251,9 @@ class Tracker:
         """Somebody picked up at `leg`."""
         if leg.answered or not (leg.called or leg.picker) or len(leg.call.legs) < 2:
             return []
-        leg.answered = leg.call.answered = True
+        leg.answered = True
+        # Behind a Local channel somebody may be asked first whether he takes the call: a bridge tells.
+        leg.call.answered = leg.call.answered or not leg.through
         return self._tell(What.ANSWERED, leg, at)
 
     def _rename(self, event: Event, at: datetime | None) -> list[Fact]:
@@ -249,6 +261,12 @@ class Tracker:
         if leg is not None:
             self._board.name(leg, event.get("Newname") or leg.channel)
         return []
+
+    def _hangs_up(self, event: Event, at: datetime | None) -> list[Fact]:
+        leg, facts = self._leg(event, at)
+        leg.hung = True
+        leg.call.gave_up = leg.call.gave_up or leg.originator
+        return facts
 
     def _hangup(self, event: Event, at: datetime | None) -> list[Fact]:
         if event.get("Uniqueid") not in self._board.legs:
@@ -259,7 +277,7 @@ class Tracker:
     def _end(self, leg: LiveLeg, at: datetime | None, cause: str) -> list[Fact]:
         facts = [*(self._leave(leg, at) if leg.bridge else []), *self._left_conference(leg, at)]
         call = leg.call
-        if leg.called:
+        if leg.called or leg.first:
             call.ends.append((leg.status, cause))
         if not leg.hidden:
             call.last = self._board.freeze(leg, None)
@@ -271,7 +289,7 @@ class Tracker:
         return facts
 
     def _ended(self, call: LiveCall, last: Leg, at: datetime | None, cause: str) -> Fact:
-        return self._said(What.ENDED, call, at, last.uniqueid, (last,), disposition=disposition(call, cause or None))
+        return self._fact(What.ENDED, call, at, last.uniqueid, (last,), disposition=disposition(call, cause or None))
 
     # --- dialling ---------------------------------------------------------------------------------------------------
 
@@ -280,6 +298,7 @@ class Tracker:
         leg, found = self._leg(event, at, "Dest")
         # Nobody dials: the PBX itself calls, for somebody who is to be connected then. A Local channel hands that on.
         leg.first = self._half_of_first(caller) if caller is not None else not event.get("Uniqueid")
+        leg.through = caller is not None and caller.hidden
         return facts + found
 
     def _half_of_first(self, caller: LiveLeg) -> bool:
@@ -308,23 +327,26 @@ class Tracker:
     def _bridge_enter(self, event: Event, at: datetime | None) -> list[Fact]:
         leg, facts = self._leg(event, at)
         bridge = event.get("BridgeUniqueid")
-        # Those who wait in a holding bridge do not hear each other.
-        if bridge and event.get("BridgeTechnology") != "holding_bridge":
-            for other in [other for other in self._board.inside(bridge) if other.call is not leg.call]:
-                facts += self._meet(leg, other, at)
-        return facts + self._enter(leg, bridge, at) if bridge else facts
+        if not bridge:
+            return facts
+        return facts + self._enter(leg, bridge, at, waiting=event.get("BridgeTechnology") == "holding_bridge")
 
-    def _enter(self, leg: LiveLeg, bridge: str, at: datetime | None) -> list[Fact]:
+    def _enter(self, leg: LiveLeg, bridge: str, at: datetime | None, *, waiting: bool) -> list[Fact]:
+        """`waiting`: with others who do not hear each other."""
         if leg.bridge == bridge:
             return []
-        facts = self._leave(leg, at) if leg.bridge else []
+        facts: list[Fact] = []
+        if not waiting:
+            for other in [other for other in self._board.inside(bridge) if other.call is not leg.call]:
+                facts += self._meet(leg, other, at)
+        facts += self._leave(leg, at) if leg.bridge else []
         self._board.enter(leg, bridge)
-        if not leg.call.answered:
+        if not (waiting or leg.call.answered):
             facts += self._late_answer(leg, at)
         return facts + self._tell(What.JOINED, leg, at)
 
     def _late_answer(self, leg: LiveLeg, at: datetime | None) -> list[Fact]:
-        """A stream that began too late, or lost the answer: they talk, so somebody has picked up."""
+        """They talk, so somebody has picked up, whether or not the stream said so."""
         room = [other for other in self._board.room([leg.bridge]) if not other.hidden]
         if len(room) < 2:
             return []
@@ -357,35 +379,44 @@ class Tracker:
     # --- transfers --------------------------------------------------------------------------------------------------
 
     def _blind(self, event: Event, at: datetime | None) -> list[Fact]:
-        leg, facts = self._leg(event, at, "Transferer")
+        _, facts = self._some(event, "Transferer", at)
         _, found = self._some(event, "Transferee", at)
         facts += found
         if event.get("Result", "Success") != "Success":
             return facts
         more = _said(transferee=event.get("TransfereeUniqueid"), target=event.get("Extension"))
-        return facts + self._tell(What.TRANSFERRED, leg, at, kind=Transfer.BLIND, more=more)
+        return facts + self._transferred(event.get("TransfererUniqueid"), at, Transfer.BLIND, more)
 
     def _attended(self, event: Event, at: datetime | None) -> list[Fact]:
-        leg, facts = self._leg(event, at, "OrigTransferer")
+        leg, facts = self._some(event, "OrigTransferer", at)
         second, found = self._some(event, "SecondTransferer", at)
         transferee, also = self._some(event, "Transferee", at)
         facts += [*found, *also]
-        if event.get("Result", "Success") != "Success":
+        # Three who go on together: nobody was transferred.
+        if event.get("Result", "Success") != "Success" or event.get("DestType") == "Threeway":
             return facts
         asked = self._asked(event, {leg, second, transferee})
-        if second is not None:
-            facts += self._meet(leg, second, at)
-        more = _said(transferee=event.get("TransfereeUniqueid"), target=event.get("SecondTransfererExten"))
-        return facts + self._tell(What.TRANSFERRED, leg, at, kind=asked, more=more)
+        target = ""
+        first, other = event.get("OrigTransfererUniqueid"), event.get("SecondTransfererUniqueid")
+        if other != first:
+            target = known(event.get("SecondTransfererExten")) or ""
+            here, there = self._board.call_of(first), self._board.call_of(other)
+            if here is not None and there is not None:
+                facts += self._join(*self._board.elder(here, there), at)
+        more = _said(transferee=event.get("TransfereeUniqueid"), target=target)
+        return facts + self._transferred(first, at, asked, more)
 
     def _asked(self, event: Event, others: Collection[LiveLeg | None]) -> Transfer | None:
         """Whether the party that a call was given to had answered by then; None where nothing tells."""
         state = event.get("TransferTargetChannelStateDesc")
-        if not state and event.get("DestType") != "App":
-            second = self._board.legs.get(event.get("SecondTransfererUniqueid"))
+        if event.get("DestType") == "App" and not state:
+            # Dial: it rings. A queue or a mailbox is neither asked nor ringing.
+            return Transfer.BLONDE if event.get("DestApp") in ("Dial", "AppDial", "AppDial2") else None
+        if not state:
+            call = self._board.call_of(event.get("SecondTransfererUniqueid"))
             transferee = self._board.legs.get(event.get("TransfereeUniqueid"))
             bridges = (event.get("SecondBridgeUniqueid"), transferee.bridge if transferee else None)
-            legs = [*self._board.room(bridges), *(second.call.legs.values() if second else ())]
+            legs = [*self._board.room(bridges), *(call.legs.values() if call is not None else ())]
             parties = [leg for leg in legs if leg not in others and not leg.hidden]
             if not parties:
                 return None
@@ -393,31 +424,47 @@ class Tracker:
         return Transfer.ATTENDED if state == "Up" else Transfer.BLONDE
 
     def _pickup(self, event: Event, at: datetime | None) -> list[Fact]:
-        leg, facts = self._leg(event, at)
-        target, found = self._some(event, "Target", at)
+        leg, facts = self._some(event, "", at)
+        _, found = self._some(event, "Target", at)
         facts += found
-        if target is not None:
-            facts += self._join(target.call, leg.call, at)
-        leg.originator, leg.picker = False, True
+        call = self._board.call_of(event.get("TargetUniqueid"))
+        if leg is not None and call is not None:
+            # Into the call that rang, whichever is older: Asterisk gives it the picker's channel.
+            facts += self._join(call, leg.call, at)
         more = _said(target=event.get("TargetUniqueid"))
-        facts += self._tell(What.TRANSFERRED, leg, at, kind=Transfer.PICKUP, more=more)
+        facts += self._transferred(event.get("Uniqueid"), at, Transfer.PICKUP, more)
+        if leg is None:
+            return facts
+        leg.originator, leg.picker = False, True
         return facts + self._answer(leg, at)
+
+    def _transferred(self, leg: str, at: datetime | None, kind: Transfer | None, more: dict[str, str]) -> list[Fact]:
+        """Of a leg that may be gone."""
+        call = self._board.call_of(leg)
+        if call is None or not call.announced:
+            return []
+        return [self._fact(What.TRANSFERRED, call, at, leg, self._board.frozen(call), kind=kind, more=more)]
 
     # --- waiting ----------------------------------------------------------------------------------------------------
 
     def _queue(self, event: Event, at: datetime | None) -> list[Fact]:
         leg, facts = self._leg(event, at)
         more = _said(queue=event.get("Queue"), position=event.get("Position"))
-        what = {"QueueCallerJoin": What.QUEUED, "QueueCallerLeave": What.UNQUEUED}.get(event.event, What.ABANDONED)
-        if what is What.ABANDONED:
-            leg.call.abandoned = True
-            more |= _said(waited=event.get("HoldTime"))
-        return facts + self._tell(what, leg, at, more=more)
+        if event.event == "QueueCallerJoin":
+            return facts + self._tell(What.QUEUED, leg, at, more=more)
+        if event.event == "QueueCallerLeave":
+            return facts + self._tell(What.UNQUEUED, leg, at, more=more)
+        # Asterisk says "abandon" of a caller whose time is over, too, and goes on with him.
+        if not leg.hung:
+            return facts
+        leg.call.abandoned = True
+        more |= _said(waited=event.get("HoldTime"))
+        return facts + self._tell(What.ABANDONED, leg, at, more=more)
 
     def _parking(self, event: Event, at: datetime | None) -> list[Fact]:
         leg, facts = self._leg(event, at, "Parkee")
         more = _said(lot=event.get("ParkingLot"), space=event.get("ParkingSpace"))
-        if event.event == "ParkedCall":
+        if event.event in ("ParkedCall", "ParkedCallSwap"):
             return facts + self._tell(What.PARKED, leg, at, more=more)
         how = {"UnParkedCall": "retrieved", "ParkedCallTimeOut": "timeout"}.get(event.event, "gave up")
         more |= _said(how=how, retriever=event.get("RetrieverUniqueid"))
@@ -446,9 +493,9 @@ class Tracker:
         """Nothing is said of a call that only Asterisk's own channels are in yet, nor how these ring and talk."""
         if not leg.call.announced or (leg.hidden and what in _OF_PEOPLE):
             return []
-        return [self._said(what, leg.call, at, leg.uniqueid, self._board.frozen(leg.call), **more)]
+        return [self._fact(what, leg.call, at, leg.uniqueid, self._board.frozen(leg.call), **more)]
 
-    def _said(
+    def _fact(
         self, what: What, call: LiveCall, at: datetime | None, leg: str, legs: tuple[Leg, ...], **more: Any
     ) -> Fact:
         return Fact(
@@ -474,11 +521,13 @@ class Tracker:
         "QueueCallerLeave": (_queue, ""),
         "QueueCallerAbandon": (_queue, ""),
         "ParkedCall": (_parking, "Parkee"),
+        "ParkedCallSwap": (_parking, "Parkee"),
         "UnParkedCall": (_parking, "Parkee"),
         "ParkedCallTimeOut": (_parking, "Parkee"),
         "ParkedCallGiveUp": (_parking, "Parkee"),
         "ConfbridgeJoin": (_conference, ""),
         "ConfbridgeLeave": (_conference, ""),
+        "HangupRequest": (_hangs_up, ""),
         "Hangup": (_hangup, ""),
     }
 

@@ -80,8 +80,8 @@ def _say(fact: Fact, *, as_json: bool, indent: str = "") -> None:
         say_json(fact.public())
         return
     legs = "  ".join(f"{leg.channel} {leg.number or ''}" for leg in fact.legs)
-    more = [fact.kind, fact.disposition, fact.merged and str(fact.merged)[:8], *fact.more.values()]
-    about = " ".join(str(word) for word in more if word)
+    told = [word(fact.kind), word(fact.disposition), str(fact.merged or "")[:8], *fact.more.values()]
+    about = " ".join(filter(None, told))
     at = fact.at.strftime("%H:%M:%S.%f")[:-3] if fact.at else ""
     _line(f"{indent}{at:12} {fact.what.value:15} {str(fact.conversation)[:8]}  {legs}  {about}".rstrip())
 

@@ -112,10 +112,25 @@ class Script:
         dest = tuple((f"Dest{key}", value) for key, value in self._snapshot(chan))
         self._write("DialEnd", *self._snapshot(caller), *dest, ("DialStatus", status))
 
-    def bridge(self, bridge: str, *chans: Chan) -> None:
+    def dial_begin(self, chan: Chan, caller: Chan | None) -> None:
+        """`caller` None: the PBX itself calls."""
+        dest = tuple((f"Dest{key}", value) for key, value in self._snapshot(chan))
+        self._write("DialBegin", *(self._snapshot(caller) if caller else ()), *dest, ("DialString", "x"))
+
+    def about(self, event: str, chan: Chan, *headers: tuple[str, object]) -> None:
+        """Any event of one channel."""
+        self._write(event, *self._snapshot(chan), *headers)
+
+    def parties(self, event: str, *headers: tuple[str, object], **chans: Chan) -> None:
+        """An event of several channels: `Transferer=phone` writes TransfererChannel, TransfererUniqueid and so on."""
+        parts = [(f"{prefix}{key}", value) for prefix, chan in chans.items() for key, value in self._snapshot(chan)]
+        self._write(event, ("Result", "Success"), *parts, *headers)
+
+    def bridge(self, bridge: str, *chans: Chan, technology: str = "simple_bridge") -> None:
         for chan in chans:
             chan.bridge = bridge
-            self._write("BridgeEnter", ("BridgeUniqueid", bridge), ("BridgeType", "basic"), *self._snapshot(chan))
+            about = (("BridgeUniqueid", bridge), ("BridgeType", "basic"), ("BridgeTechnology", technology))
+            self._write("BridgeEnter", *about, *self._snapshot(chan))
 
     def unbridge(self, *chans: Chan) -> None:
         for chan in chans:

@@ -43,7 +43,7 @@ def test_one_that_includes_leaves_the_rest_out() -> None:
     only = filters("^Event: (Newchannel|Hangup)")
     assert only.passes(sample("Hangup", "call"))
     assert not only.passes(sample("Newstate", "call"))
-    assert only.hidden() == [name for name in NEEDED if name not in ("Newchannel", "Hangup")]
+    assert only.hidden() == [name for name in NEEDED if not name.startswith(("Newchannel", "Hangup"))]
 
 
 def test_one_that_excludes_beats_one_that_includes() -> None:
