@@ -90,7 +90,8 @@ class Pipeline:
         if message.event == "Hangup":
             self._recorder().ended(uniqueid, event_time(message) or self.now())
         if message.event in Tracker.HANDLERS:
-            # The leg that left is in no call any more; the others of a call that goes on may need another hook now.
+            # The leg that left is in no call any more; the others of a call that goes on may need another hook now, and
+            # any of them leads to it.
             legs = {uniqueid, message.get("DestUniqueid"), *others[:1], *(fact.leg or "" for fact in facts)}
             calls = {call[0]: call for leg in legs if (call := self.tracker.call_of(leg)) is not None}
             for call in calls.values():

@@ -480,20 +480,36 @@ def test_whatever_is_lost_repeated_or_disordered_nothing_raises_and_nothing_ends
         json.dumps(fact.public())
 
 
-@given(st.lists(st.tuples(st.sampled_from(
-    ["Newchannel", "Newstate", "DialEnd", "BridgeEnter", "BridgeLeave", "Hold", "Unhold", "Rename", "Hangup"]),
-    st.dictionaries(st.sampled_from(
-        ["Uniqueid", "Linkedid", "DestUniqueid", "Channel", "BridgeUniqueid", "ChannelStateDesc", "DialStatus",
-         "CallerIDNum", "Exten", "Newname", "Cause"]),
-        st.sampled_from(["1", "2", "3", "", "Up", "Ringing", "ANSWER", "PJSIP/2001-00000001", "PJSIP/trunk-00000001"])),
-), max_size=40))  # fmt: skip
-@settings(max_examples=60, deadline=None)
+_HEADERS = sorted(
+    {f"{prefix}{header}" for _, prefix in Tracker.HANDLERS.values() for header in ("Uniqueid", "Linkedid", "Channel")}
+    | {"SecondTransfererUniqueid", "TransfereeUniqueid", "TargetUniqueid", "RetrieverUniqueid", "BridgeTechnology"}
+    | {"BridgeUniqueid", "ChannelStateDesc", "DialStatus", "CallerIDNum", "Exten", "Newname", "Cause", "DestType"}
+    | {"Forward", "Conference", "Queue"}
+)
+_VALUES = ["1", "2", "3", "", "Up", "Ringing", "ANSWER", "CANCEL", "holding_bridge", "PJSIP/2001-00000001"]
+_VALUES += ["PJSIP/trunk-00000001", "Local/1@x-00000001;1", "Local/1@x-00000001;2", "Surrogate/1"]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(sorted(Tracker.HANDLERS)),
+            st.dictionaries(st.sampled_from(_HEADERS), st.sampled_from(_VALUES), min_size=3),
+        ),
+        max_size=60,
+    )
+)
+@settings(max_examples=150, deadline=None)
 def test_nonsense_in_asterisks_words(events: list[tuple[str, dict[str, str]]]) -> None:
     to = tracker(timed=False)
     lines = ["\r\n".join([f"Event: {name}", *(f"{key}: {value}" for key, value in headers.items())])
              for name, headers in events]  # fmt: skip
     facts = feed(to, (Message(line.encode()) for line in lines))
-    balanced(facts + to.resync([], NOW))
+    facts += to.resync([], NOW)
+    balanced(facts)
+    assert to.calls() == []
+    for fact in facts:
+        json.dumps(fact.public())
 
 
 def test_a_leave_that_speaks_of_a_bridge_left_long_ago_changes_nothing() -> None:
