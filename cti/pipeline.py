@@ -208,16 +208,22 @@ class Pipeline:
         recorder = self._recorder()
         seen = self._seen.setdefault(conversation, Seen())
         wanted = self.reading.wanted(legs, seen)
+        # The dialplan may have begun on a Local channel (a forwarded call, while nobody answered it): both sides are
+        # heard there, and a second recording would say the same again.
+        hidden = {leg.uniqueid for leg in legs if leg.hidden}
+        if hidden and wanted:
+            recorder.adopt_strangers()
         hooked = recorder.hooked(leg.uniqueid for leg in legs)
+        through = hooked & hidden if wanted else frozenset[str]()
         for leg in legs:
-            if leg.uniqueid in wanted - hooked:
+            if leg.uniqueid in wanted - hooked and not through:
                 recorder.arm(self.reading.order(conversation, linkedid, leg, legs, seen))
                 if leg.bridge:
                     recorder.bridge(leg.uniqueid, at, entered=True)
         # Before Asterisk has said what exists, a call may be seen in part: that ends nothing that somebody has begun.
-        for uniqueid in hooked - wanted if self.synced.is_set() else ():
+        for uniqueid in hooked - wanted - through if self.synced.is_set() else ():
             recorder.disarm(uniqueid, at)
-        for uniqueid in wanted:
+        for uniqueid in through or wanted:
             if self.reading.talking(legs, uniqueid):
                 seen.recording = seen.recording or recorder.recording(uniqueid) or recording_of(conversation)
                 recorder.talk(uniqueid, self.reading.agent(legs, uniqueid), at)
@@ -299,6 +305,8 @@ class Pipeline:
                 wanted = self.reading.wanted(legs, self._seen.get(conversation, Seen()))
                 if not wanted:
                     return "skip"
+                if self._recorder().hooked(leg.uniqueid for leg in legs if leg.hidden):
+                    return "yes"  # the dialplan does, on a Local channel
                 # Wanted, not hooked: a start that Asterisk refused leaves no hook, and the dialplan has to know.
                 results = [await self._recorder().armed(channel) for channel in wanted]
                 return "yes" if all(results) else "no"

@@ -58,14 +58,14 @@ class Reading:
     def describe(self, seen: Seen, legs: Sequence[Leg]) -> None:
         """Note who began the call, and with which number."""
         for leg in legs:
-            if leg.originator:
+            if leg.originator and not leg.hidden:
                 number = self.plan.number_of(leg.dialled)
                 seen.number = number.digits if number else None
                 seen.caller = phone_number(leg.number)
 
     def wanted(self, legs: Sequence[Leg], seen: Seen) -> frozenset[str]:
         """The uniqueids of the channels to be recorded now."""
-        return hooks([self._party(leg) for leg in legs], self.rules, recorded=seen.recorded)
+        return hooks([self._party(leg) for leg in legs if not leg.hidden], self.rules, recorded=seen.recorded)
 
     def talking(self, legs: Sequence[Leg], uniqueid: str) -> bool:
         """Whether a designated phone is in the bridge of channel `uniqueid`."""

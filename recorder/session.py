@@ -80,6 +80,7 @@ class Recorder:
         self.sealer = Sealer(spool, writer, policy, pbx=pbx, now=now, told=self)
         self.works: dict[str, Work] = {}
         self._troubles: dict[str, str] = {}
+        self._foreign: set[str] = set()
         self._of: dict[str, list[Work]] = {}
         self._armed: dict[str, Work] = {}
         self._arming: dict[str, asyncio.Task[bool]] = {}
@@ -95,7 +96,8 @@ class Recorder:
     @property
     def trouble(self) -> str | None:
         """Why sound waits in RAM, or what else needs a person; None where all is well."""
-        return next(iter(self._troubles.values()), None) or self.writer.mirror_trouble
+        foreign = next((f"{stem} in the spool belongs to no call that is understood" for stem in self._foreign), None)
+        return next(iter(self._troubles.values()), None) or foreign or self.writer.mirror_trouble
 
     def open_segments(self) -> list[str]:
         """The names of the segments that are being written."""
@@ -342,7 +344,15 @@ class Recorder:
     def adopt_strangers(self) -> None:
         """Runs that the dialplan started: give them an order as soon as the call behind them is known."""
         for stem, name in self._strangers():
-            self._adopt_stranger(stem, name)
+            try:
+                self._adopt_stranger(stem, name)
+            except Exception:
+                # One file that nobody understands must not end the recording of all the others. It stays in the spool.
+                if stem not in self._foreign:
+                    log.exception("recording begun by the dialplan not adopted", run=stem)
+                self._foreign.add(stem)
+            else:
+                self._foreign.discard(stem)
 
     def _strangers(self) -> list[tuple[str, Name]]:
         """The runs of the dialplan that nobody of us knows."""

@@ -260,14 +260,16 @@ class House:
                 await _over(live, seconds)
 
     @contextlib.asynccontextmanager
-    async def call_inside(self, seconds: float, phone: str, to: str) -> AsyncIterator[Live]:
-        """`phone` calls the telephone `to`; ends when the call has ended."""
+    async def call_inside(
+        self, seconds: float, phone: str, to: str, *, dialled: str | None = None
+    ) -> AsyncIterator[Live]:
+        """`phone` calls the telephone `to`, perhaps by another number; ends when the call has ended."""
         call, folder = self._folder()
         said = {side: write_speech(folder / f"{side}.ulaw", call, side, seconds) for side in SIDES}
         answer = Answer(talk=Talk(audio=said["callee"]))
         callee = Phone(self.lab.line(f"p{to}", port=PHONE_PORT + int(to), host=INSIDE), answer, folder)
         talk = Talk(audio=said["caller"], hang_up_after=seconds + 1.0)
-        caller = self._dials(phone, to, folder, talk, call)
+        caller = self._dials(phone, dialled or to, folder, talk, call)
         live = Live(call=Call(call=call, seconds=seconds, way="internal", party=phone), caller=caller, callee=callee)
         async with callee, caller:
             yield live

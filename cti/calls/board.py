@@ -231,10 +231,10 @@ class Board:
 
     # --- what leaves the tracker ------------------------------------------------------------------------------------
 
-    def frozen(self, call: LiveCall) -> tuple[Leg, ...]:
-        """The legs of a call, without Asterisk's own."""
-        legs = [leg for leg in call.legs.values() if not leg.hidden]
-        if len(legs) == len(call.legs):
+    def frozen(self, call: LiveCall, *, whole: bool = False) -> tuple[Leg, ...]:
+        """The legs of a call; Asterisk's own too if `whole`."""
+        legs = [leg for leg in call.legs.values() if whole or not leg.hidden]
+        if not any(leg.hidden for leg in call.legs.values()):
             return tuple(self.freeze(leg, leg.bridge) for leg in legs)
         # One name for all bridges that Local channels join; asked once a bridge, there may be hundreds in one.
         names = {bridge: self._room_of(bridge) for bridge in {leg.bridge for leg in legs} if bridge}
@@ -266,4 +266,5 @@ class Board:
             bridge=bridge,
             bridged=leg.bridged,
             late=leg.late,
+            hidden=leg.hidden,
         )

@@ -61,7 +61,7 @@ class Disposition(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leg:
-    """One channel of a conversation, with a device or a line behind it: Local channels and the like are not shown.
+    """One channel of a conversation. `hidden`: Asterisk's own, with no device or line behind it (Local and the like).
 
     `number` is the party's own, as the PBX says; `dialled` what it dialled, where it began the call. `designated` and
     `direction` are None where no policy knows the PBX. `bridge` names the bridge it is in (bridges that Local channels
@@ -81,6 +81,7 @@ class Leg:
     bridge: str | None
     bridged: bool
     late: bool
+    hidden: bool = False
 
     def public(self) -> dict[str, Any]:
         """The leg as the command line and other systems see it."""

@@ -107,16 +107,18 @@ class Tracker:
         return Silence.OVER if uniqueid in self._board.gone and event.event not in _LATE else None
 
     def calls(self) -> list[Call]:
-        """Every conversation that goes on: (uuid, linked id, legs)."""
-        calls = [call for call in self._board.calls.values() if call.announced]
-        return [(call.conversation, call.linkedid, self._board.frozen(call)) for call in calls]
+        """Every conversation that goes on: (uuid, linked id, legs, Asterisk's own too)."""
+        return [self._whole(call) for call in self._board.calls.values() if call.announced]
 
     def call_of(self, uniqueid: str) -> Call | None:
-        """The conversation that channel `uniqueid` belongs to: (uuid, linked id, legs)."""
+        """The conversation that channel `uniqueid` belongs to: (uuid, linked id, legs, Asterisk's own too)."""
         leg = self._board.legs.get(uniqueid)
         if leg is None or not leg.call.announced:
             return None  # or nobody but Asterisk's own channels is in it yet
-        return leg.call.conversation, leg.call.linkedid, self._board.frozen(leg.call)
+        return self._whole(leg.call)
+
+    def _whole(self, call: LiveCall) -> Call:
+        return call.conversation, call.linkedid, self._board.frozen(call, whole=True)
 
     # --- what a late comer is told ----------------------------------------------------------------------------------
 

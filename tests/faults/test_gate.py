@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from cti.demo.scenarios import Answer
 from tests.real import House, Live
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -184,3 +185,19 @@ async def test_the_recorder_hangs_for_good(mended: House) -> None:
     assert await mended.process("recorder") != pid
     await whole(mended, caller, callee)
     assert mended.of(caller.call).takes == mended.of(callee.call).takes == ["fb"]
+
+
+@pytest.mark.rule("B-02", "B-03")
+async def test_a_call_that_is_forwarded_while_the_recorder_hangs(mended: House) -> None:
+    """The dialplan records it on a Local channel, which no list of legs shows."""
+    house = mended
+    recorder = house.pid_of("recorder")
+    house.signal("recorder", signal.SIGSTOP)
+    moved = house.rings("3101", Answer(talk=None, refuse=302, moved_to="2001"))
+    async with moved, house.call_inside(6.0, "2201", "2001", dialled="3101") as live:
+        await live.talking(15)
+        house.signal("recorder", signal.SIGCONT)
+    await whole(house, live)
+    # Asterisk takes the Local channel out once all talk: the other channel's recording goes on from there.
+    assert "fb" in house.of(live.call).takes
+    assert house.pid_of("recorder") == recorder

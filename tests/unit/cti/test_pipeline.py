@@ -331,6 +331,32 @@ def test_what_is_recorded_of_a_call_that_goes_on_in_an_older_one_is_found_there(
     assert (ended.number, ended.caller) == ("0664581132", "0901234567")
 
 
+def test_what_the_dialplan_records_on_a_local_channel_is_the_calls() -> None:
+    """2201 dials 3101, which forwards to 2001, while nobody answers the gate: the Local channel is recorded."""
+    stage = Stage()
+    calling = stage.channel("2201", to="3101")
+    moved = stage.channel("3101", of=calling)
+    one = stage.pbx.channel("Local/2001@phones-00000001;1", of=calling)
+    two = stage.pbx.channel("Local/2001@phones-00000001;2", of=calling, exten="2001")
+    phone = stage.channel("2001", of=calling)
+    stage.hear()
+    stage.recorder.orders.clear()
+    history = stage.pipeline.resolve(two.uniqueid)
+    assert history is not None
+    assert (history.order.channel, history.talks) == (two.name, ())
+    stage.recorder.orders[two.uniqueid] = history.order
+    stage.pbx.hangup(moved)
+    stage.pbx.answer(phone)
+    stage.pbx.bridge("left", calling, one)
+    stage.pbx.bridge("right", two, phone)
+    stage.hear()
+    assert set(stage.recorder.orders) == {two.uniqueid}, "one recording of it is enough"
+    assert ("talk", two.name, "2201") in stage.recorder.told
+    stage.pbx.hangup(phone, two, one, calling)
+    stage.hear()
+    assert stage.book.records[-1].recording == history.order.recording
+
+
 @pytest.mark.rule("B-02")
 @pytest.mark.parametrize("phone", ["3001", "3101", "3901"])
 def test_outside_and_section_or_emergency_line(phone: str) -> None:
