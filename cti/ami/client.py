@@ -7,6 +7,7 @@ it only fills a queue. Nothing is ever sent again by itself: an Originate that r
 import asyncio
 import contextlib
 import random
+import secrets
 import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -319,7 +320,8 @@ class AmiClient:
         whole: Callable[[list[Message]], None] | None = None,
     ) -> list[Message]:
         self._serial += 1
-        action_id = f"kikitori-{self._serial}"
+        # Not to be guessed: who may write into an event could answer for Asterisk.
+        action_id = f"kikitori-{self._serial}-{secrets.token_hex(8)}"
         data = encode(action, action_id)
         if connection.transport is None or connection.transport.is_closing():
             raise NotConnectedError("the connection to Asterisk is closing")

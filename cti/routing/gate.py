@@ -47,7 +47,7 @@ class Gate:
             raise AgiError("agi_uniqueid is not one")
         came_in = _CAME_IN.search(request)
         answer = await self.ask(uniqueid, came_in[1] if came_in else None)
-        return {"KIKITORI_ARMED": "no" if answer == "no" else "yes"}
+        return {"KIKITORI_ARMED": "yes" if answer in ("yes", "skip") else "no"}
 
     async def route(self, question: Mapping[str, Any]) -> dict[str, Any]:
         """The same for `asterisk-config/agi-bin/kikitori-route`, which asks over a Unix socket (`cti.control`)."""

@@ -196,7 +196,7 @@ def test_the_dialplan_hooks_the_channel_that_the_table_names(internal: bool) -> 
             assert "kikitori-own" not in steps
     outside = extension(body, "_0XXXXXXXXX")
     assert 'GotoIf($["${KIKITORI_KIND}" = "designated"]?recorded)' in outside
-    assert "n(recorded),Dial(PJSIP/${KIKITORI_DIALLED}@trunk,,b(kikitori-out^s^1))" in outside
+    assert "n(recorded),Dial(PJSIP/${KIKITORI_DIALLED}@trunk,,ib(kikitori-out^s^1))" in outside
 
 
 @pytest.mark.rule("B-03")

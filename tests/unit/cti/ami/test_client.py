@@ -116,14 +116,14 @@ async def test_a_list_is_whole_with_its_complete_event() -> None:
         identity = f"ActionID: {action.get('ActionID')}"
         peer.reply(action, "EventList: start", "Message: Channels will follow")
         for number in range(3):
-            peer.send("Event: CoreShowChannel", identity, f"Uniqueid: 1.{number}")
+            peer.send("Event: Status", identity, f"Uniqueid: 1.{number}")
             peer.send("Event: Probe", "Unrelated: yes")
         peer.send("Event: CoreShowChannelsComplete", identity, "EventList: Complete", "ListItems: 3")
 
     async with connected(FakeAmi(answer)) as client:
         await events_of(client)
         replies = await client.send_action({"Action": "CoreShowChannels"})
-    assert [reply.get("Uniqueid") for reply in replies if reply.event == "CoreShowChannel"] == ["1.0", "1.1", "1.2"]
+    assert [reply.get("Uniqueid") for reply in replies if reply.event == "Status"] == ["1.0", "1.1", "1.2"]
     assert replies[0].get("Response") == "Success"
     assert replies[-1].event == "CoreShowChannelsComplete"
 
@@ -133,7 +133,7 @@ async def test_a_list_among_events_comes_at_its_place() -> None:
         identity = f"ActionID: {action.get('ActionID')}"
         peer.send("Event: Probe", "Number: 1")
         peer.reply(action, "EventList: start", "Message: Channels will follow")
-        peer.send("Event: CoreShowChannel", identity, "Uniqueid: 1.0")
+        peer.send("Event: Status", identity, "Uniqueid: 1.0")
         peer.send("Event: CoreShowChannelsComplete", identity, "EventList: Complete", "ListItems: 1")
         peer.send("Event: Probe", "Number: 2")
 

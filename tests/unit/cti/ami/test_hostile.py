@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cti.ami.framing import Framer
-from cti.ami.hostile import Joiner, _clean, strict, tidy
+from cti.ami.hostile import STATED, Joiner, _clean, strict, tidy
 from cti.ami.message import Message
+from cti.calls.tracker import Tracker
 from tests.unit.cti.ami.test_framing import cut, frame
 from tests.unit.cti.calls.streams import Numbers, Script, inbound, talk
 
@@ -17,7 +18,8 @@ SNAPSHOT = (
     "AccountCode: \r\nContext: from-trunk\r\nExten: 0664581132\r\nPriority: 1\r\nUniqueid: pbx1-7.1\r\n"
     "Linkedid: pbx1-7.1\r\n\r\n"
 )
-NEXT = "Event: Hangup\r\nTimestamp: 1795304715.1\r\nUniqueid: pbx1-9.9\r\n\r\n"
+NEXT = SNAPSHOT.format(number="1", other="2").replace("Newchannel", "Hangup").replace("4714.1", "4715.123456")
+NEXT = NEXT.replace("pbx1-7.1", "pbx1-9.9")
 HOSTILE = [
     "0915\r\n\r\n",
     "0912\r\n\r\nEvent: Hangup\r\nTimestamp: 1795304714",
@@ -77,7 +79,14 @@ def test_an_older_pbx_is_recognised_by_what_it_leaves_out() -> None:
 
 
 LINE = st.sampled_from(SNAPSHOT.removesuffix("\r\n\r\n").split("\r\n")) | st.sampled_from(
-    ["ChannelStateDesc: Up", "DestChannelStateDesc: Up", "Uniqueid: 1\r", "CallerIDNum: ChannelStateDesc: x", "Exten"]
+    [
+        "Channel: x",
+        "DestChannel: x",
+        "ChannelStateDesc: Up",
+        "Uniqueid: 1\r",
+        "CallerIDNum: ChannelStateDesc: x",
+        "Exten",
+    ]
 )
 
 
@@ -96,3 +105,48 @@ def test_the_quick_look_passes_what_the_long_one_leaves_as_it_is(
         assert tidy(block) == (block, True)
     else:
         assert extra or cut_short
+
+
+def test_every_event_that_is_read_must_describe_its_channel() -> None:
+    """Rename alone does not: it has a check of its own."""
+    read = {name.encode() for name in Tracker.HANDLERS} - {b"Rename"}
+    assert read | {b"CoreShowChannel", b"MixMonitorStart", b"MixMonitorStop"} == STATED
+
+
+# Where a phone that names another (302) writes: the name of the Local channel, and what is dialled.
+VICTIM = "pbx1-1795304714.9"
+FORGED = [
+    "1\r\n\r\nEvent: X\r\nZChannelStateDesc: a",
+    "1\r\n\r\nEvent: X\r\nDestChannelStateDesc: a",
+    "1\r\n\r\nEvent: X\r\nDestChannel: a",
+    f"1\r\n\r\nEvent: BridgeLeave\r\nTimestamp: 9\r\nUniqueid: {VICTIM}\r\nX",
+    f"1\r\n\r\nEvent: Hangup\r\nTimestamp: 9\r\nUniqueid: {VICTIM}\r\n\r\n",
+    f"1\r\n\r\nEvent: Rename\r\nTimestamp: 9\r\nUniqueid: {VICTIM}\r\nNewname: x",
+    "1\r\n\r\nEvent: Hangup\r\nPrivilege: call,all\r\nChannel: x",
+    "1\r\n\r\nEvent: Hold\r\nPrivilege: call,all\r\nTimestamp: 1795304715.1\r\nChannel: x",
+]
+
+
+@pytest.mark.parametrize("text", FORGED)
+@pytest.mark.parametrize("place", ["Channel: ", "DialString: "])
+def test_whom_a_called_phone_names_instead_of_itself_forges_no_event(place: str, text: str) -> None:
+    assert len(text) <= 79
+    whole = SNAPSHOT.format(number="0901234567", other="2001").replace("Newchannel", "DialBegin")
+    own = "PJSIP/trunk-00000001" if place == "Channel: " else "2001"
+    whole = whole.removesuffix("\r\n\r\n") + "\r\nDialString: 2001\r\n\r\n"
+    found, tampered = events(whole.replace(place + own, f"{place}Local/{text}@phones-00000001;1") + NEXT, [])
+    assert tampered >= 1 or "Event: X" in text, "an event that nobody reads may stand"
+    read = [message for message in found if message.event in Tracker.HANDLERS]
+    assert {message.get("Uniqueid") for message in read} == {"pbx1-7.1", "pbx1-9.9"}
+    assert (read[-1].event, read[-1].get("Uniqueid")) == ("Hangup", "pbx1-9.9")
+
+
+@given(st.text(st.sampled_from("\r\n: 0aE") | st.characters(max_codepoint=255), max_size=79))
+def test_nor_does_any_other_name(text: str) -> None:
+    whole = SNAPSHOT.format(number="0901234567", other="2001").replace("PJSIP/trunk", f"Local/{text}@phones")
+    found, _ = events(whole + NEXT, [])
+    assert {message.get("Uniqueid") for message in found if message.event in Tracker.HANDLERS} <= {
+        "pbx1-7.1",
+        "pbx1-9.9",
+    }
+    assert found[-1].get("Uniqueid") == "pbx1-9.9"
