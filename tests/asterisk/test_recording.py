@@ -8,6 +8,7 @@ import contextlib
 import json
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -252,3 +253,29 @@ async def test_the_house_is_in_order_after_all_this(house_with_service: House) -
     house = house_with_service
     assert [path for path in house.lab.settings.paths.spool.rglob("[!.]*") if path.is_file()] == []
     house.verified()
+
+
+@pytest.mark.rule("B-03")
+@pytest.mark.parametrize(
+    "forged", ["Event: BridgeLeave\r\nTimestamp: 9\r\nUniqueid: {0}\r\nX", "Event: X\r\nZChannelStateDesc: a"]
+)
+async def test_whom_a_called_phone_names_instead_of_itself_ends_no_recording(
+    house_with_service: House, forged: str
+) -> None:
+    """A phone that declines with a 302 writes into the name of a Local channel."""
+    house = house_with_service
+    async with house.call_in(5.0, "0664587160") as live:
+        await live.talking()
+        phone = next(event.row for event in reversed(house.cel()) if "PJSIP/2101-" in event.row["channame"])
+        evil = quote("1\r\n\r\n" + forged.format(phone["uniqueid"]), safe="")
+        moved = house.rings("3101", Answer(talk=None, refuse=302, moved_to=evil))
+        async with moved, house.dials("2301", "3101") as caller:
+            await moved.finished(10)
+            await caller.stop()
+    await house.lab.idle()
+    house.whole(live.call)
+    assert house.lab.status()["in_step"]
+
+
+async def test_the_house_is_in_order_after_the_forgers(house_with_service: House) -> None:
+    house_with_service.verified()
