@@ -13,6 +13,7 @@ from cti.ami.client import AmiConfig
 from cti.ami.errors import AmiError
 from cti.app import Clock, wall_clock
 from cti.cli.common import Commands, Json, out, say_json, settings
+from cti.cli.terminal import printable
 from cti.doctor import host, pbx
 from cti.doctor.finding import Finding, Severity, titles
 from cti.doctor.judge import judge
@@ -89,10 +90,10 @@ def _show(findings: Sequence[Finding]) -> None:
         made.add_column(column, overflow="fold", no_wrap=ratio is None, ratio=ratio)
     for finding in findings:
         sign, colour = SIGNS[finding.severity] if finding.made else NOT_MADE
-        found = Text(finding.found, style="" if finding.severity is Severity.ok and finding.made else colour)
+        found = Text(printable(finding.found), style="" if finding.severity is Severity.ok and finding.made else colour)
         if finding.why:
-            found.append(f"\n{finding.why}", style="dim")
-        made.add_row(Text(sign, style=f"bold {colour}"), called[finding.check], found, Text(finding.remedy))
+            found.append(f"\n{printable(finding.why)}", style="dim")
+        made.add_row(Text(sign, style=f"bold {colour}"), called[finding.check], found, Text(printable(finding.remedy)))
     out.print(made)
     out.print(_summary(findings), highlight=False)
 
