@@ -16,13 +16,13 @@ import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from cti.ami.client import AmiConfig
+from cti.app import ami_config
 from cti.capture.mask import Mask
 from cti.capture.pseudonym import Pseudonyms
 from cti.capture.take import Out, Taken, new_file, refuse_existing, take
 from cti.cli.common import Commands, Json, err, say_json, settings
 from cti.cli.common import seconds as in_seconds
-from cti.errors import SettingsError, UsageError
-from cti.explain import explain
+from cti.errors import UsageError
 from cti.i18n import _
 from cti.settings import Settings
 from cti.visit import UnreachableError, visiting
@@ -73,9 +73,8 @@ def capture(
         raise UsageError(_("what callers send could steer your terminal: name a file, or pipe it on"))
     if not to_output and not force:
         refuse_existing(file)
-    secret = _secret(secret_file or loaded.pbx.secret_file)
-    config = AmiConfig(host=loaded.pbx.host, port=loaded.pbx.port, username=user or loaded.pbx.user, secret=secret)
-    mask = _mask(loaded, {secret}, numbers=mask_numbers)
+    config = ami_config(loaded, user=user, secret_file=secret_file)
+    mask = _mask(loaded, {config.secret}, numbers=mask_numbers)
     where = None if to_output else file
     taken = asyncio.run(_capture(config, where, mask, limit, force=force))
     if as_json:
@@ -132,15 +131,6 @@ def _summary(taken: Taken, file: Path) -> str:
     return _("{file}: {taken} in {seconds} s, Asterisk {version}").format(
         file=file, taken=_sofar(taken), seconds=round(taken.seconds, 1), version=taken.asterisk or "?"
     )
-
-
-def _secret(path: Path) -> str:
-    try:
-        return path.read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(
-            _("{error}: the manager user's secret cannot be read").format(error=explain(error))
-        ) from error
 
 
 def _mask(loaded: Settings, known: set[str], *, numbers: bool) -> Mask:

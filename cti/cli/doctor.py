@@ -9,9 +9,8 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from cti.ami.client import AmiConfig
 from cti.ami.errors import AmiError
-from cti.app import Clock, wall_clock
+from cti.app import Clock, ami_config, wall_clock
 from cti.cli.common import Commands, Json, out, say_json, settings
 from cti.cli.terminal import printable
 from cti.doctor import host, pbx
@@ -19,6 +18,7 @@ from cti.doctor.finding import Finding, Severity, titles
 from cti.doctor.judge import judge
 from cti.doctor.seen import PbxSeen, Seen, Unseen
 from cti.doctor.want import Want
+from cti.errors import SettingsError
 from cti.explain import explain
 from cti.i18n import _, ngettext
 from policies.load import Policies
@@ -72,14 +72,14 @@ async def look(want: Want, now: Clock, listen: float) -> Seen:
 
 
 async def _pbx(want: Want, now: Clock, listen: float) -> PbxSeen | Unseen:
-    ours = want.settings.pbx
     try:
-        secret = ours.secret_file.read_text("utf-8").strip()
-        config = AmiConfig(host=ours.host, port=ours.port, username=ours.user, secret=secret)
+        config = ami_config(want.settings)
+    except (SettingsError, AmiError) as error:
+        reason = error.__cause__
+        return host.denied(reason) if isinstance(reason, PermissionError) else Unseen(explain(error))
+    try:
         return await pbx.look(config, want.endpoints, now, listen)
-    except PermissionError as error:
-        return host.denied(error)
-    except (AmiError, OSError, UnicodeDecodeError) as error:
+    except (AmiError, OSError) as error:
         return Unseen(explain(error))
 
 
