@@ -3,6 +3,7 @@
 import asyncio
 import os
 import secrets
+import select
 import signal
 import sys
 import time
@@ -71,8 +72,8 @@ def capture(
     to_output = str(file) == "-"
     if to_output and sys.stdout.isatty():
         raise UsageError(_("what callers send could steer your terminal: name a file, or pipe it on"))
-    if not to_output and not force:
-        refuse_existing(file)
+    if not to_output:
+        refuse_existing(file, force=force)
     config = ami_config(loaded, user=user, secret_file=secret_file)
     mask = _mask(loaded, {config.secret}, numbers=mask_numbers)
     where = None if to_output else file
@@ -80,7 +81,7 @@ def capture(
     if as_json:
         say_json({"file": file} | asdict(taken), sys.stderr if to_output else sys.stdout)
     else:
-        err.print(_summary(taken, file), highlight=False, markup=False, soft_wrap=True)
+        err.print(_summary(taken, file), highlight=False, soft_wrap=True)
     if taken.lost is not None:
         raise UnreachableError(
             _("{reason}. What came before is in {file}").format(reason=taken.lost, file=file) if where else taken.lost
@@ -105,12 +106,33 @@ def _output(file: Path | None, *, force: bool) -> Iterator[Out]:
 
 
 class _Standard:
-    """Standard output, each block at once: whoever reads the pipe sees it when it happens."""
+    """Standard output, each block at once: whoever reads the pipe sees it when it happens.
 
-    def write(self, data: bytes) -> None:
+    A reader that stands still is waited for, but not by the loop: a signal ends the capture. What is no longer than
+    PIPE_BUF is then written whole or not at all.
+    """
+
+    async def write(self, data: bytes) -> None:
         rest = memoryview(data)
         while rest:
-            rest = rest[os.write(sys.stdout.fileno(), rest) :]
+            handle = sys.stdout.fileno()
+            await _room(handle)
+            # a pipe that has room has it for this much
+            rest = rest[os.write(handle, rest[: select.PIPE_BUF]) :]
+
+
+async def _room(handle: int) -> None:
+    """Until `handle` takes something. A regular file always does, and cannot be waited for."""
+    loop = asyncio.get_running_loop()
+    has_room = asyncio.Event()
+    try:
+        loop.add_writer(handle, has_room.set)
+    except PermissionError:
+        return
+    try:
+        await has_room.wait()
+    finally:
+        loop.remove_writer(handle)
 
 
 @contextmanager
