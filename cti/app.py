@@ -104,16 +104,24 @@ class RecorderParts:
     ami: AmiClient
 
 
+def ami_config(settings: Settings, *, user: str | None = None, secret_file: Path | None = None) -> AmiConfig:
+    """How the service and every tool reach the manager interface: with the TLS of the settings, or not at all.
+
+    `user` and `secret_file`: another manager user than the settings'. Raises SettingsError, TlsError.
+    """
+    pbx = settings.pbx
+    return AmiConfig(
+        host=pbx.host,
+        port=pbx.port,
+        username=user or pbx.user,
+        secret=_other_secret(secret_file) if secret_file else _secret(pbx.secret_file),
+        tls=pinned(pbx.ami_tls_ca) if pbx.ami_tls_ca else None,
+    )
+
+
 def build_ami(settings: Settings, clock: Clock) -> AmiClient:
     """The connection to the manager interface, not yet opened. Raises SettingsError, TlsError."""
-    config = AmiConfig(
-        host=settings.pbx.host,
-        port=settings.pbx.port,
-        username=settings.pbx.user,
-        secret=_secret(settings.pbx.secret_file),
-        tls=pinned(settings.pbx.ami_tls_ca) if settings.pbx.ami_tls_ca else None,
-    )
-    return AmiClient(config, clock)
+    return AmiClient(ami_config(settings), clock)
 
 
 def build_recorder(settings: Settings, clock: Clock) -> RecorderParts:
@@ -159,9 +167,18 @@ def build_recorder(settings: Settings, clock: Clock) -> RecorderParts:
 def _secret(path: Path) -> str:
     try:
         return path.read_text("utf-8").strip()
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(
             _("{error}. [pbx] secret_file names the manager user's secret").format(error=explain(error))
+        ) from error
+
+
+def _other_secret(path: Path) -> str:
+    try:
+        return path.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            _("{error}: the manager user's secret cannot be read").format(error=explain(error))
         ) from error
 
 

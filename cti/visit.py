@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import os
 import re
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
@@ -14,6 +15,7 @@ from cti.ami.actions import Value, encode
 from cti.ami.client import AmiConfig
 from cti.ami.errors import AmiError, DeadlineError, LoginRefusedError
 from cti.ami.message import Message
+from cti.ami.tls import refusal
 from cti.explain import explain
 from cti.i18n import _
 
@@ -162,11 +164,19 @@ def _away(config: AmiConfig, problem: str, remedy: str) -> UnreachableError:
 
 @asynccontextmanager
 async def visiting(config: AmiConfig) -> AsyncIterator[Visit]:
-    """A visit, logged in with events on. Raises UnreachableError, DeadlineError, LoginRefusedError."""
+    """A visit, logged in with events on. Raises UnreachableError, TlsError, DeadlineError, LoginRefusedError."""
     remedy = _("Is Asterisk running, and does its manager.conf listen there ([pbx] host and port)?")
     try:
         async with asyncio.timeout(config.action_deadline):
-            reader, writer = await asyncio.open_connection(config.host, config.port, ssl=config.tls)
+            reader, writer = await asyncio.open_connection(
+                config.host,
+                config.port,
+                ssl=config.tls,
+                # asyncio's own is 30 s: for so long a PBX that stands still would keep who wants to leave
+                ssl_shutdown_timeout=config.action_deadline if config.tls else None,
+            )
+    except ssl.SSLError as error:
+        raise refusal(f"{config.host}:{config.port}", error) from error
     except (OSError, TimeoutError) as error:
         problem = _("no answer in time") if isinstance(error, TimeoutError) else explain(_bare(error))
         raise _away(config, problem, remedy) from error

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import os
+import stat
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from typing import Protocol
 
 from cti.ami.message import Message
 from cti.capture.mask import Mask
+from cti.errors import UsageError
+from cti.i18n import _
 from cti.visit import UnreachableError, Visit, message_of
 
 # Answers to our own questions that help nobody who reads the capture: the login, the version (told beside it).
@@ -21,8 +24,8 @@ _OURS = b"ActionID: kikitori-visit-"
 class Out(Protocol):
     """Where a capture goes."""
 
-    def write(self, data: bytes, /) -> object:
-        """Take `data` whole, or raise OSError."""
+    async def write(self, data: bytes, /) -> None:
+        """Take `data` whole, or raise OSError. Only while it waits can it be cancelled."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,7 +65,7 @@ async def take(
     async def writing() -> None:
         async for piece in _wanted(visit.pieces(), kept):
             data = mask.piece(piece)
-            out.write(data)
+            await out.write(data)
             message = message_of(piece)
             taken.events += bool(message.event)
             taken.calls += _begins(message)
@@ -108,7 +111,7 @@ class _File:
         self._handle = handle
         self._whole = 0
 
-    def write(self, data: bytes) -> None:
+    async def write(self, data: bytes) -> None:
         rest = memoryview(data)
         try:
             while rest:
@@ -120,18 +123,29 @@ class _File:
         self._whole += len(data)
 
 
-def refuse_existing(path: Path) -> None:
-    """Raises FileExistsError where there is something at `path`."""
-    if os.path.lexists(path):
+def refuse_existing(path: Path, *, force: bool) -> None:
+    """Raises FileExistsError where there is something at `path`, UsageError where that may not be replaced either."""
+    try:
+        kind = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not force:
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+    if not (stat.S_ISREG(kind) or stat.S_ISLNK(kind)):
+        raise UsageError(
+            _("{file} is neither a file nor a symbolic link: --force takes the place of nothing else").format(file=path)
+        )
 
 
 @contextmanager
 def new_file(path: Path, *, force: bool) -> Iterator[Out]:
     """A new file (0600) at `path`. With `force` it takes the place of another one, never writes into it.
 
+    Raises as `refuse_existing` does.
+
     What was taken stays, whatever ends the block: a PBX that dies is what a capture is for. An empty one goes.
     """
+    refuse_existing(path, force=force)
     if force:
         path.unlink(missing_ok=True)
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)

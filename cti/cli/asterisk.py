@@ -45,4 +45,4 @@ def render(
         if as_json:
             say_json({"file": path})
         else:
-            out.print(path, highlight=False)
+            out.print(str(path), highlight=False)

@@ -65,7 +65,7 @@ def verify(as_json: Json = False) -> None:
         say_json({"size": report.size, "root": report.root, "problems": problems})
     else:
         for problem in problems:
-            out.print(localise(problem), style="red", highlight=False, markup=False)
+            out.print(localise(problem), style="red", highlight=False)
         if not problems:
             out.print(
                 _("{size} entries, unbroken; root {root}").format(size=report.size, root=report.root.hex()),

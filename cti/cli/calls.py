@@ -10,6 +10,7 @@ from cti.calls.tracker import Silence, Tracker
 from cti.cli import capture
 from cti.cli.common import Commands, Json, out, say_json, table, when
 from cti.cli.recordings import at_desk
+from cti.cli.terminal import one_line
 from cti.explain import word
 from cti.i18n import _
 from cti.replay import Step, steps_of
@@ -87,7 +88,7 @@ def _say(fact: Fact, *, as_json: bool, indent: str = "") -> None:
 
 
 def _line(text: str) -> None:
-    out.print(text, highlight=False, markup=False, soft_wrap=True)
+    out.print(one_line(text), highlight=False, soft_wrap=True)
 
 
 def _explain(step: Step, *, as_json: bool) -> None:

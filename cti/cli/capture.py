@@ -3,6 +3,7 @@
 import asyncio
 import os
 import secrets
+import select
 import signal
 import sys
 import time
@@ -16,13 +17,13 @@ import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from cti.ami.client import AmiConfig
+from cti.app import ami_config
 from cti.capture.mask import Mask
 from cti.capture.pseudonym import Pseudonyms
 from cti.capture.take import Out, Taken, new_file, refuse_existing, take
 from cti.cli.common import Commands, Json, err, say_json, settings
 from cti.cli.common import seconds as in_seconds
-from cti.errors import SettingsError, UsageError
-from cti.explain import explain
+from cti.errors import UsageError
 from cti.i18n import _
 from cti.settings import Settings
 from cti.visit import UnreachableError, visiting
@@ -71,17 +72,16 @@ def capture(
     to_output = str(file) == "-"
     if to_output and sys.stdout.isatty():
         raise UsageError(_("what callers send could steer your terminal: name a file, or pipe it on"))
-    if not to_output and not force:
-        refuse_existing(file)
-    secret = _secret(secret_file or loaded.pbx.secret_file)
-    config = AmiConfig(host=loaded.pbx.host, port=loaded.pbx.port, username=user or loaded.pbx.user, secret=secret)
-    mask = _mask(loaded, {secret}, numbers=mask_numbers)
+    if not to_output:
+        refuse_existing(file, force=force)
+    config = ami_config(loaded, user=user, secret_file=secret_file)
+    mask = _mask(loaded, {config.secret}, numbers=mask_numbers)
     where = None if to_output else file
     taken = asyncio.run(_capture(config, where, mask, limit, force=force))
     if as_json:
         say_json({"file": file} | asdict(taken), sys.stderr if to_output else sys.stdout)
     else:
-        err.print(_summary(taken, file), highlight=False, markup=False, soft_wrap=True)
+        err.print(_summary(taken, file), highlight=False, soft_wrap=True)
     if taken.lost is not None:
         raise UnreachableError(
             _("{reason}. What came before is in {file}").format(reason=taken.lost, file=file) if where else taken.lost
@@ -106,12 +106,33 @@ def _output(file: Path | None, *, force: bool) -> Iterator[Out]:
 
 
 class _Standard:
-    """Standard output, each block at once: whoever reads the pipe sees it when it happens."""
+    """Standard output, each block at once: whoever reads the pipe sees it when it happens.
 
-    def write(self, data: bytes) -> None:
+    A reader that stands still is waited for, but not by the loop: a signal ends the capture. What is no longer than
+    PIPE_BUF is then written whole or not at all.
+    """
+
+    async def write(self, data: bytes) -> None:
         rest = memoryview(data)
         while rest:
-            rest = rest[os.write(sys.stdout.fileno(), rest) :]
+            handle = sys.stdout.fileno()
+            await _room(handle)
+            # a pipe that has room has it for this much
+            rest = rest[os.write(handle, rest[: select.PIPE_BUF]) :]
+
+
+async def _room(handle: int) -> None:
+    """Until `handle` takes something. A regular file always does, and cannot be waited for."""
+    loop = asyncio.get_running_loop()
+    has_room = asyncio.Event()
+    try:
+        loop.add_writer(handle, has_room.set)
+    except PermissionError:
+        return
+    try:
+        await has_room.wait()
+    finally:
+        loop.remove_writer(handle)
 
 
 @contextmanager
@@ -132,15 +153,6 @@ def _summary(taken: Taken, file: Path) -> str:
     return _("{file}: {taken} in {seconds} s, Asterisk {version}").format(
         file=file, taken=_sofar(taken), seconds=round(taken.seconds, 1), version=taken.asterisk or "?"
     )
-
-
-def _secret(path: Path) -> str:
-    try:
-        return path.read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(
-            _("{error}: the manager user's secret cannot be read").format(error=explain(error))
-        ) from error
 
 
 def _mask(loaded: Settings, known: set[str], *, numbers: bool) -> Mask:

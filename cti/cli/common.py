@@ -13,19 +13,20 @@ from typing import Annotated, Any, NoReturn, TextIO, TypeVar
 from zoneinfo import ZoneInfo
 
 import typer
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 from typer.core import TyperCommand, TyperGroup
 
 from cti.cli.lines import break_japanese
+from cti.cli.terminal import STEERING, Terminal, one_line, printable
 from cti.errors import SettingsError, UsageError
 from cti.explain import explain, localise
 from cti.i18n import _
 from cti.settings import Loaded, find, load
 
 break_japanese()
-out = Console()
-err = Console(stderr=True)
+out = Terminal()
+err = Terminal(stderr=True)
 JST = ZoneInfo("Asia/Tokyo")
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -135,9 +136,10 @@ def plain(value: object) -> Any:
 
 
 def say_json(values: Mapping[str, Any], to: TextIO | None = None) -> None:
-    """One line, on standard output if `to` is None."""
+    """One line, on standard output if `to` is None. What could steer a terminal is escaped; the value is the same."""
     stream = to or sys.stdout
-    stream.write(json.dumps(values, default=plain, ensure_ascii=False) + "\n")
+    line = json.dumps(values, default=plain, ensure_ascii=False)
+    stream.write(STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", line) + "\n")
     stream.flush()
 
 
@@ -147,7 +149,7 @@ def table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
     for number, column in enumerate(columns):
         made.add_column(column, overflow="fold", no_wrap=number == 0)
     for row in rows:
-        made.add_row(*("" if value is None else str(value) for value in row))
+        made.add_row(*("" if value is None else one_line(str(value)) for value in row))
     out.print(made)
 
 
@@ -176,7 +178,7 @@ def seconds(text: str | None) -> float | None:
 
 def fail(error: Exception, status: int) -> NoReturn:
     """Say what was wrong on standard error and leave."""
-    err.print(f"[bold red]kikitori:[/] {_escape(explain(error))}", highlight=False, soft_wrap=True)
+    _complain(explain(error))
     raise SystemExit(status)
 
 
@@ -186,10 +188,10 @@ def refuse(error: typer.TyperException) -> NoReturn:
     message = localise(error.format_message())
     if not message:  # a group without a command: its help has been shown
         raise SystemExit(error.exit_code)
-    err.print(f"[bold red]kikitori:[/] {_escape(message)}", highlight=False, soft_wrap=True)
+    _complain(message)
     if context is not None:
-        err.print(context.get_usage(), markup=False, highlight=False, soft_wrap=True)
-        err.print(_("Help: {command} --help").format(command=context.command_path), markup=False, highlight=False)
+        err.print(context.get_usage(), highlight=False, soft_wrap=True)
+        err.print(_("Help: {command} --help").format(command=context.command_path), highlight=False)
     raise SystemExit(error.exit_code)
 
 
@@ -197,5 +199,6 @@ def _reason(error: OSError | UnicodeDecodeError) -> str:
     return localise(error.strerror or str(error)) if isinstance(error, OSError) else localise("not UTF-8")
 
 
-def _escape(text: str) -> str:
-    return text.replace("[", "\\[")
+def _complain(what: str) -> None:
+    said = Text.assemble(("kikitori:", "bold red"), " ", printable(what))
+    err.print(said, highlight=False, soft_wrap=True)

@@ -25,7 +25,7 @@ def show(as_json: Json = False) -> None:
         for item in loaded.sources:
             say_json({"key": item.key, "value": item.value, "source": item.source, "description": item.description})
         return
-    out.print(f"[dim]{loaded.file}[/]", highlight=False)
+    out.print(str(loaded.file), style="dim", highlight=False)
     table(
         (_("Setting"), _("Value"), _("Set in"), _("Meaning")),
         ((item.key, item.value, place(item.source), _(item.description)) for item in loaded.sources),

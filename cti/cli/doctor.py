@@ -9,15 +9,16 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from cti.ami.client import AmiConfig
 from cti.ami.errors import AmiError
-from cti.app import Clock, wall_clock
+from cti.app import Clock, ami_config, wall_clock
 from cti.cli.common import Commands, Json, out, say_json, settings
+from cti.cli.terminal import printable
 from cti.doctor import host, pbx
 from cti.doctor.finding import Finding, Severity, titles
 from cti.doctor.judge import judge
 from cti.doctor.seen import PbxSeen, Seen, Unseen
 from cti.doctor.want import Want
+from cti.errors import SettingsError
 from cti.explain import explain
 from cti.i18n import _, ngettext
 from policies.load import Policies
@@ -71,14 +72,14 @@ async def look(want: Want, now: Clock, listen: float) -> Seen:
 
 
 async def _pbx(want: Want, now: Clock, listen: float) -> PbxSeen | Unseen:
-    ours = want.settings.pbx
     try:
-        secret = ours.secret_file.read_text("utf-8").strip()
-        config = AmiConfig(host=ours.host, port=ours.port, username=ours.user, secret=secret)
+        config = ami_config(want.settings)
+    except (SettingsError, AmiError) as error:
+        reason = error.__cause__
+        return host.denied(reason) if isinstance(reason, PermissionError) else Unseen(explain(error))
+    try:
         return await pbx.look(config, want.endpoints, now, listen)
-    except PermissionError as error:
-        return host.denied(error)
-    except (AmiError, OSError, UnicodeDecodeError) as error:
+    except (AmiError, OSError) as error:
         return Unseen(explain(error))
 
 
@@ -89,10 +90,10 @@ def _show(findings: Sequence[Finding]) -> None:
         made.add_column(column, overflow="fold", no_wrap=ratio is None, ratio=ratio)
     for finding in findings:
         sign, colour = SIGNS[finding.severity] if finding.made else NOT_MADE
-        found = Text(finding.found, style="" if finding.severity is Severity.ok and finding.made else colour)
+        found = Text(printable(finding.found), style="" if finding.severity is Severity.ok and finding.made else colour)
         if finding.why:
-            found.append(f"\n{finding.why}", style="dim")
-        made.add_row(Text(sign, style=f"bold {colour}"), called[finding.check], found, Text(finding.remedy))
+            found.append(f"\n{printable(finding.why)}", style="dim")
+        made.add_row(Text(sign, style=f"bold {colour}"), called[finding.check], found, Text(printable(finding.remedy)))
     out.print(made)
     out.print(_summary(findings), highlight=False)
 

@@ -11,6 +11,7 @@ import typer
 from cti import users
 from cti.app import build_desk, wall_clock
 from cti.cli.common import Commands, Json, Recording, actor, length, out, say_json, settings, table, when
+from cti.cli.terminal import one_line
 from cti.desk import Desk, closing
 from cti.explain import word
 from cti.i18n import _
@@ -85,7 +86,7 @@ def show(recording: Recording, as_json: Json = False) -> None:
     if as_json:
         say_json(found)
         return
-    out.print(f"[bold]{found['recording']}[/]", highlight=False)
+    out.print(found["recording"], style="bold", highlight=False)
     for name, value in (
         (_("Conversation"), found["conversation"]),
         (_("Number"), found["number"]),
@@ -98,7 +99,7 @@ def show(recording: Recording, as_json: Json = False) -> None:
         (_("Length"), length(found["seconds"])),
     ):
         if value:
-            out.print(f"  {name}: {value}", highlight=False)
+            out.print(one_line(f"  {name}: {value}"), highlight=False)
     table(
         (_("Segment"), _("From"), _("Length"), _("Gap before"), _("State"), _("Reason"), _("SHA-256 of the body")),
         (

@@ -79,4 +79,4 @@ def _say(outcome: Outcome, *, as_json: bool) -> None:
         "empty": _("held no sound; removed"),
         "finished": _("was finished; what was left over is removed"),
     }.get(outcome.outcome) or _("not recovered: {reason}").format(reason=localise(outcome.reason or ""))
-    out.print(f"{outcome.segment}  {said}", highlight=False, markup=False, soft_wrap=True)
+    out.print(f"{outcome.segment}  {said}", highlight=False, soft_wrap=True)

@@ -54,8 +54,8 @@ def verify(
         if as_json:
             say_json({"what": finding.what, "problem": finding.problem})
         else:
-            out.print(localise(finding.what), style="red", end=": ", highlight=False, markup=False, soft_wrap=True)
-            out.print(localise(finding.problem), highlight=False, markup=False, soft_wrap=True)
+            out.print(localise(finding.what), style="red", end=": ", highlight=False, soft_wrap=True)
+            out.print(localise(finding.problem), highlight=False, soft_wrap=True)
     if as_json:
         say_json({"segments": checked, "problems": len(findings)})
     elif not findings:

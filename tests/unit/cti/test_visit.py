@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,8 +13,10 @@ from hypothesis import strategies as st
 from cti.ami.errors import DeadlineError, LoginRefusedError
 from cti.ami.framing import Framer
 from cti.ami.message import Message
+from cti.ami.tls import pinned
 from cti.visit import Pieces, UnreachableError, message_of, visiting
 from tests.unit.cti.ami.fake import FakeAmi, Peer, config
+from tests.unit.cti.ami.test_tls import Ca
 
 STREAM = st.lists(
     st.sampled_from([b"Event: A", b"Value: ", b"\xe5\xb1\xb1", b"\r\n", b"\r\n\r\n", b"\n", b"\r", b"\r\n\n", b"x"]),
@@ -119,3 +122,13 @@ async def test_asterisk_closes() -> None:
     async with served(FakeAmi(lambda peer, _: peer.writer.close())) as server, visiting(config(server.port)) as visit:
         with pytest.raises(UnreachableError, match="closed by Asterisk"):
             await visit.ask({"Action": "CoreSettings"})
+
+
+async def test_a_peer_that_stands_still_does_not_keep_who_leaves(tmp_path: Path) -> None:
+    ca = Ca(tmp_path, "ours")
+    async with (
+        served(FakeAmi(tls=ca.server())) as server,
+        asyncio.timeout(5),
+        visiting(config(server.port, tls=pinned(ca.file), action_deadline=1.0)),
+    ):
+        server.peers[0].writer.transport.pause_reading()  # type: ignore[attr-defined]

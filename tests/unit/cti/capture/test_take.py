@@ -12,6 +12,7 @@ import pytest
 from cti.ami.message import Message
 from cti.capture.mask import Mask
 from cti.capture.take import Taken, new_file, refuse_existing, take
+from cti.errors import UsageError
 from cti.visit import visiting
 from tests.unit.cti.ami.fake import FakeAmi, Peer, config
 
@@ -37,7 +38,7 @@ class Kept:
     def __init__(self) -> None:
         self.writes: list[bytes] = []
 
-    def write(self, data: bytes) -> None:
+    async def write(self, data: bytes) -> None:
         self.writes.append(data)
 
 
@@ -105,7 +106,7 @@ async def test_a_pbx_that_goes_leaves_what_it_said() -> None:
 
 async def test_a_disk_that_is_full_ends_it() -> None:
     class Full(Kept):
-        def write(self, data: bytes) -> None:
+        async def write(self, data: bytes) -> None:
             raise OSError(28, os.strerror(28), "report.ami")
 
     async with served(FakeAmi(pbx)) as server:
@@ -116,11 +117,11 @@ async def test_a_disk_that_is_full_ends_it() -> None:
 # --- the file ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_file_is_its_owners_alone_whatever_the_umask(tmp_path: Path) -> None:
+async def test_the_file_is_its_owners_alone_whatever_the_umask(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         with new_file(tmp_path / "x.ami", force=False) as file:
-            file.write(b"Event: A\r\n\r\n")
+            await file.write(b"Event: A\r\n\r\n")
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "x.ami").stat().st_mode) == 0o600
@@ -131,40 +132,53 @@ def test_an_existing_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.ami"
     path.write_bytes(b"old")
     with pytest.raises(FileExistsError):
-        refuse_existing(path)
+        refuse_existing(path, force=False)
     with pytest.raises(FileExistsError), new_file(path, force=False):
         pytest.fail("it was opened")
     (tmp_path / "nowhere.ami").symlink_to(tmp_path / "none")
     with pytest.raises(FileExistsError):
-        refuse_existing(tmp_path / "nowhere.ami")
+        refuse_existing(tmp_path / "nowhere.ami", force=False)
     assert path.read_bytes() == b"old"
 
 
-def test_force_takes_the_place_and_does_not_write_into_it(tmp_path: Path) -> None:
+async def test_force_takes_the_place_and_does_not_write_into_it(tmp_path: Path) -> None:
     path, elsewhere = tmp_path / "x.ami", tmp_path / "elsewhere"
     elsewhere.write_bytes(b"somebody's")
     path.symlink_to(elsewhere)
     with new_file(path, force=True) as file:
-        file.write(b"new")
+        await file.write(b"new")
     assert (path.read_bytes(), elsewhere.read_bytes()) == (b"new", b"somebody's")
 
 
-def test_nothing_taken_leaves_no_file_and_something_taken_stays(tmp_path: Path) -> None:
-    def fails(name: str, *blocks: bytes) -> None:
+def test_force_leaves_alone_what_is_no_file(tmp_path: Path) -> None:
+    pipe, folder = tmp_path / "pipe", tmp_path / "folder"
+    os.mkfifo(pipe)
+    folder.mkdir()
+    for path in (pipe, folder):
+        with pytest.raises(UsageError, match=f"{path.name} is neither a file nor a symbolic link"):
+            refuse_existing(path, force=True)
+        with pytest.raises(UsageError), new_file(path, force=True):
+            pytest.fail("it was opened")
+    assert stat.S_ISFIFO(pipe.lstat().st_mode)
+    assert folder.is_dir()
+
+
+async def test_nothing_taken_leaves_no_file_and_something_taken_stays(tmp_path: Path) -> None:
+    async def fails(name: str, *blocks: bytes) -> None:
         with new_file(tmp_path / name, force=False) as file:
             for block in blocks:
-                file.write(block)
+                await file.write(block)
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        fails("x.ami")
+        await fails("x.ami")
     assert not (tmp_path / "x.ami").exists()
     with pytest.raises(RuntimeError):
-        fails("y.ami", b"Event: A\r\n\r\n")
+        await fails("y.ami", b"Event: A\r\n\r\n")
     assert (tmp_path / "y.ami").read_bytes() == b"Event: A\r\n\r\n"
 
 
-def test_what_a_full_disk_cuts_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_a_full_disk_cuts_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real, written = os.write, []
 
     def fills_up(handle: int, data: memoryview) -> int:
@@ -175,12 +189,12 @@ def test_what_a_full_disk_cuts_is_taken_back(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr(os, "write", fills_up)
 
-    def write_two() -> None:
+    async def write_two() -> None:
         with new_file(tmp_path / "x.ami", force=False) as file:
-            file.write(b"Event: A\r\n\r\n")
-            file.write(b"Event: B\r\n\r\n")
+            await file.write(b"Event: A\r\n\r\n")
+            await file.write(b"Event: B\r\n\r\n")
 
     with pytest.raises(OSError, match="No space left"):
-        write_two()
+        await write_two()
     monkeypatch.undo()
     assert (tmp_path / "x.ami").read_bytes() == b"Event: A\r\n\r\n"

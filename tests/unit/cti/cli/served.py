@@ -27,9 +27,10 @@ def in_a_thread(server: FakeAmi) -> Iterator[FakeAmi]:
         loop.close()
 
 
-def installation(port: int) -> None:
-    """Settings in the current folder that point at `port`."""
+def installation(port: int, ca: Path | None = None) -> None:
+    """Settings in the current folder that point at `port`, with the certificate of `ca` pinned."""
     Path("keys").mkdir()
     Path("keys/ami.secret").write_text("secret-of-the-manager\n")
     Path("keys/phones.toml").write_text('2001 = "secret-of-a-phone"\n')
-    Path(FILE).write_text(f'[pbx]\nport = {port}\n[paths]\npolicies = "{shipped()}"\n')
+    pinned = f'ami_tls_ca = "{ca}"\n' if ca else ""
+    Path(FILE).write_text(f'[pbx]\nport = {port}\n{pinned}[paths]\npolicies = "{shipped()}"\n')

@@ -3,7 +3,11 @@
 import asyncio
 import json
 import os
+import select
 import signal
+import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -151,3 +155,45 @@ def test_another_user(kikitori: Kikitori) -> None:
     said = kikitori("calls", "capture", "y.ami", "--user", "reader", "--secret-file", "none")
     assert said.status == 78
     assert "none" in said.err
+
+
+@pytest.mark.usefixtures("house")
+def test_standard_output_may_be_a_file(kikitori: Kikitori, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Path("x.ami").open("w") as file:
+        monkeypatch.setattr(sys, "stdout", file)
+        said = kikitori("calls", "capture", "-", "--duration", "0.5", "--json")
+    assert json.loads(said.err)["bytes"] == Path("x.ami").stat().st_size > 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_reader_that_stands_still_does_not_keep_it(
+    kikitori: Kikitori, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    def talks(peer: Peer, action: Message) -> None:
+        pbx(peer, action)
+        for serial in range(4000):
+            peer.send("Event: Newstate", f"Uniqueid: {serial}", "Linkedid: 0", "ChannelStateDesc: Up")
+
+    reading, writing = os.pipe()
+    over = threading.Event()
+
+    def signalled_when_full() -> None:
+        while select.select([], [writing], [], 0)[1] and not over.is_set():
+            time.sleep(0.01)
+        os.kill(os.getpid(), number)
+        if not over.wait(5):
+            os.close(reading)  # whoever still waits for room gets an error
+
+    watch = threading.Thread(target=signalled_when_full)
+    with in_a_thread(FakeAmi(talks)) as server, os.fdopen(writing, "w") as pipe:
+        installation(server.port)
+        monkeypatch.setattr(sys, "stdout", pipe)
+        watch.start()
+        said = kikitori("calls", "capture", "-", "--json")
+        over.set()
+        watch.join()
+    assert said.status == 0
+    stream = os.read(reading, 1 << 20)
+    os.close(reading)
+    assert json.loads(said.err)["bytes"] == len(stream) > 50_000
+    assert stream.endswith(b"\r\n\r\n")
