@@ -1,9 +1,11 @@
 """A captured manager stream through framing and tracker, event by event."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
+from typing import BinaryIO
 
 from cti.ami.framing import Framer
 from cti.ami.hostile import Joiner, strict
@@ -15,6 +17,7 @@ from cti.explain import localise
 from cti.i18n import _
 
 BLOCK = 1 << 16
+SAMPLE = 1000  # blocks looked at to learn how this PBX writes them
 
 
 class StreamError(KikitoriError):
@@ -63,28 +66,43 @@ class _Listing:
 
 def steps_of(file: Path, tracker: Tracker) -> Iterator[Step]:
     """What `tracker` makes of each event of a captured stream; `-` is standard input. Raises StreamError."""
-    framer, listing = Framer(), _Listing(tracker)
-    joiner: Joiner | None = None
+    listing = _Listing(tracker)
     number = 0
     try:
         with file.open("rb") if str(file) != "-" else sys.stdin.buffer as stream:
-            while data := stream.read(BLOCK):
-                for block in framer.feed(data):
-                    joiner = joiner or (Joiner() if strict(block) else None)
-                    whole = joiner.feed(block) if joiner else block
-                    if whole is None:
-                        continue
-                    event = Message(whole)
-                    number += bool(event.event)
-                    facts = listing.feed(event)
-                    silence = tracker.silence(event)
-                    yield Step(number, event, facts + tracker.feed(event), silence, tampered=whole != block)
+            blocks = _blocks(stream)
+            first = list(islice(blocks, SAMPLE))
+            joiner = Joiner() if _strict(first) else None
+            for block in chain(first, blocks):
+                whole = joiner.feed(block) if joiner else block
+                if whole is None:
+                    continue
+                event = Message(whole)
+                number += bool(event.event)
+                facts = listing.feed(event)
+                silence = tracker.silence(event)
+                yield Step(number, event, facts + tracker.feed(event), silence, tampered=whole != block)
     except OSError as error:
         raise StreamError(f"{file}: {localise(error.strerror or str(error))}") from error
     except MissingTimestampError as error:
         raise StreamError(f"{file}: {localise(str(error))}") from error
     if not number:
         raise StreamError(_("{file} holds no manager event: is it a captured manager stream?").format(file=file))
+
+
+def _blocks(stream: BinaryIO) -> Iterator[bytes]:
+    framer = Framer()
+    bare: bool | None = None
+    while data := stream.read(BLOCK):
+        # An editor or a mail may have taken the carriage returns out.
+        bare = b"\r" not in data if bare is None else bare
+        yield from framer.feed(data.replace(b"\n", b"\r\n") if bare else data)
+
+
+def _strict(blocks: Iterable[bytes]) -> bool:
+    """Whether this PBX writes events as Asterisk 18 does: nearly all, since somebody may have written into a few."""
+    told = [said for block in blocks if (said := strict(block)) is not None]
+    return sum(told) > 0.9 * len(told)
 
 
 def facts_of(file: Path, tracker: Tracker) -> Iterator[Fact]:

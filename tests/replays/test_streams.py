@@ -7,6 +7,7 @@ A story is what the telephones did, in the words of the facts (`A`, `B` are conv
 bridges are left out). VarSet, Newexten, RTCP and TestEvent are not in the files.
 """
 
+import re
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ from cti.ami.framing import Framer
 from cti.ami.message import Message
 from cti.calls.model import Fact, What
 from cti.calls.tracker import Tracker
+from cti.replay import facts_of
 from tests.story import story
 
 HERE = Path(__file__).parent
@@ -140,6 +142,30 @@ def blocks(name: str) -> list[Message]:
 def understood(messages: list[Message]) -> list[Fact]:
     tracker = Tracker(pbx="hosted", plan=None, timed=bool(messages) and "Timestamp" in messages[0])
     return [fact for message in messages for fact in tracker.feed(message)]
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_the_command_reads_them_alike(name: str) -> None:
+    """It looks for lines that somebody wrote into an event besides, and finds none."""
+    timed = name.startswith("pjsip")
+    facts = list(facts_of(HERE / f"{name}.ami", Tracker(pbx="hosted", plan=None, timed=timed)))
+    assert facts == understood(blocks(name))
+
+
+def test_a_stream_of_an_older_form_is_read_as_it_is(tmp_path: Path) -> None:
+    """Headers that stand in another order, or are left out where they are empty."""
+    raw = (HERE / "chan_sip/attended.ami").read_bytes()
+    older = re.sub(rb"(?m)^(?:Language|Privilege|AccountCode|\w*Priority): [^\r\n]*\r\n", b"", raw)
+    (tmp_path / "older.ami").write_bytes(older)
+    facts = list(facts_of(tmp_path / "older.ami", Tracker(pbx="hosted", plan=None, timed=False)))
+    assert story(facts) == STORIES["chan_sip/attended"]
+
+
+def test_a_stream_that_lost_its_carriage_returns(tmp_path: Path) -> None:
+    raw = (HERE / "chan_sip/attended.ami").read_bytes()
+    (tmp_path / "bare.ami").write_bytes(raw.replace(b"\r", b""))
+    facts = list(facts_of(tmp_path / "bare.ami", Tracker(pbx="hosted", plan=None, timed=False)))
+    assert story(facts) == STORIES["chan_sip/attended"]
 
 
 def test_all_of_them_are_here() -> None:
