@@ -13,19 +13,15 @@ Asterisk's own": a caller writes into more headers than a list would name, and m
 
 import re
 from collections.abc import Collection
+from urllib.parse import quote_from_bytes
 
+from cti.capture.names import Names
+from cti.capture.number import numbers
+from cti.capture.oldest import put
 from cti.capture.pseudonym import Pseudonyms
+from cti.capture.secret import DATA, STARS, Secrets
 
-STARS = b"********"
-
-_SECRET = re.compile(
-    rb"(?i)secret|passw|auth|credential|token|challenge|md5|api-?key|private-?key|(?<![a-z])pin(?![a-z])"
-)
-_ASSIGNED = re.compile(rb"(?i)([\w()/-]*(?:secret|passw(?:or)?d|token|(?<![a-z])pin)[\w()]*=)[^\r\n,;&|]+")
-_IN_URI = re.compile(rb"(?i)(sips?:[^\s:@<>]+:)[^\s@<>]+(?=@)")
 _HEADER = re.compile(rb"([A-Za-z][\w-]*(?:\([^)\r\n]*\))?)[ ]*:[ ]?")
-# What they are given is typed or compared.
-_ASKING = frozenset({b"authenticate", b"vmauthenticate", b"disa", b"read", b"senddtmf"})
 
 _COUNT = re.compile(rb"(?:0|[1-9][0-9]{0,6})")
 _COUNTS = frozenset({
@@ -33,38 +29,36 @@ _COUNTS = frozenset({
     b"seconds", b"channelstate", b"priority", b"cause", b"count", b"position", b"wait", b"bridgenumchannels",
 })  # fmt: skip
 
-# Digits that Asterisk made; in group `own` where something before them has to be seen. A telephone number does not look
-# so: none has a second's fraction, a channel's running number begins with 0 for its first 268 million channels.
-_OWN = re.compile(
-    rb"(?<![0-9A-Za-z.])[12][0-9]{9}\.[0-9]{1,10}(?![0-9])"
-    rb"|(?<![0-9A-Fa-f-])[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(?![0-9A-Fa-f-])"
-    rb"|(?<![0-9.])[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![0-9.])(?::[0-9]{1,5}(?![0-9]))?"
-    rb"|(?<!\w)[A-Za-z][A-Za-z0-9]*/[^\s/,&()|]*?(?P<own>-0[0-9a-f]{7}(?:;[12])?)(?![0-9A-Za-z])"
-)
-_NUMBER = re.compile(rb"\+?[0-9]+(?:[-. ()]{1,2}[0-9]+)*")
-# Most values have no such run. Without this look, and the pseudonyms kept: 3,000 events/s in place of 6,000.
-_SUSPECT = re.compile(rb"[0-9][0-9-. ()]{2,}[0-9]|[\x82\xef]")
-# Digits of a keyboard that writes Japanese: UTF-8, CP932.
-_WIDE = re.compile(rb"(?:\xef\xbc[\x90-\x99]){4,}|(?:\x82[\x4f-\x58]){4,}")
-
 _NAMES = re.compile(rb"(?i)(?:calleridname|connectedlinename|callername|membername|fullname)$")
 _NUMS = re.compile(rb"(?i)(?:calleridnum|connectedlinenum|ani|dnid|rdnis)$")
 _QUOTED = re.compile(rb'"[^"\r\n]*"(?=\s*<)')
-# Where a name is looked for that a header has told before: elsewhere are words of Asterisk's, which a caller may choose
-# for a name.
-_FREE = re.compile(rb"(?i)(?:value|appdata|(?:chan)?variable.*|callerid|userevent|message|body|cid.*|dest.*address)$")
+# Where a name is looked for that a header has told: elsewhere are words of Asterisk's, which a caller may choose for a
+# name.
+_FREE = re.compile(
+    rb"(?i)(?:value|app(?:lication)?data|(?:chan)?variable.*|callerid|userevent|message|body|cid.*|dest.*address)$"
+)
+# Where it is one only as a whole word.
+_ADDRESS = re.compile(rb"(?i)(?:.*exten|extension|dialstring|.*uri|contact)$")
+_CHANNEL = re.compile(rb"(?:.*channel[12]?|newname|oldname|newchan|oldchan)$")
+_CHANNEL_ENDS = re.compile(rb"[;<]")
+_RESOURCE = re.compile(rb"(?<=/)[^/@]+(?=@|-0[0-9a-f]{7}$)")
+_RUNNING = re.compile(rb"-0[0-9a-f]{7}$")
+_CHANNELS = 16_384  # names of channels that are remembered: more than an Asterisk holds at once
 _NO_NAME = frozenset({b"", b"<unknown>", b"anonymous", b"unavailable", b"restricted", b"unknown", b"s"})
 
 
 class Mask:
-    """Masks the blocks of one stream, in order: names are remembered from where they are told."""
+    """Masks the blocks of one stream, in order: names and channels are remembered from where they are told."""
 
     def __init__(self, *, known: Collection[str], pseudonyms: Pseudonyms | None, stays: Collection[str] = ()) -> None:
         """`known`: secrets, wherever they stand. `pseudonyms` None: numbers stay. `stays`: names of ours."""
         self._known = sorted((each.encode() for each in known if each), key=len, reverse=True)
         self._pseudonyms = pseudonyms
         self._stays = frozenset(each.encode() for each in stays) | _NO_NAME
-        self._names: dict[bytes, bytes] = {}
+        self._secrets = Secrets()
+        self._names = Names()
+        self._channels: dict[bytes, bytes] = {}
+        self._running: dict[bytes, None] = {}
 
     def piece(self, piece: bytes) -> bytes:
         """A block with the line ends around it (cti.visit.Pieces); these stay as they are."""
@@ -78,31 +72,15 @@ class Mask:
             block = block.replace(secret, STARS)
         lines = [_parted(line) for line in block.split(b"\r\n")]
         told = {name.lower(): value for name, _, value in reversed(lines)}
-        masked = [(name, between, self._secret(name.lower(), value, told)) for name, between, value in lines]
+        self._secrets.begin(told)
+        masked = [(name, between, self._secrets.starred(name.lower(), value, told)) for name, between, value in lines]
         if self._pseudonyms is not None:
+            # Before the first line: it may be the channel, named as its caller is.
+            for name, _, value in masked:
+                if _is_name(name.lower(), value):
+                    self._name(value, self._pseudonyms)
             masked = [self._personal(*line, self._pseudonyms) for line in masked]
         return b"\r\n".join(b"".join(line) for line in masked)
-
-    # --- secrets ----------------------------------------------------------------------------------------------------
-
-    def _secret(self, name: bytes, value: bytes, told: dict[bytes, bytes]) -> bytes:
-        if not value:
-            return value
-        event = told.get(b"event", b"")
-        if (
-            _SECRET.search(name)
-            or (name == b"value" and _SECRET.search(told.get(b"variable", b"")))
-            or (name == b"appdata" and told.get(b"application", b"").lower() in _ASKING)
-            or (name == b"digit" and event.startswith(b"DTMF"))
-            or (name in (b"response", b"expectedresponse") and event.startswith(b"Challenge"))
-        ):
-            return STARS
-        variable, is_one, _ = value.partition(b"=")
-        if is_one and name.startswith((b"variable", b"chanvariable")) and _SECRET.search(variable):
-            return variable + b"=" + STARS
-        if b"=" in value:
-            value = _ASSIGNED.sub(rb"\g<1>" + STARS, value)
-        return _IN_URI.sub(rb"\g<1>" + STARS, value) if b"@" in value else value
 
     # --- numbers and names ------------------------------------------------------------------------------------------
 
@@ -112,54 +90,67 @@ class Mask:
         lower = name.lower()
         if lower in _COUNTS and _COUNT.fullmatch(value):
             return name, between, value
-        if _NAMES.search(lower) or (_NUMS.search(lower) and not re.fullmatch(rb"\+?[0-9*#]+", value)):
+        # A channel's name may stand in it: ChanVariable(PJSIP/2001-0000001f)
+        name = numbers(name, pseudonyms, lambda _: True)
+        if _is_name(lower, value):
             return name, between, self._name(value, pseudonyms)
+        if _CHANNEL.match(lower):
+            return name, between, self._channel(value, pseudonyms)
+        if lower == b"callerid" or lower in DATA:
+            value = self._caller_id(value, lower, pseudonyms)
         if _FREE.match(lower):
-            for known in sorted(self._names, key=len, reverse=True):
-                value = value.replace(known, self._names[known])
+            value = self._names.replaced(value)
+        elif _ADDRESS.match(lower):
+            value = self._names.replaced(value, words=True)
         if b"<" in value:
             value = _QUOTED.sub(lambda found: b'"' + self._name(found[0][1:-1], pseudonyms) + b'"', value)
-        return _numbers(name, pseudonyms), between, _numbers(value, pseudonyms)
+        return name, between, numbers(value, pseudonyms, self._is_running)
 
     def _name(self, value: bytes, pseudonyms: Pseudonyms) -> bytes:
         if value in self._stays or value.rpartition(b"/")[2] in self._stays:
             return value
-        if len(value) > 2 and value not in self._names:
-            self._names[value] = pseudonyms.name(value)
-        return pseudonyms.name(value)
+        pseudonym = pseudonyms.name(value)
+        self._names.add(value, pseudonym)
+        if (in_uri := quote_from_bytes(value).encode()) != value:
+            self._names.add(in_uri, pseudonym)
+        return pseudonym
+
+    def _caller_id(self, value: bytes, name: bytes, pseudonyms: Pseudonyms) -> bytes:
+        """A name that no quotes show: `Taro Yamada <0901234567>`, `CALLERID(name)=Taro Yamada`."""
+        setting = b""
+        if name in DATA:
+            setting, sign, value = value.partition(b")=")
+            if not setting.lower().endswith((b"callerid(name", b"callerid(all")):
+                return setting + sign + value
+            setting += sign
+        told, number, rest = value.partition(b"<")
+        # Quotes before a number are looked for everywhere.
+        bare = told.strip() if number else told.strip(b' "')
+        if (number or setting) and bare and b'"' not in bare:
+            told = told.replace(bare, self._name(bare, pseudonyms))
+        return setting + told + number + rest
+
+    def _channel(self, value: bytes, pseudonyms: Pseudonyms) -> bytes:
+        """A channel's name: the same one each time, also where a caller's name in it is told later."""
+        end = found.start() if (found := _CHANNEL_ENDS.search(value)) else len(value)
+        channel, rest = value[:end], value[end:]
+        if (masked := self._channels.get(channel)) is None:
+            masked = _RESOURCE.sub(lambda found: self._names.replaced(found[0], words=True), channel)
+            masked = numbers(masked, pseudonyms, lambda _: True)
+        put(self._channels, channel, masked, _CHANNELS)
+        if running := _RUNNING.search(channel):
+            put(self._running, running[0], None, _CHANNELS)
+        return masked + numbers(rest, pseudonyms, self._is_running)
+
+    def _is_running(self, digits: bytes) -> bool:
+        return digits.partition(b";")[0] in self._running
+
+
+def _is_name(name: bytes, value: bytes) -> bool:
+    return bool(_NAMES.search(name) or (_NUMS.search(name) and not re.fullmatch(rb"\+?[0-9*#]+", value)))
 
 
 def _parted(line: bytes) -> tuple[bytes, bytes, bytes]:
     """(header, colon and blank, value); what is no header is all value."""
     found = _HEADER.match(line)
     return (found[1], line[found.end(1) : found.end()], line[found.end() :]) if found else (b"", b"", line)
-
-
-def _numbers(text: bytes, pseudonyms: Pseudonyms) -> bytes:
-    if not _SUSPECT.search(text):
-        return text
-    pieces: list[bytes] = []
-    start = 0
-    for own in _OWN.finditer(text):
-        begin, end = own.span("own") if own["own"] else own.span()
-        pieces += _changed(text[start:begin], pseudonyms), text[begin:end]
-        start = end
-    return b"".join([*pieces, _changed(text[start:], pseudonyms)])
-
-
-def _changed(text: bytes, pseudonyms: Pseudonyms) -> bytes:
-    text = _WIDE.sub(lambda found: b"*" * (len(found[0]) // (3 if found[0][0] == 0xEF else 2)), text)
-    return _NUMBER.sub(lambda found: _number(found[0], pseudonyms), text)
-
-
-def _number(written: bytes, pseudonyms: Pseudonyms) -> bytes:
-    """A number as it is written: hyphens and the like stay where they are."""
-    groups = re.findall(rb"\+?[0-9]+", written)
-    digits = b"".join(groups).decode()
-    one = 7 <= len(digits) <= 14 and (digits[0] in "0+" or max(map(len, groups)) < 4)
-    if len(groups) > 1 and not one:
-        return re.sub(rb"\+?[0-9]+", lambda found: _number(found[0], pseudonyms), written)
-    if len(digits.lstrip("+")) < 4:
-        return written
-    changed = iter(pseudonyms.of(digits).encode())
-    return bytes(next(changed) if byte in b"+0123456789" else byte for byte in written)
