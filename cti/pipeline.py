@@ -211,10 +211,12 @@ class Pipeline:
         # The dialplan may have begun on a Local channel (a forwarded call, while nobody answered it): both sides are
         # heard there, and a second recording would say the same again.
         hidden = {leg.uniqueid for leg in legs if leg.hidden}
-        if hidden and wanted:
+        # Not by what is wanted: between two telephones of a forwarded call that is nothing for a moment.
+        designated = any(leg.designated for leg in legs)
+        if hidden and designated:
             recorder.adopt_strangers()
         hooked = recorder.hooked(leg.uniqueid for leg in legs)
-        through = hooked & hidden if wanted else frozenset[str]()
+        through = hooked & hidden if designated else frozenset[str]()
         for leg in legs:
             if leg.uniqueid in wanted - hooked and not through:
                 recorder.arm(self.reading.order(conversation, linkedid, leg, legs, seen))

@@ -189,9 +189,7 @@ async def test_the_recorder_hangs_for_good(mended: House) -> None:
 
 @pytest.mark.rule("B-02", "B-03")
 async def test_a_call_that_is_forwarded_while_the_recorder_hangs(mended: House) -> None:
-    """The dialplan records it on a Local channel, which Asterisk takes out once all talk: whichever recording has what,
-    it is whole, and said once.
-    """
+    """The dialplan records it on a Local channel, which no list of legs shows."""
     house = mended
     recorder = house.pid_of("recorder")
     house.signal("recorder", signal.SIGSTOP)
@@ -200,4 +198,5 @@ async def test_a_call_that_is_forwarded_while_the_recorder_hangs(mended: House) 
         await live.talking(15)
         house.signal("recorder", signal.SIGCONT)
     await whole(house, live)
+    assert house.of(live.call).takes == ["fb"]
     assert house.pid_of("recorder") == recorder
