@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from cti.ami.actions import Value, encode
-from cti.ami.client import AmiConfig
+from cti.ami.client import AmiConfig, ends_answer
 from cti.ami.errors import AmiError, DeadlineError, LoginRefusedError
 from cti.ami.message import Message
 from cti.ami.tls import refusal
@@ -94,6 +94,7 @@ class Visit:
         """
         action_id = self.send(action)
         replies: list[Message] = []
+        whole = False
         unread = self._unread
         self._unread = []
         try:
@@ -101,11 +102,12 @@ class Visit:
                 while True:
                     for piece in await self._read():
                         message = message_of(piece)
-                        if b"ActionID:" in piece and message.get("ActionID") == action_id and not _whole(replies):
+                        if b"ActionID:" in piece and message.get("ActionID") == action_id and not whole:
                             replies.append(message)
+                            whole = ends_answer(message)
                         else:
                             unread.append(piece)
-                    if _whole(replies):
+                    if whole:
                         return replies
         except TimeoutError as error:
             raise DeadlineError(f"no answer to {action.get('Action')}") from error
@@ -143,23 +145,13 @@ class Visit:
         return pieces
 
 
-def _whole(replies: list[Message]) -> bool:
-    """Whether an answer has come to its end; a list ends with its `...Complete` event."""
-    if not replies:
-        return False
-    first, last = replies[0], replies[-1]
-    if first.get("EventList").lower() != "start":
-        return True
-    return last.get("EventList").lower() in ("complete", "cancelled") or last.event.endswith("Complete")
-
-
 def _said(config: AmiConfig, problem: str) -> str:
-    return f"{config.host}:{config.port}: {problem}"
+    return f"{config.address}: {problem}"
 
 
 def _away(config: AmiConfig, problem: str, remedy: str) -> UnreachableError:
-    where = f"{config.host}:{config.port}"
-    return UnreachableError(_("{where}: {problem}. {remedy}").format(where=where, problem=problem, remedy=remedy))
+    text = _("{where}: {problem}. {remedy}").format(where=config.address, problem=problem, remedy=remedy)
+    return UnreachableError(text)
 
 
 @asynccontextmanager
@@ -176,7 +168,7 @@ async def visiting(config: AmiConfig) -> AsyncIterator[Visit]:
                 ssl_shutdown_timeout=config.action_deadline if config.tls else None,
             )
     except ssl.SSLError as error:
-        raise refusal(f"{config.host}:{config.port}", error) from error
+        raise refusal(config.address, error) from error
     except (OSError, TimeoutError) as error:
         problem = _("no answer in time") if isinstance(error, TimeoutError) else explain(_bare(error))
         raise _away(config, problem, remedy) from error
@@ -190,9 +182,7 @@ async def visiting(config: AmiConfig) -> AsyncIterator[Visit]:
                 _(
                     "{address} refused user {user!r}: {reason}. Compare [pbx] user and the secret file with "
                     "manager.conf; then: asterisk -rx 'manager reload'"
-                ).format(
-                    address=f"{config.host}:{config.port}", user=config.username, reason=reply.get("Message") or "?"
-                )
+                ).format(address=config.address, user=config.username, reason=reply.get("Message") or "?")
             )
         yield visit
     finally:

@@ -343,6 +343,7 @@ class Recorder:
 
     def adopt_strangers(self) -> None:
         """Runs that the dialplan started: give them an order as soon as the call behind them is known."""
+        foreign: set[str] = set()
         for stem, name in self._strangers():
             try:
                 self._adopt_stranger(stem, name)
@@ -350,9 +351,8 @@ class Recorder:
                 # One file that nobody understands must not end the recording of all the others. It stays in the spool.
                 if stem not in self._foreign:
                     log.exception("recording begun by the dialplan not adopted", run=stem)
-                self._foreign.add(stem)
-            else:
-                self._foreign.discard(stem)
+                foreign.add(stem)
+        self._foreign = foreign
 
     def _strangers(self) -> list[tuple[str, Name]]:
         """The runs of the dialplan that nobody of us knows."""

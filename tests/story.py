@@ -1,5 +1,6 @@
 """Facts as a line that a person can write by hand and compare."""
 
+from collections import Counter
 from collections.abc import Iterable
 from uuid import UUID
 
@@ -25,3 +26,16 @@ def story(facts: Iterable[Fact]) -> str:
         words += [names[fact.merged]] if fact.merged else []
         said.append(" ".join(words))
     return "; ".join(said)
+
+
+def balanced(facts: Iterable[Fact]) -> None:
+    """Every conversation that arrived ended once or went on in another, after all else that was said of it."""
+    seen: dict[object, list[What]] = {}
+    for fact in facts:
+        seen.setdefault(fact.conversation, []).append(fact.what)
+        if fact.merged is not None:
+            seen[fact.merged].append(What.ENDED)
+    for story in seen.values():
+        assert story[0] is What.ARRIVED
+        assert story[-1] is What.ENDED
+        assert Counter(story)[What.ARRIVED] == Counter(story)[What.ENDED] == 1

@@ -43,6 +43,11 @@ class AmiConfig:
     backoff_most: float = 5.0
     queue_limit: int = 100_000
 
+    @property
+    def address(self) -> str:
+        """For people."""
+        return f"{self.host}:{self.port}"
+
 
 @dataclass(frozen=True, slots=True)
 class LinkUp:
@@ -70,6 +75,13 @@ class Listed:
 Item = Message | LinkUp | LinkDown | Listed
 
 
+def ends_answer(message: Message) -> bool:
+    """Whether an answer is whole with `message`: a list ends with its `...Complete` event, all else at once."""
+    if message.event:
+        return message.get("EventList").lower() in ("complete", "cancelled") or message.event.endswith("Complete")
+    return message.get("Response") != "Success" or message.get("EventList").lower() != "start"
+
+
 class _Pending:
     """An action that waits for its answer; a list is complete with its `...Complete` event."""
 
@@ -80,10 +92,7 @@ class _Pending:
     def add(self, message: Message) -> bool:
         """Take a reply; True when the answer is whole."""
         self.replies.append(message)
-        if message.event:
-            whole = message.get("EventList").lower() in ("complete", "cancelled") or message.event.endswith("Complete")
-        else:
-            whole = message.get("Response") != "Success" or message.get("EventList").lower() != "start"
+        whole = ends_answer(message)
         if whole and not self.future.done():
             if self.whole is not None:
                 self.whole(self.replies)
@@ -240,12 +249,8 @@ class AmiClient:
                     lambda: _Connection(self), self.config.host, self.config.port, ssl=self.config.tls
                 )
         except ssl.SSLError as error:
-            raise refusal(self._address, error) from error
+            raise refusal(self.config.address, error) from error
         return connection
-
-    @property
-    def _address(self) -> str:
-        return f"{self.config.host}:{self.config.port}"
 
     async def _login(self, connection: _Connection) -> None:
         try:
@@ -257,7 +262,7 @@ class AmiClient:
         if reply.get("Response") != "Success":
             self._abort(connection)
             raise LoginRefusedError(
-                f"{self._address} refused user {self.config.username!r}: {reply.get('Message')}. "
+                f"{self.config.address} refused user {self.config.username!r}: {reply.get('Message')}. "
                 "Compare [pbx] user and the secret file with manager.conf, then start again"
             )
 

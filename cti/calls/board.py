@@ -143,9 +143,10 @@ class Board:
 
     def name(self, leg: LiveLeg, channel: str) -> None:
         """`leg` is called `channel` from now on."""
-        if internal(channel) and not leg.hidden and leg.channel != channel:
+        hidden = internal(channel)
+        if hidden and not leg.hidden and leg.channel != channel:
             leg.call.last = self.freeze(leg, None)  # nobody is behind it any more
-        leg.channel, leg.endpoint, leg.hidden = channel, endpoint_of(channel), internal(channel)
+        leg.channel, leg.endpoint, leg.hidden = channel, endpoint_of(channel), hidden
         leg.kind = self.plan.kind(leg.endpoint) if self.plan is not None else None
 
     def call(self, linkedid: str, uniqueid: str) -> LiveCall:
@@ -221,10 +222,10 @@ class Board:
             reached.add(bridge)
             for leg in self.inside(bridge):
                 yield leg
-                if leg.hidden and (half := self._other_half(leg)) is not None and half.bridge:
+                if leg.hidden and (half := self.other_half(leg)) is not None and half.bridge:
                     waiting.append(half.bridge)
 
-    def _other_half(self, leg: LiveLeg) -> LiveLeg | None:
+    def other_half(self, leg: LiveLeg) -> LiveLeg | None:
         """A Local channel is a pair: what goes into `...;1` comes out of `...;2`."""
         name = leg.channel[:-1] + ("2" if leg.channel.endswith(";1") else "1")
         return next((other for other in leg.call.legs.values() if other.channel == name), None)

@@ -306,8 +306,7 @@ class Tracker:
     def _half_of_first(self, caller: LiveLeg) -> bool:
         if not (caller.hidden and caller.channel.endswith(";2")):
             return False
-        name = caller.channel[:-1] + "1"
-        half = next((leg for leg in caller.call.legs.values() if leg.channel == name), None)
+        half = self._board.other_half(caller)
         return half is not None and half.first and not half.up
 
     def _dial_end(self, event: Event, at: datetime | None) -> list[Fact]:

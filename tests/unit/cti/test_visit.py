@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -15,7 +13,7 @@ from cti.ami.framing import Framer
 from cti.ami.message import Message
 from cti.ami.tls import pinned
 from cti.visit import Pieces, UnreachableError, message_of, visiting
-from tests.unit.cti.ami.fake import FakeAmi, Peer, config
+from tests.unit.cti.ami.fake import FakeAmi, Peer, config, served
 from tests.unit.cti.ami.test_tls import Ca
 
 STREAM = st.lists(
@@ -49,15 +47,6 @@ def lists(peer: Peer, action: Message) -> None:
         peer.send("Event: CoreShowChannel", f"ActionID: {action.get('ActionID')}", f"Uniqueid: 1.{number}")
         peer.send("Event: Hangup", f"Uniqueid: 2.{number}")
     peer.send("Event: CoreShowChannelsComplete", f"ActionID: {action.get('ActionID')}", "EventList: Complete")
-
-
-@asynccontextmanager
-async def served(server: FakeAmi) -> AsyncIterator[FakeAmi]:
-    await server.listen()
-    try:
-        yield server
-    finally:
-        await server.stop()
 
 
 async def test_a_question_takes_its_answer_and_leaves_the_rest() -> None:

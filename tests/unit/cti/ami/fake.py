@@ -5,7 +5,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from cti.ami.client import AmiClient, AmiConfig
+from cti.ami.client import AmiClient, AmiConfig, Item, LinkUp
 from cti.ami.framing import Framer
 from cti.ami.message import Message
 
@@ -126,3 +126,26 @@ async def connected(server: FakeAmi, **changes: object) -> AsyncIterator[AmiClie
         running.cancel()
         await asyncio.wait([running])
         await server.stop()
+
+
+@asynccontextmanager
+async def served(server: FakeAmi) -> AsyncIterator[FakeAmi]:
+    """`server` listens for so long."""
+    await server.listen()
+    try:
+        yield server
+    finally:
+        await server.stop()
+
+
+async def take(events: AsyncIterator[Item]) -> Item:
+    """The next item, soon."""
+    async with asyncio.timeout(5):
+        return await anext(events)
+
+
+async def events_of(client: AmiClient) -> AsyncIterator[Item]:
+    """The client's events, once it is logged in."""
+    events = client.events()
+    assert isinstance(await take(events), LinkUp)
+    return events

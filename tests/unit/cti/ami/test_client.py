@@ -1,30 +1,17 @@
 """The client against a manager interface on loopback that refuses, hangs, breaks off and floods."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import pytest
 from structlog.testing import capture_logs
 
-from cti.ami.client import FAIR, AmiClient, Item, LinkDown, LinkUp, Listed
+from cti.ami.client import FAIR, AmiClient, LinkDown, LinkUp, Listed
 from cti.ami.errors import DeadlineError, LoginRefusedError, NotConnectedError, UnsafeActionError
 from cti.ami.message import Message
-from tests.unit.cti.ami.fake import FakeAmi, Peer, config, connected
+from tests.unit.cti.ami.fake import FakeAmi, Peer, config, connected, events_of, take
 
 ASKED = datetime(2026, 4, 1, tzinfo=UTC)
-
-
-async def take(events: AsyncIterator[Item]) -> Item:
-    async with asyncio.timeout(5):
-        return await anext(events)
-
-
-async def events_of(client: AmiClient) -> AsyncIterator[Item]:
-    """The client's events, once it is logged in."""
-    events = client.events()
-    assert isinstance(await take(events), LinkUp)
-    return events
 
 
 async def test_log_in_and_hear_events_in_order() -> None:

@@ -19,12 +19,12 @@ from panoramisk.ami_protocol import AMIProtocol
 from panoramisk.call_manager import CallManager
 from panoramisk.message import Message as StockMessage
 
-from cti.ami.client import AmiClient, Item, LinkDown, LinkUp
+from cti.ami.client import AmiClient, LinkDown, LinkUp
 from cti.ami.errors import DeadlineError, LoginRefusedError, NotConnectedError, UnsafeActionError
 from cti.ami.framing import Framer
 from cti.ami.message import Message
 from cti.calls.tracker import Tracker
-from tests.unit.cti.ami.fake import FakeAmi, Peer, config, connected
+from tests.unit.cti.ami.fake import FakeAmi, Peer, config, connected, events_of, take
 from tests.unit.cti.calls.streams import Script
 
 
@@ -57,17 +57,6 @@ async def stock(server: FakeAmi, *, kind: type[Stock] = Stock, **changes: object
         manager.ended = True
         manager.close()
         await server.stop()
-
-
-async def take(events: AsyncIterator[Item]) -> Item:
-    async with asyncio.timeout(5):
-        return await anext(events)
-
-
-async def events_of(client: AmiClient) -> AsyncIterator[Item]:
-    events = client.events()
-    assert isinstance(await take(events), LinkUp)
-    return events
 
 
 def answering(*names: str) -> FakeAmi:

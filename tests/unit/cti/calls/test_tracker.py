@@ -2,7 +2,6 @@
 
 import json
 import random
-from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
@@ -16,6 +15,7 @@ from cti.calls.model import Direction, Fact, What
 from cti.calls.tracker import MissingTimestampError, Tracker, event_time
 from policies.load import Policies, shipped
 from policies.model import Plan
+from tests.story import balanced
 from tests.unit.cti.calls.streams import START, Chan, Numbers, Script, inbound, talk
 
 PLAN: Plan = Policies(shipped()).plan
@@ -32,19 +32,6 @@ def feed(to: Tracker, events: Iterable[Message]) -> list[Fact]:
 
 def whats(facts: Iterable[Fact]) -> list[str]:
     return [fact.what.value for fact in facts]
-
-
-def balanced(facts: Iterable[Fact]) -> None:
-    """Every conversation that arrived ended once or went on in another, after all else that was said of it."""
-    seen: dict[object, list[What]] = {}
-    for fact in facts:
-        seen.setdefault(fact.conversation, []).append(fact.what)
-        if fact.merged is not None:
-            seen[fact.merged].append(What.ENDED)
-    for story in seen.values():
-        assert story[0] is What.ARRIVED
-        assert story[-1] is What.ENDED
-        assert Counter(story)[What.ARRIVED] == Counter(story)[What.ENDED] == 1
 
 
 def test_an_answered_call_from_outside() -> None:

@@ -3,8 +3,6 @@
 import asyncio
 import os
 import stat
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -14,7 +12,7 @@ from cti.capture.mask import Mask
 from cti.capture.take import Taken, new_file, refuse_existing, take
 from cti.errors import UsageError
 from cti.visit import visiting
-from tests.unit.cti.ami.fake import FakeAmi, Peer, config
+from tests.unit.cti.ami.fake import FakeAmi, Peer, config, served
 
 STARS = Mask(known=("hunter22",), pseudonyms=None)
 
@@ -40,15 +38,6 @@ class Kept:
 
     async def write(self, data: bytes) -> None:
         self.writes.append(data)
-
-
-@asynccontextmanager
-async def served(server: FakeAmi) -> AsyncIterator[FakeAmi]:
-    await server.listen()
-    try:
-        yield server
-    finally:
-        await server.stop()
 
 
 async def taken_from(

@@ -1,7 +1,5 @@
 """Looking at the PBX: every answer is read, every refusal is kept as one, and nothing is touched."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -14,21 +12,12 @@ from cti.doctor.judge import judge
 from cti.doctor.pbx import look
 from cti.doctor.seen import Conf, Endpoint, PbxSeen, Unseen
 from cti.pbxconfig import MODULES
-from tests.unit.cti.ami.fake import FakeAmi, config
+from tests.unit.cti.ami.fake import FakeAmi, config, served
 from tests.unit.cti.doctor.good import FILTER, SEEN, WANT
 from tests.unit.cti.doctor.talking import NOW as ITS_NOW
 from tests.unit.cti.doctor.talking import Pbx, Talking
 
 NOW = datetime.fromtimestamp(ITS_NOW, UTC)
-
-
-@asynccontextmanager
-async def served(server: FakeAmi) -> AsyncIterator[FakeAmi]:
-    await server.listen()
-    try:
-        yield server
-    finally:
-        await server.stop()
 
 
 async def looked(**pbx: Any) -> PbxSeen:
