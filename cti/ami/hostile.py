@@ -85,7 +85,8 @@ def _clean(block: bytes) -> bool:
     described = False
     place = block.find(b"Channel: ")
     while place >= 0:
-        start = block.rfind(b"\r\n", 0, place) + 2
+        before = block.rfind(b"\r\n", 0, place)
+        start = before + 2 if before >= 0 else 0
         prefix = block[start:place]
         if prefix in _PREFIXES:
             match = _CLEAN[prefix].match(block, start) if prefix in _CLEAN else None

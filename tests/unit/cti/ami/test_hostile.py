@@ -1,7 +1,7 @@
 """A caller's number with line breaks: whatever it says, the event is about the channel that Asterisk meant."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cti.ami.framing import Framer
@@ -91,6 +91,7 @@ LINE = st.sampled_from(SNAPSHOT.removesuffix("\r\n\r\n").split("\r\n")) | st.sam
 
 
 @given(st.lists(st.tuples(st.integers(0, 17), LINE), max_size=3), st.booleans(), st.booleans())
+@example([(0, "DestChannel: x")], False, False)
 def test_the_quick_look_passes_what_the_long_one_leaves_as_it_is(
     extra: list[tuple[int, str]], twice: bool, cut_short: bool
 ) -> None:
