@@ -7,7 +7,7 @@ import signal
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +22,24 @@ from cti.calls.tracker import Tracker
 from cti.desk import Desk
 from cti.errors import SettingsError
 from cti.explain import explain
+from cti.hours import HoursBook
 from cti.i18n import _
+from cti.intake import IntakeBook
 from cti.journal import Journal
 from cti.notify import Notifier, Watchdog
 from cti.pbxconfig import Site
 from cti.pipeline import Pipeline
 from cti.reading import Reading
+from cti.routing.direct import Director
 from cti.routing.gate import Gate
 from cti.settings import Settings
 from cti.setup import prepare_spool
+from cti.steps import StepTail
 from cti.store import engine, migrate
 from cti.supervise import SUPERVISED, WATCHDOG
 from cti.switch import AmiSwitch
 from cti.witness import CelFile
+from policies.errors import PolicyError
 from policies.load import Policies
 from policies.toml import read
 from recorder.access.log import AccessLog
@@ -234,11 +239,12 @@ async def run_recorder(settings: Settings, clock: Clock, notifier: Notifier) -> 
         recording = group.create_task(recorder.run())
         listening = group.create_task(_listen(pipeline))
         telling = group.create_task(_tell(parts.journal, recorder.writer, settings))
+        copying = group.create_task(_every(1.0, _copying(settings)))
         notifier.send("READY=1")
         await _terminated()
         notifier.send("STOPPING=1")
         server.close()
-        for task in (listening, telling, recording):
+        for task in (listening, telling, copying, recording):
             task.cancel()
             await asyncio.wait([task])
         await asyncio.to_thread(parts.journal.append, "recorder.stopped", settings.site.pbx, {})
@@ -282,25 +288,45 @@ async def _tell(journal: Journal, writer: Writer, settings: Settings) -> None:
         await asyncio.sleep(CHECKPOINT_SECONDS)
 
 
-def build_gate(settings: Settings) -> Gate:
-    """The gate, which asks the recorder over its socket."""
+def _copying(settings: Settings) -> Callable[[], Awaitable[object]]:
+    """What the dialplan did, out of Asterisk's own record."""
+    tail = None
+    if settings.pbx.cel_file is not None:
+        tail = StepTail(settings.pbx.cel_file, settings.paths.vault, settings.site.pbx)
+
+    async def copy() -> None:
+        if tail is None:
+            return
+        try:
+            await asyncio.to_thread(tail.copy)
+        except Exception:  # whatever it is, it must not end the recorder
+            log.exception("what the dialplan did with calls was not copied")
+
+    return copy
+
+
+def build_gate(settings: Settings, clock: Clock) -> Gate:
+    """The gate, which asks the recorder over its socket. It starts whatever the policies say: callers wait for it."""
     recorder = control.Wire(settings.paths.run / SOCKET)
 
     async def ask(uniqueid: str, dialled: str | None) -> str:
         question = {"ask": "armed", "uniqueid": uniqueid, "dialled": dialled}
         try:
-            reply = await recorder.ask(question, settings.gate.deadline + 0.1)
+            reply = await recorder.ask(question, deadline)
         except (OSError, TimeoutError, ValueError) as error:
             log.warning("recorder does not answer", error=str(error) or type(error).__name__)
             return "no"
         return str(reply.get("armed", "no"))
 
-    return Gate(ask)
+    book = HoursBook(settings.paths.policies, settings.paths.hours)
+    # The script gives up after half a second, and where the call goes must be told before that.
+    deadline = min(settings.gate.deadline + 0.1, 0.35 if settings.asterisk.gate == "script" else 10.0)
+    return Gate(ask, Director(book, clock))
 
 
-async def run_gate(settings: Settings, notifier: Notifier) -> None:
+async def run_gate(settings: Settings, clock: Clock, notifier: Notifier) -> None:
     """The gate's process, until SIGTERM."""
-    gate = build_gate(settings)
+    gate = build_gate(settings, clock)
     # A socket a caller, and the usual 1,024 are soon taken by connections that stay silent.
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -323,6 +349,14 @@ async def build_desk(settings: Settings, clock: Clock, actor: str) -> Desk:
     """The desk's one service object; `actor` is who asks."""
     database = engine(f"sqlite+aiosqlite:///{settings.paths.desk / 'catalogue.db'}")
     await migrate(database)
+    book = HoursBook(settings.paths.policies, settings.paths.hours)
+
+    def due(at: datetime) -> date | None:
+        try:
+            return book.now(clock()).next_business_day(at)
+        except PolicyError as error:
+            log.error("no due day: the opening hours are not known", error=str(error))
+            return None
 
     return Desk(
         ask=lambda question, deadline: control.ask(settings.paths.run / SOCKET, question, deadline),
@@ -333,6 +367,7 @@ async def build_desk(settings: Settings, clock: Clock, actor: str) -> Desk:
         catalogue=Catalogue(database),
         now=clock,
         actor=actor,
+        intake=IntakeBook(database, due),
     )
 
 
@@ -378,7 +413,7 @@ def run_role(role: str, settings: Settings) -> None:
     notifier = Notifier(os.environ)
     runs: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
         "recorder": lambda: run_recorder(settings, wall_clock, notifier),
-        "gate": lambda: run_gate(settings, notifier),
+        "gate": lambda: run_gate(settings, wall_clock, notifier),
         "desk": lambda: run_desk(settings, wall_clock, notifier),
     }
     asyncio.run(runs[role]())

@@ -15,11 +15,14 @@ from typing import Any, BinaryIO
 from uuid import uuid4
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from cti.errors import LogUnavailableError, NotFoundError, UsageError
 from cti.explain import explain
 from cti.i18n import _
+from cti.intake import IntakeBook
+from cti.steps import FOLDER as STEPS
+from cti.steps import at_of
 from recorder import export
 from recorder.access import checkpoint
 from recorder.access.audit import Report
@@ -90,10 +93,12 @@ class Desk:
         catalogue: Catalogue,
         now: Callable[[], datetime],
         actor: str,
+        intake: IntakeBook,
         ask: Ask | None = None,
     ) -> None:
         """Built by `cti.app`. `ask` puts a question to the recorder, with a deadline in seconds."""
         self._ask = ask
+        self.intake = intake
         self.vault, self.keys, self.checkpoints = vault, keys, checkpoints
         self.catalogue, self.now, self.actor = catalogue, now, actor
         self._open_log = access
@@ -114,6 +119,7 @@ class Desk:
         for row in rows:
             self.vault.told("index", row["name"])
         await self._read_calls()
+        await self._read_steps()
         return len(rows)
 
     async def rebuild(self, progress: Progress) -> int:
@@ -143,15 +149,44 @@ class Desk:
 
     async def _read_calls(self) -> None:
         for path in sorted((self.vault.root / "calls").glob("*.jsonl")):
-            read = await self.catalogue.read_until(path.name)
-            if path.stat().st_size <= read:
-                continue
-            with path.open("rb") as file:
-                file.seek(read)
-                data = file.read()
-            whole = data[: data.rfind(b"\n") + 1]
-            rows = [row for line in whole.splitlines() if (row := _call(line, path)) is not None]
-            await self.catalogue.put_calls(rows, path.name, read + len(whole))
+            lines, read = _new_lines(path, await self.catalogue.read_until(path.name))
+            if lines:
+                rows = [row for line in lines if (row := _call(line, path)) is not None]
+                await self.catalogue.put_calls(rows, path.name, read)
+
+    async def _read_steps(self) -> None:
+        for path in sorted((self.vault.root / STEPS).glob("*.jsonl")):
+            lines, read = _new_lines(path, await self.intake.read_until(path.name))
+            if lines:
+                found = [step for line in lines if (step := _step(line, path)) is not None]
+                try:
+                    await self.intake.take(found, path.name, read)
+                except IntegrityError:
+                    log.info("steps were taken by another process meanwhile", file=path.name)
+
+    async def why(self, call: str) -> list[dict[str, Any]]:
+        """What was done with one call, step by step. `call`: its conversation, its channel or its recording, or the
+        beginning of one of them. Raises NotFoundError.
+        """
+        await self.catch_up()
+        if not call:
+            raise NotFoundError(
+                _("no call {text!r}; `kikitori calls list --json` shows what there is").format(text=call)
+            )
+        found = await self.intake.steps_of(call)
+        if not found:
+            names = await self.catalogue.conversations_of(call.lower())
+            found = [step for name in names for step in await self.intake.steps_of(name)]
+        calls = {step["uniqueid"] for step in found}
+        if len(calls) > 1:
+            raise NotFoundError(
+                _("{text!r} begins the names of {count} calls: give more of it").format(text=call, count=len(calls))
+            )
+        if not found:
+            raise NotFoundError(
+                _("no call {text!r}; `kikitori calls list --json` shows what there is").format(text=call)
+            )
+        return found
 
     async def recordings(self, **wanted: str | None) -> list[dict[str, Any]]:
         """Recordings, newest first."""
@@ -434,6 +469,32 @@ class Desk:
             yield Finding(what="access log", problem=f"cannot be compared with the vault: {error}")
             return
         yield from checks.logged(sealed)
+
+
+def _new_lines(path: Path, read: int) -> tuple[list[bytes], int]:
+    """The whole lines of `path` behind byte `read`, and how far they reach."""
+    if path.stat().st_size <= read:
+        return [], read
+    with path.open("rb") as file:
+        file.seek(read)
+        data = file.read()
+    whole = data[: data.rfind(b"\n") + 1]
+    return whole.splitlines(), read + len(whole)
+
+
+def _step(line: bytes, path: Path) -> dict[str, Any] | None:
+    """A line of a file of steps, None where it is damaged: it must not hide the others."""
+    try:
+        record = json.loads(line)
+        step = {name: record[name] for name in ("key", "conversation", "uniqueid", "at", "what", "values")}
+        at_of(step)
+        texts = [*(value for name, value in step.items() if name != "values"), *step["values"].values()]
+        if not all(isinstance(value, str) for value in texts):
+            raise TypeError("a value that is no text")  # noqa: TRY301  # said with the others
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        log.error("line of a file of steps cannot be read", file=str(path), error=str(error))
+        return None
+    return step
 
 
 def _call(line: bytes, path: Path) -> dict[str, Any] | None:

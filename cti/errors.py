@@ -36,6 +36,13 @@ class UsageError(KikitoriError):
     status = 64
 
 
+class NotEntitledError(KikitoriError):
+    """Whoever decided that may not."""
+
+    code = "not-entitled"
+    status = 77
+
+
 class LogUnavailableError(KikitoriError):
     """The access log cannot be written, so nothing is played."""
 
@@ -48,3 +55,10 @@ class NotRunningError(KikitoriError):
 
     code = "not-running"
     status = 69
+
+
+class PromptError(KikitoriError):
+    """A prompt cannot be used or made."""
+
+    code = "prompt"
+    status = 65

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import date, datetime
 from hashlib import sha256
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -17,7 +18,14 @@ from typing import Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from policies.model import Group, Kind, Number, Plan, Recording
+from cti.prompts import files as prompt_files
+from cti.routing import baseline
+from cti.routing.direct import FIELDS
+from policies.calendar import JST
+from policies.hours import OpeningHours
+from policies.load import Policies
+from policies.model import Group, Kind, Number, Plan, Recording, Routing
+from policies.overrides import Overrides
 
 MARK: Final = ".kikitori"
 """The file that says that a folder's contents are ours to overwrite: one `sha256  name` line a file."""
@@ -27,13 +35,20 @@ OUTSIDE: Final = (*("_0" + "X" * digits for digits in range(2, 20)), "_11[089]")
 
 RING_SECONDS: Final = 120
 
+LAPS: Final = 3
+"""How often the emergency line begins anew for who gives no number: a silent caller must not ring it for ever."""
+
+RINGING: Final = "kikitori-ringing"
+"""The class of music that a caller hears while the telephones ring, and the folder of its file."""
+
 SCRIPT: Final = "agi-bin/kikitori-route"
 
 # Asterisk loads modules in the order of their own declared priorities, not of this list.
 MODULES: Final = (
     *("pbx_config.so", "app_dial.so", "app_queue.so", "app_mixmonitor.so", "app_stack.so", "res_agi.so"),
     "res_speech.so",  # res_agi is linked against it
-    *("func_callerid.so", "func_cdr.so", "func_channel.so", "func_logic.so", "func_strings.so"),
+    *("app_playback.so", "app_read.so", "app_userevent.so", "app_celgenuserevent.so"),
+    *("func_callerid.so", "func_cdr.so", "func_channel.so", "func_cut.so", "func_logic.so", "func_strings.so"),
     *("bridge_simple.so", "bridge_softmix.so", "bridge_holding.so", "bridge_builtin_features.so"),
     *("codec_ulaw.so", "codec_alaw.so", "codec_g722.so", "codec_resample.so", "format_sln.so", "format_pcm.so"),
     *("res_timing_timerfd.so", "res_musiconhold.so", "res_rtp_asterisk.so", "res_pjproject.so"),
@@ -52,7 +67,7 @@ NOISY_EVENTS: Final = (
 
 CEL_EVENTS: Final = (
     *("CHAN_START", "ANSWER", "BRIDGE_ENTER", "BRIDGE_EXIT", "HANGUP", "CHAN_END", "LINKEDID_END", "APP_START"),
-    *("BLINDTRANSFER", "ATTENDEDTRANSFER", "PICKUP", "LOCAL_OPTIMIZE"),
+    *("BLINDTRANSFER", "ATTENDEDTRANSFER", "PICKUP", "LOCAL_OPTIMIZE", "USER_DEFINED"),
 )
 
 CDR_COLUMNS: Final = (
@@ -97,6 +112,28 @@ class PbxConfigError(Exception):
     """The PBX's configuration cannot be made."""
 
     code = "pbx-config"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """What the policies say, as far as a dialplan can know it. `on`: the day from which its own hours count."""
+
+    plan: Plan
+    recording: Recording
+    routing: Routing
+    hours: OpeningHours
+    on: date
+
+    @classmethod
+    def of(cls, policies: Policies, overrides: Overrides, now: datetime) -> "Decided":
+        """Of one folder. Raises PolicyError."""
+        return cls(
+            plan=policies.plan,
+            recording=policies.recording,
+            routing=policies.routing,
+            hours=policies.opening_hours(overrides),
+            on=now.astimezone(JST).date(),
+        )
 
 
 def _fit(name: str, value: str, pattern: re.Pattern[str], hint: str) -> None:
@@ -191,9 +228,10 @@ class Site:
             raise PbxConfigError(f"codecs are {self.codecs!r}: one or more of {', '.join(sorted(_CODECS))}")
 
 
-def texts(*, plan: Plan, recording: Recording, site: Site, etc: str) -> dict[str, str]:
+def texts(decided: Decided, site: Site, etc: str) -> dict[str, str]:
     """File name -> contents of every configuration file. `etc`: the folder they will lie in, as Asterisk sees it."""
     _fit("etc", etc, _PATH, "an absolute path of letters, digits and _.+- without '..'")
+    plan, recording, routing = decided.plan, decided.recording, decided.routing
     values = {
         "etc": etc,
         "site": site,
@@ -205,7 +243,23 @@ def texts(*, plan: Plan, recording: Recording, site: Site, etc: str) -> dict[str
         "groups": [group.name for group in plan.group],
         "queues": [group for group in plan.group if group.strategy == "queue"],
         "numbers": [_number(number, plan) for number in plan.number],
-        "emergency": _dial(phone for group in plan.group if group.kind is Kind.EMERGENCY for phone in group.phones),
+        "centre": next((number.digits for number in plan.number if number.hours == "centre"), plan.number[0].digits),
+        "routing": routing,
+        "emergency": [_emergency(name, plan) for name in routing.emergency.order],
+        "prompts": f"{etc}/prompts",
+        "patience": round(routing.waiting.rings * routing.waiting.ring_seconds * 1000),
+        # Rings are the trunk's own, or the first bars of a music that each caller hears from its beginning.
+        "ringing": {"queue": "", "dial": f"m({RINGING})"}
+        if routing.waiting.early_media
+        else {"queue": "r", "dial": ""},
+        "ringing_class": RINGING,
+        "fields": FIELDS,
+        "laps": LAPS,
+        "rendered": decided.on.isoformat(),
+        "baseline": {
+            calendar.name: baseline.lines(decided.hours, calendar.name, decided.on)
+            for calendar in decided.hours.version(decided.on)[0].calendar
+        },
         "record_internal": recording.record_internal,
         "extension": {8000: "sln", 16000: "sln16"}[recording.rate],
         "ring_seconds": RING_SECONDS,
@@ -225,6 +279,29 @@ def texts(*, plan: Plan, recording: Recording, site: Site, etc: str) -> dict[str
     return {name.removesuffix(".j2"): environment.get_template(name).render(values) for name in names}
 
 
+def ringing(routing: Routing, announcement: bytes) -> bytes:
+    """What a caller hears while the telephones ring (u-law, 8 kHz): rings, `announcement` at the next one, and rings.
+
+    Japan's ringing tone: 400 Hz that comes and goes 16 times a second, 1 s of it and 2 s of rest.
+    """
+    period = round(routing.waiting.ring_seconds * 8000)
+    on = period // 3
+    wave = (
+        0.18 * math.sin(2 * math.pi * 400 * index / 8000) * (0.55 + 0.45 * math.sin(2 * math.pi * 16 * index / 8000))
+        for index in range(on)
+    )
+    ring = bytes(map(ulaw, wave)) + b"\xff" * (period - on)
+    return ring * routing.waiting.rings + announcement + b"\xff" * 8000 + ring * 20
+
+
+def ulaw(level: float) -> int:
+    """A sample from -1 to 1 as G.711 u-law."""
+    sign, linear = (0x00, -level) if level < 0 else (0x80, level)
+    biased = min(round(linear * 32635), 32635) + 132
+    exponent = biased.bit_length() - 8
+    return ~((0x80 - sign) | exponent << 4 | biased >> exponent + 3 & 0x0F) & 0xFF
+
+
 def hold_tone() -> bytes:
     """What a party on hold hears: 8 s of 8 kHz 16-bit mono, two soft notes and a rest. Our own, hence no licence."""
     samples = array.array("h", bytes(2 * 8 * 8000))
@@ -235,16 +312,19 @@ def hold_tone() -> bytes:
     return samples.tobytes()
 
 
-def render(out: Path, *, plan: Plan, recording: Recording, site: Site, gid: int | None = None) -> list[Path]:
+def render(
+    out: Path, decided: Decided, site: Site, *, prompts: Path | None = None, gid: int | None = None
+) -> list[Path]:
     """Write the configuration into `out` (0750, files 0640, group `gid`); the paths written.
 
-    Each file is replaced whole. Raises PbxConfigError where `out` holds files not ours, or changed by hand.
+    `prompts`: the bureau's own recordings. Each file is replaced whole. Raises PromptError, and PbxConfigError where
+    `out` holds files not ours, or changed by hand.
     """
     out = out.absolute()
-    files = {
-        name: text.encode() for name, text in texts(plan=plan, recording=recording, site=site, etc=str(out)).items()
-    }
+    files = {name: text.encode() for name, text in texts(decided, site, str(out)).items()}
     files["moh/hold.sln"] = hold_tone()
+    files |= prompt_files(prompts)
+    files[f"{RINGING}/ringing.ulaw"] = ringing(decided.routing, files["prompts/ja/waiting.ulaw"])
     if site.gate_socket:
         files[SCRIPT] = _script(site.python)
     before = _ours(out)
@@ -291,6 +371,20 @@ def _dial(phones: Iterable[str]) -> str:
     return "&".join(f"PJSIP/{phone}" for phone in phones)
 
 
+def _emergency(name: str, plan: Plan) -> dict[str, str]:
+    """A destination of the emergency line: a phone of the plan, or a number outside."""
+    kind = plan.kind(name)
+    if plan.number_of(name) is not None:
+        raise PbxConfigError(f"emergency.order has {name!r}: a number of our own, which would call itself for ever")
+    if kind is None and re.fullmatch("0[1-9][0-9]{8,9}", name) and not name.startswith("010"):
+        return {"name": name, "dial": f"PJSIP/{name}@{_trunk(plan)}"}
+    if kind is not Kind.EMERGENCY:
+        raise PbxConfigError(
+            f"emergency.order has {name!r}: neither a phone of a group of kind emergency nor a number outside"
+        )
+    return {"name": name, "dial": f"PJSIP/{name}"}
+
+
 def _number(number: Number, plan: Plan) -> dict[str, object]:
     group = next(group for group in plan.group if group.name == number.group)
     digits = number.digits
@@ -301,6 +395,7 @@ def _number(number: Number, plan: Plan) -> dict[str, object]:
         "group": group.name,
         "queue": group.strategy == "queue",
         "dial": _dial(group.phones),
+        "hours": number.hours,
     }
 
 

@@ -14,12 +14,15 @@ KINDS: Mapping[str, str] = {
     "init": mark("The folder cannot be made into a Kikitori"),
     "not-found": mark("There is no such recording"),
     "usage": mark("What was asked for makes no sense"),
+    "not-entitled": mark("Whoever decided that may not"),
     "log-unavailable": mark("The access log cannot be written, so nothing is played"),
     "about": mark("The segment does not say what it is"),
     "no-key": mark("No slot has the key of this segment"),
     "nothing-there": mark("There is no sound to give an end to"),
     "stream": mark("A captured stream cannot be replayed"),
     "not-running": mark("The recorder does not answer"),
+    "prompt": mark("A prompt cannot be used or made"),
+    "prompt-sound": mark("A file holds no sound that can be played"),
     "no-timestamp": mark(
         "An event has no time of its own. Set timestampevents=yes in manager.conf, or replay with --untimed"
     ),
@@ -387,6 +390,37 @@ WORDS = frozenset({
     mark("checkpoints"),
     mark("open segments"),
     mark("catalogue"),
+    # a decision on other hours
+    mark("closed"),
+    mark("hours"),
+    mark("open"),
+    mark("revoked"),
+    mark("over"),
+    mark("in force"),
+    mark("to come"),
+    # an intake: its kind, and where its number is from
+    mark("callback"),
+    mark("emergency"),
+    mark("confirmed"),
+    mark("calling"),
+    mark("keyed"),
+    # what Dial says of a line
+    mark("ANSWER"),
+    mark("BUSY"),
+    mark("NOANSWER"),
+    mark("CANCEL"),
+    mark("CONGESTION"),
+    mark("CHANUNAVAIL"),
+    # menus of the dialplan, and why a call was routed
+    mark("menu"),
+    mark("unsure"),
+    mark("urgent"),
+    mark("baseline"),
+    mark("not-known"),
+    mark("override"),
+    # whose a prompt is
+    mark("shipped"),
+    mark("own"),
     # where a setting comes from
     mark("default"),
     mark("environment"),

@@ -175,6 +175,8 @@ class Pipeline:
             self.reading.describe(seen, fact.legs)
         elif fact.what is What.ANSWERED:
             seen.answered = seen.answered or fact.at
+        elif fact.what is What.ROUTED:
+            seen.route = fact.more.get("route")
         elif fact.what is What.MERGED and fact.merged is not None:
             seen.take_in(self._seen.get(fact.merged, Seen()))
             self._book(fact.merged, fact, "merged", fact.more.get("merged_linkedid"))

@@ -20,6 +20,7 @@ class Seen:
     """What is remembered of a conversation until it ends.
 
     `recording`: the id of what is kept of it. After a merge that may be one which the other conversation began.
+    `route`: where the dialplan sent it, as far as it said.
     """
 
     arrived: datetime | None = None
@@ -27,6 +28,7 @@ class Seen:
     number: str | None = None
     caller: str | None = None
     recording: str | None = None
+    route: str | None = None
 
     @property
     def recorded(self) -> bool:
@@ -41,6 +43,9 @@ class Seen:
             # Who called a number of ours is the caller, not the phone that was asked about him.
             self.number, self.caller = other.number, other.caller
         self.recording = self.recording or other.recording
+
+
+_AWAY = frozenset({"closed", "emergency"})
 
 
 def recording_of(conversation: UUID) -> str:
@@ -65,20 +70,23 @@ class Reading:
 
     def wanted(self, legs: Sequence[Leg], seen: Seen) -> frozenset[str]:
         """The uniqueids of the channels to be recorded now."""
-        return hooks([self._party(leg) for leg in legs if not leg.hidden], self.rules, recorded=seen.recorded)
+        # Outside the hours no designated telephone rings, and the emergency line is not recorded.
+        away = seen.route in _AWAY
+        parties = [self._party(leg, away=away) for leg in legs if not leg.hidden]
+        return hooks(parties, self.rules, recorded=seen.recorded)
 
     def talking(self, legs: Sequence[Leg], uniqueid: str) -> bool:
         """Whether a designated phone is in the bridge of channel `uniqueid`."""
         return joined([self._party(leg) for leg in legs], uniqueid)
 
-    def _party(self, leg: Leg) -> Party:
+    def _party(self, leg: Leg, *, away: bool = False) -> Party:
         return Party(
             uniqueid=leg.uniqueid,
             kind=self.plan.kind(leg.endpoint),
             originator=leg.originator,
             bridge=leg.bridge,
             bridged=leg.bridged,
-            designated_number=self._designated_number(leg),
+            designated_number=not away and self._designated_number(leg),
         )
 
     def _designated_number(self, leg: Leg) -> bool:

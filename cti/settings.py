@@ -45,6 +45,10 @@ class Paths(_Section):
     desk: Path = Field(Path("desk"), description=mark("catalogue and other files of the desk"))
     gate: Path = Field(Path("gate"), description=mark("the gate's socket, where Asterisk asks it by a script"))
     policies: Path = Field(Path("policies"), description=mark("policy files"))
+    prompts: Path = Field(
+        Path("prompts"), description=mark("the bureau's own recordings of prompts, in ja/ and en/; it may be missing")
+    )
+    hours: Path = Field(Path("hours"), description=mark("decisions on other opening hours (overrides)"))
 
 
 class Pbx(_Section):

@@ -111,6 +111,8 @@ def _fill(folder: Path, settings: Settings, *, passphrase: str, now: datetime, w
     _folder(folder / names.run, who.recorder, users.RUN, 0o2750)
     _folder(folder / names.gate, who.gate, users.group_of(who.asterisk), 0o2750)
     _folder(folder / names.desk, who.desk, users.VAULT, 0o700)
+    # Everybody reads what was decided: the gate at each call.
+    _folder(folder / names.hours, who.desk, users.VAULT, 0o755)
     shutil.copytree(shipped(), folder / names.policies)
     (folder / FILE).write_text(_settings_text(settings), "utf-8")
     (folder / FILE).chmod(0o644)  # whatever the umask: every process reads it
@@ -142,7 +144,7 @@ def _keys(folder: Path, settings: Settings) -> None:
 def _vault(vault: Path, mirror: Path, settings: Settings) -> None:
     who = settings.users
     _folder(vault, who.recorder, users.VAULT, 0o2750)
-    for name, mode in (("segments", 0o2750), ("calls", 0o2750), ("outbox", 0o2750)):
+    for name, mode in (("segments", 0o2750), ("calls", 0o2750), ("steps", 0o2750), ("outbox", 0o2750)):
         _folder(vault / name, who.recorder, users.VAULT, mode)
     for name in OUTBOXES:
         _folder(vault / "outbox" / name, who.recorder, users.VAULT, 0o2770)

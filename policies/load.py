@@ -1,14 +1,20 @@
 """Policy files -> models, with errors that name file, line, field and remedy."""
 
 from functools import cached_property
+from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from policies import holidays
+from policies.calendar import HolidayFiles, Hours
 from policies.errors import PolicyError
-from policies.model import Plan, Recording
+from policies.holidays import Holiday, Holidays
+from policies.hours import OpeningHours
+from policies.model import Plan, Policy, Recording, Routing
+from policies.overrides import Overrides, parse
 from policies.toml import Document, read
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -35,7 +41,7 @@ class Policies:
     """The policies of one folder, each read when first asked for."""
 
     def __init__(self, folder: Path) -> None:
-        """`folder` holds `numbers.toml` and `recording.toml`."""
+        """`folder` holds a file of each kind; of the hours one for each version, `hours.toml` and `hours-NAME.toml`."""
         self.folder = folder
 
     @cached_property
@@ -47,3 +53,81 @@ class Policies:
     def recording(self) -> Recording:
         """What is kept of a conversation (B-03)."""
         return check(read(self.folder / "recording.toml"), Recording)
+
+    @cached_property
+    def routing(self) -> Routing:
+        """What a caller hears, and where the emergency line rings (A-07, A-12)."""
+        return check(read(self.folder / "routing.toml"), Routing)
+
+    @cached_property
+    def hours(self) -> dict[str, Hours]:
+        """File name -> a version of the opening hours (3条, A-46)."""
+        names = ["hours.toml", *sorted(path.name for path in self.folder.glob("hours-*.toml"))]
+        return {name: check(read(self.folder / name), Hours) for name in names}
+
+    @cached_property
+    def holiday_files(self) -> HolidayFiles:
+        """Which files say what day is a holiday."""
+        return check(read(self.folder / "holidays.toml"), HolidayFiles)
+
+    @cached_property
+    def holidays(self) -> Holidays:
+        """The table and the forecast (A-10, L-12). Raises PolicyError where the table is not the one that was taken."""
+        table = self.folder / self.holiday_files.table
+        data = _bytes(table)
+        if sha256(data).hexdigest() != self.holiday_files.sha256:
+            raise PolicyError(
+                str(table),
+                "is not the table whose sha256 holidays.toml names",
+                "Restore it; a new one is taken with `kikitori hours holidays update FILE`",
+            )
+        return Holidays(holidays.parse_table(data, str(table)), self.forecast)
+
+    @cached_property
+    def forecast(self) -> list[Holiday]:
+        """What the law as it stands gives for the years that no table reaches."""
+        path = self.folder / self.holiday_files.forecast
+        return holidays.parse_forecast(_bytes(path).decode("utf-8", "replace"), str(path))
+
+    def opening_hours(self, overrides: Overrides = Overrides()) -> OpeningHours:  # noqa: B008  # frozen
+        """The opening hours of every day. Raises PolicyError."""
+        versions = self.hours
+        for number in self.plan.number:
+            for name, version in versions.items():
+                if number.hours not in {calendar.name for calendar in version.calendar}:
+                    raise PolicyError(
+                        f"{self.folder / 'numbers.toml'}: number.{number.name}.hours",
+                        f"{name} has no calendar {number.hours!r}",
+                        "Name one that each version has",
+                    )
+        try:
+            return OpeningHours(tuple(versions.values()), self.holidays, overrides)
+        except ValueError as error:
+            raise PolicyError(str(self.folder / max(versions)), str(error), "Mend that file") from error
+
+    @property
+    def authorities(self) -> tuple[str, ...]:
+        """Who may decide other hours (A-13) by any of the versions, the newest first: each decides while it holds."""
+        versions = sorted(self.hours.values(), key=lambda version: version.effective_from, reverse=True)
+        return tuple(dict.fromkeys(name for each in versions if (name := each.of("centre").overridden_by)))
+
+    def overrides(self, path: Path, *, strict: bool = True) -> Overrides:
+        """Those in `path`, one a line. Raises PolicyError for a file or, if `strict`, a line that cannot be read."""
+        return parse(_bytes(path).decode("utf-8", "replace"), str(path), *self.authorities, strict=strict)
+
+    def all(self) -> dict[str, Policy]:
+        """File name -> policy, of every file."""
+        plain: dict[str, Policy] = {
+            "numbers.toml": self.plan,
+            "recording.toml": self.recording,
+            "routing.toml": self.routing,
+        }
+        return plain | dict(self.hours) | {"holidays.toml": self.holiday_files}
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        remedy = "Check that it exists and is readable"
+        raise PolicyError(str(path), f"cannot be read ({error.strerror})", remedy) from error

@@ -1,9 +1,10 @@
-"""What a policy file may say (B-02, B-03, B-09; the table "what is recorded")."""
+"""What a policy file may say (B-02, B-03, B-09; the table "what is recorded"). Hours: `policies.calendar`."""
 
 import re
+from collections.abc import Mapping
 from datetime import date
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -21,27 +22,51 @@ class Kind(StrEnum):
     TRUNK = "trunk"
 
 
-class _Part(BaseModel):
+class Part(BaseModel):
+    """A table of a policy file: no key but those that are known."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Policy(_Part):
-    """The head that every policy file has."""
+class Policy(Part):
+    """The head that every policy file has. `open_questions`: key -> what the bureau still has to confirm of its value.
+
+    A key is written with dots; of a list, the entry of that name (`calendar.centre.day.holiday.hours`).
+    """
 
     basis: str
     decided_by: str
     effective_from: date
-    open_questions: tuple[str, ...] = ()
+    open_questions: Mapping[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _ask_of_what_is_there(self) -> "Policy":
+        for key in self.open_questions:
+            self.value(key)
+        return self
+
+    def value(self, key: str) -> Any:
+        """What this policy says at `key`. Raises ValueError where it says nothing."""
+        found: Any = self
+        for part in key.split("."):
+            if isinstance(found, tuple):
+                found = next((entry for entry in found if getattr(entry, "name", None) == part), None)
+            else:
+                found = getattr(found, part, None)
+            if found is None:
+                raise ValueError(f"open_questions asks of {key!r}, which this file does not say")
+        return found
 
 
-class Number(_Part):
-    """A dialled-in number. `designated`: calls on it are recorded (B-02)."""
+class Number(Part):
+    """A dialled-in number. `designated`: calls on it are recorded (B-02). `hours`: the calendar of `hours.toml`."""
 
     did: Did
     name: str
     title: str
     group: Name
     designated: bool = True
+    hours: Name = "centre"
 
     @property
     def digits(self) -> str:
@@ -49,7 +74,7 @@ class Number(_Part):
         return re.sub(r"\D", "", self.did)
 
 
-class Group(_Part):
+class Group(Part):
     """Phones that answer together. `strategy`: `queue` holds callers in a line, `ring` rings all phones."""
 
     name: Name
@@ -115,3 +140,49 @@ class Recording(Policy):
     after_transfer: Literal["stop", "continue"]
     rate: Literal[8000, 16000]
     flac_level: int = Field(ge=0, le=8)
+
+
+class Announcement(Part):
+    """`recorded`: who is recorded is told so before the telephones ring; no rule asks for it."""
+
+    recorded: bool
+
+
+class Waiting(Part):
+    """While the telephones ring (C-07, C-08). A ring lasts `ring_seconds`, with its rest.
+
+    `early_media`: the caller hears us before somebody answers; without, the trunk's own ringing and no announcement.
+    """
+
+    rings: int = Field(ge=1, le=20)
+    ring_seconds: float = Field(gt=0, le=10)
+    early_media: bool
+    whisper: bool
+
+
+class Menu(Part):
+    """Outside the hours: how often the choice is offered, and how many seconds are waited for a key."""
+
+    tries: int = Field(ge=1, le=5)
+    wait: int = Field(ge=2, le=30)
+
+
+class Emergency(Part):
+    """緊急受付窓口 (A-07, A-12): phones of the plan, or numbers outside, called one after the other, `rounds` times.
+
+    `unsure_seconds`: how long the centre is rung first where the opening hours cannot be told.
+    """
+
+    order: tuple[Annotated[str, StringConstraints(pattern=r"^[0-9]{2,15}$")], ...] = Field(min_length=1)
+    ring_seconds: int = Field(ge=5, le=120)
+    rounds: int = Field(ge=1, le=20)
+    unsure_seconds: int = Field(ge=5, le=300)
+
+
+class Routing(Policy):
+    """`routing.toml`: what a caller hears, and where the emergency line rings (A-07, A-12, C-07, C-08)."""
+
+    announcement: Announcement
+    waiting: Waiting
+    menu: Menu
+    emergency: Emergency

@@ -132,6 +132,12 @@ class Catalogue:
             found = (await connection.execute(select(segments))).mappings().all()
         return {record["name"]: dict(record) for record in found}
 
+    async def conversations_of(self, recording: str) -> list[str]:
+        """The conversations whose recording begins with `recording`."""
+        wanted = select(calls.c.conversation).where(calls.c.recording.startswith(recording, autoescape=True))
+        async with self.engine.connect() as connection:
+            return [str(name) for name in await connection.scalars(wanted)]
+
     async def has_call(self, recording: str) -> bool:
         """Whether there is a call record that names `recording`."""
         return bool(await self._rows(select(calls.c.conversation).where(calls.c.recording == recording)))

@@ -12,7 +12,8 @@ import re
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import cached_property
 from itertools import count
 from pathlib import Path
@@ -28,6 +29,9 @@ from cti.demo.lab import PASSPHRASE, TRUNK_HOST, TRUNK_PORT, Lab, remove
 from cti.demo.scenarios import Answer, Dial, Hold, Talk
 from cti.demo.sipp import Phone, write_speech
 from cti.demo.tones import Samples, Side, reference
+from cti.pbxconfig import Decided
+from policies.load import Policies
+from policies.overrides import Kind, Override, Overrides
 from recorder.replay import Part, Player, layout, manifests
 from recorder.vault.age import Identity
 from recorder.vault.folder import VaultFolder
@@ -297,7 +301,8 @@ class House:
     def outside(self, to: str, **more: Any) -> Phone:
         """A caller on the trunk. `more` as in `Dial`."""
         call, folder = self._folder()
-        role = Dial(to=to, number=f"0903{call:06d}", talk=Talk(audio=None, keys=True), **more)
+        number = more.pop("number", f"0903{call:06d}")
+        role = Dial(to=to, number=number, talk=Talk(audio=None, keys=True), **more)
         return Phone(self.lab.line("trunk", port=6000 + call, host=TRUNK_HOST), role, folder)
 
     async def away(self, number: str, role: Answer) -> Phone:
@@ -443,7 +448,7 @@ async def _over(live: Live, seconds: float) -> None:
 async def a_house(gate: str = "fastagi") -> AsyncIterator[House]:
     """A house of its own, with everything running; gone at the end. `gate`: how its Asterisk asks."""
     folder = Path(tempfile.mkdtemp(prefix="kikitori-house-", dir="/var/tmp"))
-    lab, far = Lab(folder, gate=gate), Far()
+    lab, far = Lab(folder, gate=gate, plain=True), Far()
     try:
         await lab.start()
         await far.open()
@@ -457,3 +462,23 @@ async def a_house(gate: str = "fastagi") -> AsyncIterator[House]:
         far.close()
         await lab.stop()
         await asyncio.to_thread(remove, folder)
+
+
+def at_any_hour(policies: Policies) -> Decided:
+    """Open, whatever the hour is, without announcement or whisper: a PBX alone, put through at once."""
+    open_always = Override(
+        id="test",
+        start=datetime(2026, 1, 1, tzinfo=UTC),
+        end=datetime(2099, 1, 1, tzinfo=UTC),
+        kind=Kind.OPEN,
+        by=policies.authorities[0],
+    )
+    decided = Decided.of(policies, Overrides((open_always,)), datetime(2026, 11, 26, tzinfo=UTC))
+    routing = decided.routing
+    plain = routing.waiting.model_copy(update={"early_media": False, "whisper": False})
+    numbers = tuple(number.model_copy(update={"hours": "centre"}) for number in decided.plan.number)
+    return replace(
+        decided,
+        plan=decided.plan.model_copy(update={"number": numbers}),
+        routing=routing.model_copy(update={"waiting": plain}),
+    )

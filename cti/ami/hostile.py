@@ -33,7 +33,7 @@ STATED = frozenset(
         *(b"Hold", b"Unhold", b"BlindTransfer", b"AttendedTransfer", b"Pickup", b"QueueCallerJoin", b"HangupRequest"),
         *(b"QueueCallerLeave", b"QueueCallerAbandon", b"ParkedCall", b"ParkedCallSwap", b"UnParkedCall", b"Hangup"),
         *(b"ParkedCallTimeOut", b"ParkedCallGiveUp", b"ConfbridgeJoin", b"ConfbridgeLeave", b"CoreShowChannel"),
-        *(b"MixMonitorStart", b"MixMonitorStop"),
+        *(b"MixMonitorStart", b"MixMonitorStop", b"UserEvent"),
     )
 )
 _RIGHT = re.compile(rb"Event: (?:CoreShowChannel\r\nActionID: |\w+\r\nPrivilege: \w+,all(?:\r\n|\Z))")

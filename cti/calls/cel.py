@@ -56,7 +56,7 @@ class CelEvent:
 def _extra(extra: str, name: str) -> str:
     try:
         return str(json.loads(extra).get(name, ""))
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return ""
 
 
@@ -64,15 +64,28 @@ def _extra(extra: str, name: str) -> str:
 _ROW = re.compile(r'\n(?="[A-Z_]+","\d+\.\d+",)')
 
 
-def read(text: str) -> Iterator[CelEvent]:
-    """The events in `text`; what is not a whole row is passed over (the first of a tail, one being written)."""
+def read(text: str, only: str = "") -> Iterator[CelEvent]:
+    """The events in `text`; what is not a whole row is passed over (the first of a tail, one being written).
+
+    `only`: of this type.
+    """
     for row in _ROW.split(text):
+        if only and not row.startswith(f'"{only}",'):
+            continue
         try:
             values = next(csv.reader(row.rstrip("\n").splitlines(keepends=True)), [])
         except csv.Error:
             continue
         if len(values) == len(CEL_COLUMNS):
             yield CelEvent(dict(zip(CEL_COLUMNS, values, strict=True)))
+
+
+def said_in(event: CelEvent) -> str:
+    """What the dialplan says in a row of its own (`kikitori-told`); empty where it is somebody else's."""
+    return _extra(event.row["eventextra"], "extra").removeprefix(_OURS) if _OURS in event.row["eventextra"] else ""
+
+
+_OURS = "kikitori/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,6 +35,8 @@ class What(StrEnum):
     UNPARKED = "CallUnparked"
     CONFERRING = "ConferenceJoined"
     CONFERRED = "ConferenceLeft"
+    ROUTED = "CallRouted"
+    INTAKE = "IntakeTaken"
     ENDED = "CallEnded"
 
 
@@ -97,7 +99,7 @@ class Fact:
     of the one that the fact is about: who transferred, picked up, was forwarded, waits. `at` is Asterisk's own time,
     None in a stream without timestamps. `kind` belongs to a transfer; `merged` is the conversation that went on in this
     one and that nothing more is said of. `more`: what else the PBX said (`target` dialled, `queue`, `space` of a
-    parking lot, `conference`); nothing in it was guessed.
+    parking lot, `conference`; `route`, `rule` and `why` of a call that was routed); nothing in it was guessed.
     """
 
     what: What

@@ -20,6 +20,7 @@ from cti.calls.board import Board, LiveCall, LiveLeg
 from cti.calls.channel import known
 from cti.calls.ending import disposition
 from cti.calls.model import Fact, Leg, Transfer, What
+from cti.calls.said import said
 from policies.model import Kind, Plan
 
 
@@ -59,6 +60,9 @@ _WAITING = frozenset({"Park", "ParkedCall", "BridgeWait"})
 _OF_PEOPLE = frozenset(
     (What.RINGING, What.ANSWERED, What.JOINED, What.LEFT, What.HELD, What.RESUMED, What.CONFERRING, What.CONFERRED)
 )
+
+# Of what the dialplan says: what is told on.
+_STEPS = {"route": What.ROUTED, "intake": What.INTAKE}
 
 Call = tuple[UUID, str, tuple[Leg, ...]]
 Handler = Callable[["Tracker", Event, datetime | None], list[Fact]]
@@ -490,6 +494,15 @@ class Tracker:
 
     # --- facts ------------------------------------------------------------------------------------------------------
 
+    def _said(self, event: Event, at: datetime | None) -> list[Fact]:
+        """Where the dialplan sends a call, and what it took of the caller."""
+        leg, facts = self._leg(event, at)
+        step = said(event.get("Said")) if event.get("UserEvent") == "Kikitori" else None
+        what = _STEPS.get(step.what) if step else None
+        if step is None or what is None:
+            return facts
+        return facts + self._tell(what, leg, at, more=dict(step.values))
+
     def _tell(self, what: What, leg: LiveLeg, at: datetime | None, **more: Any) -> list[Fact]:
         """Nothing is said of a call that only Asterisk's own channels are in yet, nor how these ring and talk."""
         if not leg.call.announced or (leg.hidden and what in _OF_PEOPLE):
@@ -528,6 +541,7 @@ class Tracker:
         "ParkedCallGiveUp": (_parking, "Parkee"),
         "ConfbridgeJoin": (_conference, ""),
         "ConfbridgeLeave": (_conference, ""),
+        "UserEvent": (_said, ""),
         "HangupRequest": (_hangs_up, ""),
         "Hangup": (_hangup, ""),
     }

@@ -7,12 +7,13 @@ from typing import Annotated
 import typer
 
 from cti import users
-from cti.app import asterisk_site
+from cti.app import asterisk_site, wall_clock
 from cti.cli import doctor
 from cti.cli.common import Commands, Json, out, say_json, settings
+from cti.hours import known
 from cti.i18n import _
+from cti.pbxconfig import Decided
 from cti.pbxconfig import render as write
-from policies.load import Policies
 
 
 def register(app: typer.Typer) -> None:
@@ -35,12 +36,11 @@ def render(
 ) -> None:
     """Render the configuration."""
     loaded = settings().settings
-    policies = Policies(loaded.paths.policies)
+    policies, decisions = known(loaded.paths.policies, loaded.paths.hours)
     # Readable for Asterisk and nobody else; without root the files are whose they are.
     gid = users.identity(loaded.users.asterisk).gid if os.geteuid() == 0 else None
-    written = write(
-        folder.absolute(), plan=policies.plan, recording=policies.recording, site=asterisk_site(loaded), gid=gid
-    )
+    decided = Decided.of(policies, decisions, wall_clock())
+    written = write(folder.absolute(), decided, asterisk_site(loaded), prompts=loaded.paths.prompts, gid=gid)
     for path in written:
         if as_json:
             say_json({"file": path})

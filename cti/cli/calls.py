@@ -7,7 +7,7 @@ import typer
 
 from cti.calls.model import Fact
 from cti.calls.tracker import Silence, Tracker
-from cti.cli import capture
+from cti.cli import capture, why
 from cti.cli.common import Commands, Json, out, say_json, table, when
 from cti.cli.recordings import at_desk
 from cti.cli.terminal import one_line
@@ -30,6 +30,7 @@ def register(app: typer.Typer) -> None:
             "Examples: kikitori calls replay capture.ami --untimed --json · kikitori calls replay capture.ami --explain"
         ),
     )(replay)
+    why.register(group)
     capture.register(group)
     app.add_typer(group, name="calls")
 

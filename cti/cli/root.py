@@ -14,6 +14,10 @@ from cti.cli import (
     catalogue,
     config,
     demo,
+    hours,
+    intake,
+    policy,
+    prompts,
     recordings,
     recover,
     serve,
@@ -48,7 +52,11 @@ verify.register(app)
 recover.register(app)
 audit.register(app)
 calls.register(app)
+hours.register(app)
+intake.register(app)
+policy.register(app)
 asterisk.register(app)
+prompts.register(app)
 catalogue.register(app)
 demo.register(app)
 

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -18,13 +19,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cti.app import asterisk_site
+from cti.app import asterisk_site, wall_clock
 from cti.demo.pbx import Pbx, Users, absent_modules, ensure_users, find_root
 from cti.demo.scenarios import Answer, Dial, Hold, Talk
 from cti.demo.sipp import Line, Phone, write_speech
+from cti.hours import overrides_file
 from cti.i18n import _
+from cti.pbxconfig import Decided
 from cti.settings import Settings, load
 from policies.load import Policies
+from policies.overrides import Overrides
 
 PASSPHRASE = "a passphrase for the demonstration"  # noqa: S105  # it protects tones
 TRUNK_HOST = "127.0.0.2"
@@ -39,9 +43,12 @@ class LabError(Exception):
 class Lab:
     """`async with Lab(folder) as lab:`; everything lies below `folder`, the installation on a disk image of its own."""
 
-    def __init__(self, folder: Path, *, disk_size: str = "1G", gate: str = "fastagi") -> None:
-        """Nothing is made before `start`. `gate`: how Asterisk asks it, as `[asterisk] gate` has it."""
-        self.gate = gate
+    def __init__(self, folder: Path, *, disk_size: str = "1G", gate: str = "fastagi", plain: bool = False) -> None:
+        """Nothing is made before `start`. `gate`: how Asterisk asks it, as `[asterisk] gate` has it.
+
+        `plain`: no announcement, and the trunk's own ringing: a call is put through at once.
+        """
+        self.gate, self.plain = gate, plain
         self.folder = folder
         self.disk = folder / "disk"
         self.image = folder / "disk.img"
@@ -66,6 +73,10 @@ class Lab:
         with self.config.open("a") as file:
             file.write(self._settings())
         self.settings: Settings = load(self.config, {}).settings
+        self.decide("numbers.toml", hours='"centre"')  # nobody may open the offices at night
+        if self.plain:
+            self.decide("routing.toml", recorded="false", early_media="false", whisper="false")
+        await asyncio.to_thread(self._open)
         self.pbx = self._pbx()
         await asyncio.to_thread(self.pbx.start)
         await self.serve()
@@ -97,6 +108,23 @@ class Lab:
         self.disk.mkdir()
         subprocess.run(["mount", "-o", "loop", self.image, self.disk], check=True)
         self.disk.chmod(0o755)
+
+    def decide(self, policy: str, **values: str) -> None:
+        """Give keys of a policy file other values, as TOML writes them. Raises LabError for a key that is not there."""
+        path = self.settings.paths.policies / policy
+        text = path.read_text("utf-8")
+        for key, value in values.items():
+            text, count = re.subn(rf"(?m)^{key} = .*$", f"{key} = {value}", text)
+            if not count:
+                raise LabError(f"{policy} has no {key}")
+        path.write_text(text, "utf-8")
+
+    def _open(self) -> None:
+        """Whatever the hour is: a demonstration at night is decided by the same rules."""
+        self.kikitori(
+            *("hours", "override", "add", "--kind", "open", "--from", "2026-01-01", "--to", "2099-12-31"),
+            *("--reason", "laboratory", "--by", "水道局長", "--yes"),
+        )
 
     def _settings(self) -> str:
         asterisk = self.disk / "asterisk"
@@ -133,7 +161,13 @@ class Lab:
         work.mkdir(exist_ok=True)
         text = self.config.read_text().replace("/var/log/asterisk/cel.csv", f"{site.log_dir}/cel.csv")
         self.config.write_text(text)
-        return Pbx(work, site, plan=policies.plan, recording=policies.recording, users=users)
+        return Pbx(work, site, decided=self.decided(), users=users)
+
+    def decided(self) -> Decided:
+        """What the policies say now."""
+        policies, file = Policies(self.settings.paths.policies), overrides_file(self.settings.paths.hours)
+        known = policies.overrides(file, strict=False) if file.exists() else Overrides()
+        return Decided.of(policies, known, wall_clock())
 
     async def serve(self) -> None:
         """Start the service; return when it is ready and in step with the PBX."""
@@ -210,7 +244,15 @@ class Lab:
             status = self.status()
             return status.get("armed") == 0 and status["calls"] == 0 and not any((self.home / "spool/audio").iterdir())
 
-        await self.until(quiet, seconds, "the recorder did not finish")
+        try:
+            await self.until(quiet, seconds, "the recorder did not finish")
+        except LabError as error:
+            spool = [f"{path.name} {path.stat().st_size}" for path in (self.home / "spool/audio").iterdir()]
+            raise LabError(f"{error}; {self.status()}; spool: {spool}; {self._last_words()}") from error
+
+    def _last_words(self) -> str:
+        """The end of the service's log, which goes with the laboratory."""
+        return "\n".join((self.folder / "service.log").read_text(errors="replace").splitlines()[-40:])
 
     # --- calls ------------------------------------------------------------------------------------------------------
 

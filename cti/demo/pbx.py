@@ -19,9 +19,8 @@ from typing import Final
 
 from cti import users
 from cti.demo.sipp import PROMPTLY
-from cti.pbxconfig import MODULES, Site, render
+from cti.pbxconfig import MODULES, Decided, Site, render
 from cti.settings import Settings
-from policies.model import Plan, Recording
 
 OLDEST: Final = 18
 DEFAULT_ROOT: Final = Path("/var/cache/kikitori/asterisk-root")
@@ -82,11 +81,11 @@ class Pbx:
     `work` gets `etc` (rendered), and the site's `run_dir`, `log_dir` and `var_dir` must lie below it.
     """
 
-    def __init__(self, work: Path, site: Site, *, plan: Plan, recording: Recording, users: Users) -> None:
+    def __init__(self, work: Path, site: Site, *, decided: Decided, users: Users) -> None:
         """Nothing is touched before `start`."""
         self.work, self.site, self.users = work, site, users
         self.etc = work / "etc"
-        self._plan, self._recording = plan, recording
+        self.decided = decided
         self._root = find_root()
         self._jail: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -167,7 +166,7 @@ class Pbx:
         return found
 
     def _prepare(self) -> None:
-        render(self.etc, plan=self._plan, recording=self._recording, site=self.site, gid=self.users.group)
+        render(self.etc, self.decided, self.site, gid=self.users.group)
         self.work.chmod(self.work.stat().st_mode | 0o011)
         etc_run = [Path(folder) for folder in (self.site.run_dir, self.site.log_dir, self.site.var_dir)]
         for folder in [*etc_run, etc_run[-1] / "spool", etc_run[-1] / "cache", etc_run[-1] / "keys"]:

@@ -85,7 +85,7 @@ def demonstrate(*, keep: bool, as_json: bool) -> int:
 async def _demonstrate(folder: Path, *, keep: bool, as_json: bool) -> int:
     claims = Claims(as_json=as_json)
     out.quiet = as_json
-    lab = Lab(folder)
+    lab = Lab(folder, plain=True)
     began = time.monotonic()
     try:
         out.print(_("[bold]Kikitori[/]: a municipal customer centre in a box"))

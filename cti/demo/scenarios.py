@@ -34,12 +34,14 @@ class Talk:
 
     `hang_up_after`: seconds after the stream began, holds included; None waits for the other side's BYE. `keys`: the
     person at it presses hold, resume, transfer and hang-up when told (`Phone.press`), and nothing else ends it but BYE.
+    `media_port`: somebody else speaks and hears there, and presses digits.
     """
 
     audio: Path | None
     hang_up_after: float | None = None
     holds: tuple[Hold, ...] = ()
     keys: bool = False
+    media_port: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +99,7 @@ m=audio [rtpstream_audio_port] RTP/AVP 0
 a=rtpmap:0 PCMU/8000
 a=ptime:20
 a={direction}"""
+_OWN_MEDIA = "m=audio [rtpstream_audio_port] RTP/AVP 0"
 _BEFORE_HOLD = 0.06  # s: three packets
 _NO_BODY = "Content-Length: 0"
 _CONTACT = "Contact: <sip:[local_ip]:[local_port];transport=[transport]>"
@@ -113,7 +116,11 @@ def scenario(role: Role) -> str:
         case Register():
             _check(role.user, role.password, role.contact)
             steps = _register(role)
-    return "\n".join(['<?xml version="1.0" encoding="UTF-8"?>', '<scenario name="phone">', *steps, "</scenario>", ""])
+    text = "\n".join(['<?xml version="1.0" encoding="UTF-8"?>', '<scenario name="phone">', *steps, "</scenario>", ""])
+    talk = None if isinstance(role, Register) else role.talk
+    if talk is None or talk.media_port is None:
+        return text
+    return text.replace(_OWN_MEDIA, f"m=audio {talk.media_port} RTP/AVP 0 101\na=rtpmap:101 telephone-event/8000")
 
 
 def _check(*texts: str) -> None:

@@ -25,6 +25,7 @@ def to_hear() -> dict[str, str]:
         "system": _("FullyBooted, Shutdown and Reload"),
         "call": _("channels, bridges, holds and transfers: what is recorded is decided by them"),
         "agent": _("queues: whom a caller waits for"),
+        "user": _("what the dialplan did with a call: where it went, what it took of the caller"),
     }
 
 

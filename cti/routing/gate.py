@@ -1,7 +1,12 @@
 """The gate's server. It asks the recorder whether the call is being recorded, and lets the call go on either way.
 
-What the channel is told: KIKITORI_ARMED = yes | no. On `no`, on a closed connection and on none at all, the dialplan
-starts MixMonitor itself.
+What the channel is told, by what was asked:
+
+    /out, /internal   KIKITORI_ARMED = yes | no
+    /in/DIALLED       KIKITORI_GATE  = yes | no, then where the call goes and why (`direct.FIELDS`), in one command
+    /say/DIGITS       KIKITORI_SAY   = the prompts that spell a number
+
+On `no`, on a closed connection and on none at all, the dialplan starts MixMonitor itself, and goes by hours of its own.
 """
 
 import asyncio
@@ -12,24 +17,27 @@ from typing import Any
 import structlog
 
 from cti.routing.agi import UNIQUEID, Agi, AgiError
+from cti.routing.speech import number
 
 log = structlog.get_logger()
 
 BACKLOG = 1024  # the usual 100 gave 500 callers a tail of a second
 LOOK = 0.05  # seconds between two looks at the deadlines
 _CAME_IN = re.compile(r"/in/(\d{1,15})(?:\?|$)", re.ASCII)  # E.164 has 15 digits at most
+_SAY = re.compile(r"/say/(\d{1,20})(?:\?|$)", re.ASCII)
 
 Ask = Callable[[str, str | None], Awaitable[str]]
+Direct = Callable[[str, str | None], str]
 
 
 class Gate:
     """`ask(uniqueid, dialled)` gives `yes` (recorded), `skip` (the rules want nothing recorded) or `no`, within its
-    deadline. `dialled` is the number that a call from outside came in through.
+    deadline. `direct(uniqueid, dialled)` says where the call goes. `dialled` is the number that it came in through.
     """
 
-    def __init__(self, ask: Ask) -> None:
+    def __init__(self, ask: Ask, direct: Direct) -> None:
         """Serve with `start`."""
-        self.ask = ask
+        self.ask, self.direct = ask, direct
         self.served = 0
         self.failed = 0
         self._open: set[Agi] = set()
@@ -39,15 +47,19 @@ class Gate:
         return await asyncio.get_running_loop().create_server(self._begun, host, port, backlog=BACKLOG)
 
     async def variables(self, uniqueid: str, request: str) -> dict[str, str]:
-        """What the channel is to be told; `request` ends in `/in/DIALLED`, `/out` or `/internal`.
-
-        Raises AgiError where `uniqueid` is none.
-        """
+        """What the channel is to be told. Raises AgiError where `uniqueid` is none."""
         if not UNIQUEID.fullmatch(uniqueid):
             raise AgiError("agi_uniqueid is not one")
+        if spelt := _SAY.search(request):
+            return {"KIKITORI_SAY": "&".join(number(spelt[1]))}
+        if "/say/" in request:
+            return {"KIKITORI_SAY": ""}
         came_in = _CAME_IN.search(request)
         answer = await self.ask(uniqueid, came_in[1] if came_in else None)
-        return {"KIKITORI_ARMED": "yes" if answer in ("yes", "skip") else "no"}
+        armed = "yes" if answer in ("yes", "skip") else "no"
+        return (
+            {"KIKITORI_GATE": f"{armed},{self.direct(uniqueid, came_in[1])}"} if came_in else {"KIKITORI_ARMED": armed}
+        )
 
     async def route(self, question: Mapping[str, Any]) -> dict[str, Any]:
         """The same for `asterisk-config/agi-bin/kikitori-route`, which asks over a Unix socket (`cti.control`)."""

@@ -26,6 +26,7 @@ STATUSES = {
     73: "the installation cannot be made there",
     74: "a file or folder cannot be read or written; the message names it",
     75: "try again later: the access log cannot be written, so nothing was played",
+    77: "whoever decided that may not",
     78: "a setting is missing or wrong",
     130: "interrupted from the keyboard",
 }

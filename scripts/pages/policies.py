@@ -12,6 +12,7 @@ from typing import Any
 import policies
 from policies.load import check
 from policies.model import Policy
+from policies.shown import shown
 from policies.toml import Document, read
 from scripts.pages.markdown import DocsError, page, table
 
@@ -50,11 +51,13 @@ def questions_page(root: Path) -> str:
         count += len(policy.open_questions)
         head = ["basis", "decided by", "effective from"]
         decision = table(head, [[policy.basis, policy.decided_by, policy.effective_from]])
-        listed = "\n".join(f"- {question}" for question in policy.open_questions) or "Nothing open."
+        rows = [[f"`{key}`", f"`{shown(policy.value(key))}`", text] for key, text in policy.open_questions.items()]
+        listed = table(["key", "value", "to be confirmed"], rows) if rows else "Nothing open."
         sections.append(f"## [{name}](../../policies/data/{name})\n\n{decision}\n\n{listed}")
     intro = (
-        f"# Open questions\n\n{count} readings that the source documents leave open, to be confirmed by the bureau.\n"
-        "In parentheses: what the shipped policy does until then. A policy file lists its own under `open_questions`."
+        f"# Open questions\n\n{count} values that the source documents leave open, to be confirmed by the bureau.\n"
+        "In parentheses: what the shipped policy does until then. A policy file lists its own under `open_questions`;\n"
+        "`kikitori policy open-questions` lists those of an installation."
     )
     return page(intro, *sections)
 

@@ -68,7 +68,7 @@ async def test_each_thing_that_is_wrong_in_manager_conf_is_named(house_with_serv
     changes = (
         ("timestampevents = yes", "timestampevents = no"),
         ("\neventfilter", "\n;eventfilter"),
-        ("read = system,call,agent", "read = system,call,agent,dialplan,reporting"),
+        ("read = system,call,agent,user", "read = system,call,agent,user,dialplan,reporting"),
         ("write = system,call,originate", "write = system,call,originate,command"),
     )
     with manager(house, *changes):

@@ -25,6 +25,7 @@ import pytest
 from cti.demo.pbx import Pbx, Users, absent_modules, ensure_users, find_root, mount_spool
 from cti.pbxconfig import CDR_COLUMNS, CEL_COLUMNS, Site
 from policies.load import Policies, shipped
+from tests.real import at_any_hour
 
 SECRET = "a-secret-of-the-test"
 TRUNK, PHONES = "127.0.0.2", "127.0.0.1"
@@ -389,7 +390,7 @@ def exchange() -> Iterator[Exchange]:
         codecs=("ulaw",),
         absent=absent_modules(find_root()),
     )
-    pbx = Pbx(work, site, plan=policies.plan, recording=policies.recording, users=users)
+    pbx = Pbx(work, site, decided=at_any_hour(policies), users=users)
     try:
         pbx.start()
         assert pbx.log_problems() == []
@@ -507,18 +508,14 @@ def test_a_transfer_to_a_designated_phone_begins_files_of_its_own(exchange: Exch
 
 
 def test_an_armed_call_is_not_recorded_twice(exchange: Exchange) -> None:
-    with gate('SET VARIABLE KIKITORI_ARMED "yes"', 'SET VARIABLE KIKITORI_ROUTE "centre"') as asked:
+    with gate(
+        'SET VARIABLE KIKITORI_ARMED "yes"', 'SET VARIABLE KIKITORI_GATE "yes,centre,A-08,weekday,emergency,,"'
+    ) as asked:
         exchange.call("0664587211", phone="2201")
         exchange.call("0901234567", phone="trunk", caller="2201")
         exchange.call("2201", phone="2201", caller="3101")
         exchange.call("0664587000", phone="3001")
     assert asked == ["in/0664587211", "out", "internal", "in/0664587000"]
-    assert exchange.recorded() == {}
-
-
-def test_the_gate_may_send_a_call_to_the_emergency_line(exchange: Exchange) -> None:
-    with gate('SET VARIABLE KIKITORI_ROUTE "emergency"'):
-        exchange.call("0664581132", phone="3901")
     assert exchange.recorded() == {}
 
 

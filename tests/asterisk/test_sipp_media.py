@@ -23,6 +23,7 @@ from cti.demo.sipp import Line, Phone, PhoneError, PhoneTimeoutError, talk_toget
 from cti.demo.tones import PREAMBLE, Side, reference
 from cti.pbxconfig import Site
 from policies.load import Policies, shipped
+from tests.real import at_any_hour
 
 TRUNK, PHONES = "127.0.0.2", "127.0.0.1"
 SECONDS = 6.0  # of audio on either side, the preamble included
@@ -97,7 +98,7 @@ def building() -> Iterator[House]:
         codecs=("ulaw",),
         absent=absent_modules(find_root()),
     )
-    pbx = Pbx(work, site, plan=policies.plan, recording=policies.recording, users=users)
+    pbx = Pbx(work, site, decided=at_any_hour(policies), users=users)
     pbx.start()
     try:
         yield House(pbx, work / "spool", work / "phones")

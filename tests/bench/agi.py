@@ -23,9 +23,10 @@ from typing import Any
 from panoramisk.fast_agi import Application
 
 from cti import control, pbxconfig
-from cti.app import GATE_SOCKET, SOCKET, run_gate
+from cti.app import GATE_SOCKET, SOCKET, run_gate, wall_clock
 from cti.notify import Notifier
 from cti.settings import Settings
+from policies.load import shipped
 from tests.bench.machine import cpu_of, cpu_of_children
 
 CALLERS = (1, 50, 500)
@@ -45,7 +46,7 @@ ENVIRONMENT = "".join(
     )
 ).encode()
 RESULT = b"200 result=1\n"
-COMMANDS = (b'SET VARIABLE KIKITORI_ARMED "yes"\n', b'SET VARIABLE KIKITORI_ROUTE "centre"\n')
+COMMANDS = (b'SET VARIABLE KIKITORI_GATE "yes"\n', b'SET VARIABLE KIKITORI_ROUTE "centre"\n')
 
 
 class Plain(asyncio.Protocol):
@@ -93,9 +94,11 @@ async def _ours(port: int, folder: Path, how: str) -> None:
     parts = {
         "asterisk": settings.asterisk.model_copy(update={"gate": how}),
         "gate": settings.gate.model_copy(update={"port": port}),
-        "paths": settings.paths.model_copy(update={"run": folder, "gate": folder}),
+        "paths": settings.paths.model_copy(
+            update={"run": folder, "gate": folder, "policies": shipped(), "hours": folder}
+        ),
     }
-    await run_gate(settings.model_copy(update=parts), Notifier({}))
+    await run_gate(settings.model_copy(update=parts), wall_clock, Notifier({}))
 
 
 async def _recorder(folder: Path) -> None:
@@ -221,7 +224,7 @@ def once(socket_path: Path) -> tuple[bool, float]:
     began = time.monotonic()
     command = [sys.executable, "-I", str(SCRIPT), str(socket_path), "/in/0664581132", "pbx1-1764547200.0"]
     done = subprocess.run(command, input=ENVIRONMENT + RESULT, stdout=subprocess.PIPE, check=True)
-    return b"KIKITORI_ARMED" in done.stdout, time.monotonic() - began
+    return b"KIKITORI_GATE" in done.stdout, time.monotonic() - began
 
 
 def scripts(socket_path: Path, count: int, seconds: float) -> dict[str, float]:

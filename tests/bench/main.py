@@ -39,6 +39,7 @@ def run(given: argparse.Namespace) -> Run:
         "pipe": measure("pipe", *sound, *disk),
         "ami": measure("ami", "--events", given.events, "--seconds", given.window),
         "agi": measure("agi", "--seconds", given.window / 5),
+        "hours": measure("hours"),
         "pbx": measure("pbx", "--calls", given.calls, "--window", given.window, *disk),
         "flood": measure("pbx", "--calls", 0, "--flood", given.flood, "--window", given.window, *disk),
     }
@@ -143,6 +144,12 @@ ROWS: tuple[tuple[str, str, Callable[[Run], float]], ...] = (
     *_agi("script", "p99_ms", dict.fromkeys(SCRIPT_CALLERS, "")),
     *_agi("script", "us", {1: ""}),
     *_agi("script", "told", dict.fromkeys(SCRIPT_CALLERS, "")),
+    ("Opening hours: look-ups a second, calls of one day", "", lambda run: run["hours"]["calls"]["ours"]),
+    ("- `holidays` and the rule written down naively", "", lambda run: run["hours"]["calls"]["naive"]),
+    ("- ours / naive", "", lambda run: run["hours"]["calls"]["ratio"]),
+    ("Opening hours: look-ups a second, at random in 24 months", "", lambda run: run["hours"]["years"]["ours"]),
+    ("- ours / naive", "", lambda run: run["hours"]["years"]["ratio"]),
+    ("- answers in which the two differ", "0", lambda run: run["hours"]["years"]["differ"]),
     ("Load average after the record path", "", lambda run: run["path"]["load"]),
     ("Load average after 100 calls", "", lambda run: run["pbx"]["ours"]["load"]),
 )

@@ -243,7 +243,7 @@ async def _hogs(count: int) -> AsyncIterator[None]:
 
 async def measure(*, calls: int, flood: int, window: float, folder: Path, keep: Path | None) -> dict[str, Any]:
     """One run of all phases."""
-    lab = Lab(folder)
+    lab = Lab(folder, plain=True)
     try:
         await lab.start()
         lab.pbx.rx("module load format_wav.so")

@@ -2,8 +2,13 @@
 
 from alembic import context
 
-from recorder.catalogue import metadata
+from cti import intake
+from recorder import catalogue
 
-context.configure(connection=context.config.attributes["connection"], target_metadata=metadata, render_as_batch=True)
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=[catalogue.metadata, intake.metadata],
+    render_as_batch=True,
+)
 with context.begin_transaction():
     context.run_migrations()

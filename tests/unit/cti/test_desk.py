@@ -21,6 +21,7 @@ from cti import store
 from cti.callbook import CallRecord
 from cti.desk import DAMAGED, Desk, Purpose, Sound
 from cti.errors import LogUnavailableError, NotFoundError, UsageError
+from cti.intake import IntakeBook
 from cti.journal import Journal
 from recorder import callfile
 from recorder.access import checkpoint
@@ -147,6 +148,7 @@ async def open_office(root: Path) -> Office:
         catalogue=Catalogue(engine),
         now=lambda: START + timedelta(hours=2),
         actor="staff-1",
+        intake=IntakeBook(engine, lambda _at: None),
     )
     return Office(root, desk, vault)
 

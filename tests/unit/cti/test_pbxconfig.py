@@ -2,16 +2,31 @@
 
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cti.pbxconfig import MARK, MODULES, OUTSIDE, SCRIPT, PbxConfigError, Site, hold_tone, render, texts
+from cti.pbxconfig import (
+    MARK,
+    MODULES,
+    OUTSIDE,
+    RINGING,
+    SCRIPT,
+    Decided,
+    PbxConfigError,
+    Site,
+    hold_tone,
+    render,
+    texts,
+)
 from policies.load import Policies, shipped
 from policies.model import Kind, Plan, Recording
+from policies.overrides import Overrides
 
 POLICIES = Policies(shipped())
+DECIDED = Decided.of(POLICIES, Overrides(), datetime(2026, 11, 26, tzinfo=UTC))
 PLAN, RECORDING = POLICIES.plan, POLICIES.recording
 PHONES = [phone for group in PLAN.group for phone in group.phones]
 SITE = Site(
@@ -37,7 +52,15 @@ SITE = Site(
 
 # application or function -> the module that brings it; None: Asterisk's core
 BRINGS = {
-    **dict.fromkeys(("Set", "Goto", "GotoIf", "Hangup"), None),
+    **dict.fromkeys(("Set", "Goto", "GotoIf", "GotoIfTime", "Hangup", "NoOp", "Answer", "Progress", "Wait"), None),
+    "Playback": "app_playback.so",
+    "Read": "app_read.so",
+    "UserEvent": "app_userevent.so",
+    "CELGenUserEvent": "app_celgenuserevent.so",
+    "CUT": "func_cut.so",
+    "CHANNEL": "func_channel.so",
+    **dict.fromkeys(("REGEX", "LEN", "STRFTIME", "ARRAY"), "func_strings.so"),
+    "LOCAL": "app_stack.so",
     **dict.fromkeys(("Gosub", "GosubIf", "Return"), "app_stack.so"),
     "Dial": "app_dial.so",
     "Queue": "app_queue.so",
@@ -50,7 +73,7 @@ BRINGS = {
 
 
 def made(site: Site = SITE, plan: Plan = PLAN, recording: Recording = RECORDING) -> dict[str, str]:
-    return texts(plan=plan, recording=recording, site=site, etc="/etc/asterisk")
+    return texts(replace(DECIDED, plan=plan, recording=recording), site, "/etc/asterisk")
 
 
 def context(text: str, name: str) -> str:
@@ -171,11 +194,11 @@ def test_a_call_to_a_designated_number_records_itself_where_the_gate_does_not_an
     body = context(made()["extensions.conf"], "from-trunk")
     for number in PLAN.number:
         steps = extension(body, number.digits)
-        assert steps.index("kikitori-in") < steps.index("emergency,s,1")
+        assert steps.index("kikitori-in") < steps.index("kikitori-closed,s,1") < steps.index("kikitori-unsure,s,1")
         assert ("Gosub(kikitori-fallback,s,1)" in steps) is number.designated
         if number.designated:
             dialled = steps.index("Queue(") if "Queue(" in steps else steps.index("Dial(")
-            assert steps.index("emergency,s,1") < steps.index("kikitori-fallback") < dialled
+            assert steps.index("kikitori-closed,s,1") < steps.index("kikitori-fallback") < dialled
         assert f"exten => +81{number.digits[1:]},1,Goto({number.digits},1)" in body
 
 
@@ -218,6 +241,7 @@ def test_the_fallback_names_files_by_unique_id_alone(rate: int, ending: str) -> 
 def test_nothing_of_the_callers_choosing_is_used() -> None:
     text = made()["extensions.conf"]
     filtered = text.replace("Set(CALLERID(num)=${FILTER(0-9A-Za-z+*#,${CALLERID(num)})})", "")
+    filtered = filtered.replace("Set(KIKITORI_FROM=${FILTER(0-9,${CALLERID(num)})})", "")
     assert filtered.count("CALLERID") == 0
     assert set(re.findall(r"\$\{(CONNECTEDLINE|REDIRECTING|PJSIP_HEADER|SIP_HEADER)", text)) == set()
     assert re.findall(r".{11}\$\{EXTEN\}.", text) == ["FILTER(0-9,${EXTEN})"] * len(OUTSIDE)
@@ -243,7 +267,7 @@ def test_ami_gives_the_least_and_its_filter_looks_at_the_events_name_alone() -> 
     user = context(text, "kikitori")
     assert "timestampevents = yes" in text
     assert "bindaddr = 127.0.0.1" in text
-    assert "read = system,call,agent\n" in user
+    assert "read = system,call,agent,user\n" in user
     assert "write = system,call,originate\n" in user
     expression = re.search(r"^eventfilter = !(.*)$", user, re.MULTILINE)
     assert expression is not None
@@ -262,11 +286,11 @@ def test_ami_gives_the_least_and_its_filter_looks_at_the_events_name_alone() -> 
 
 def test_rendered_twice_it_is_the_same_and_only_the_group_may_read_it(tmp_path: Path) -> None:
     out = tmp_path / "etc"
-    first = {path: path.read_bytes() for path in render(out, plan=PLAN, recording=RECORDING, site=SITE)}
-    again = {path: path.read_bytes() for path in render(out, plan=PLAN, recording=RECORDING, site=SITE)}
+    first = {path: path.read_bytes() for path in render(out, DECIDED, SITE)}
+    again = {path: path.read_bytes() for path in render(out, DECIDED, SITE)}
     assert first == again
     assert {path.stat().st_mode & 0o777 for path in first} == {0o640}
-    assert {path.name for path in out.iterdir()} == {*made(), "moh", MARK}
+    assert {path.name for path in out.iterdir()} == {*made(), "moh", "prompts", RINGING, MARK}
     assert out.stat().st_mode & 0o777 == 0o750
     assert (out / "moh/hold.sln").read_bytes() == hold_tone()
 
@@ -274,29 +298,29 @@ def test_rendered_twice_it_is_the_same_and_only_the_group_may_read_it(tmp_path: 
 def test_a_folder_of_others_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "sip.conf").write_text("[general]\n")
     with pytest.raises(PbxConfigError, match="not made by kikitori"):
-        render(tmp_path, plan=PLAN, recording=RECORDING, site=SITE)
+        render(tmp_path, DECIDED, SITE)
     assert [path.name for path in tmp_path.iterdir()] == ["sip.conf"]
 
 
 def test_a_change_by_hand_is_not_overwritten(tmp_path: Path) -> None:
     out = tmp_path / "etc"
-    render(out, plan=PLAN, recording=RECORDING, site=SITE)
+    render(out, DECIDED, SITE)
     (out / "rtp.conf").write_text("[general]\nrtpstart = 20000\n")
     with pytest.raises(PbxConfigError, match=r"rtp\.conf was changed by hand"):
-        render(out, plan=PLAN, recording=RECORDING, site=replace(SITE, rtp_start=9000))
+        render(out, DECIDED, replace(SITE, rtp_start=9000))
     assert "rtpstart = 20000" in (out / "rtp.conf").read_text()
     (out / "rtp.conf").unlink()
-    render(out, plan=PLAN, recording=RECORDING, site=replace(SITE, rtp_start=9000))
+    render(out, DECIDED, replace(SITE, rtp_start=9000))
     assert "rtpstart = 9000" in (out / "rtp.conf").read_text()
 
 
 def test_a_file_that_is_no_longer_made_goes(tmp_path: Path) -> None:
     out = tmp_path / "etc"
-    render(out, plan=PLAN, recording=RECORDING, site=SITE)
+    render(out, DECIDED, SITE)
     (out / "old.conf").write_bytes(b"")
     empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
     (out / MARK).write_text((out / MARK).read_text() + f"{empty}  old.conf\n")
-    render(out, plan=PLAN, recording=RECORDING, site=SITE)
+    render(out, DECIDED, SITE)
     assert not (out / "old.conf").exists()
     assert " old.conf" not in (out / MARK).read_text()
 
@@ -311,18 +335,18 @@ def test_what_is_heard_on_hold_is_soft_and_ends_in_silence() -> None:
 def test_the_gate_is_asked_by_a_script_where_there_is_a_socket(tmp_path: Path) -> None:
     out = tmp_path / "etc"
     site = replace(SITE, gate_socket="/srv/kikitori/gate/gate.sock", python="/opt/agi/bin/python3")
-    render(out, plan=PLAN, recording=RECORDING, site=site)
+    render(out, DECIDED, site)
     text = (out / "extensions.conf").read_text()
     asked = re.findall(r"AGI\((.*)\)$", text, re.MULTILINE)
     assert asked == [
         f"kikitori-route,/srv/kikitori/gate/gate.sock,{request},${{UNIQUEID}}"
-        for request in ("/in/${KIKITORI_DID}", "/internal", "/out")
+        for request in ("/say/${ARG1}", "/in/${KIKITORI_DID}", "/internal", "/out")
     ]
     assert f"astagidir => {out}/agi-bin\n" in (out / "asterisk.conf").read_text()
     script = out / SCRIPT
     assert script.stat().st_mode & 0o777 == script.parent.stat().st_mode & 0o777 == 0o750
     assert script.read_text().startswith('#!/opt/agi/bin/python3 -I\n"""AGI(kikitori-route')
-    render(out, plan=PLAN, recording=RECORDING, site=SITE)
+    render(out, DECIDED, SITE)
     assert not script.exists()
     assert "AGI(agi://127.0.0.1:4573/in/${KIKITORI_DID})" in (out / "extensions.conf").read_text()
 

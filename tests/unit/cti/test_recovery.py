@@ -12,6 +12,7 @@ from cti import recovery, store
 from cti.callbook import CallRecord
 from cti.desk import Desk, Purpose
 from cti.errors import NotFoundError, NotRunningError
+from cti.intake import IntakeBook
 from cti.journal import Journal
 from cti.recovery import Outcome, Recovery
 from recorder.access.log import AccessLog
@@ -102,6 +103,7 @@ async def site() -> AsyncIterator[Site]:
 
         desk = Desk(vault=rig.vault, keys=root / "keys", access=access, checkpoints=root / "checkpoints",
                     catalogue=Catalogue(engine), now=lambda: START, actor="os:tanaka",
+                    intake=IntakeBook(engine, lambda _at: None),
                     ask=lambda question, deadline: made.ask(question, deadline))  # fmt: skip
         made = Site(rig, Journal(access, rig.vault, lambda: START), desk)
         rig.told = made.journal  # type: ignore[assignment]

@@ -20,7 +20,7 @@ from tests.unit.docs.shell import ROOT, blocks
 
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
 _COMMAND = re.compile(r"^(?:sudo )?kikitori ([^|>\n]*)", re.MULTILINE)
-_INLINE = re.compile(r"`(?:sudo )?kikitori ((?:--config \S+ )?[a-z]+(?: [a-z]+)?)[^`]*`")
+_INLINE = re.compile(r"`(?:sudo )?kikitori ((?:--config \S+ )?[a-z]+(?: [a-z-]+)?)[^`]*`")
 _LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
 

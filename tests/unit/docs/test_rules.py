@@ -168,12 +168,15 @@ def test_a_wrong_table_is_refused_with_the_place(
 
 def test_open_questions_and_keys_of_every_policy_file_are_listed(repository: Path) -> None:
     recording = repository / "policies/data/recording.toml"
-    text = recording.read_text("utf-8").replace("open_questions = [", 'open_questions = [\n  "新しい問い",')
+    text = recording.read_text("utf-8")
+    text = text.replace(
+        "open_questions.record_internal", 'open_questions.rate = "新しい問い"\nopen_questions.record_internal'
+    )
     recording.write_text(text, "utf-8")
     docs.main(["--root", str(repository)])
     questions = (repository / "docs/reference/open-questions.md").read_text("utf-8")
     keys = (repository / "docs/reference/policies.md").read_text("utf-8")
-    assert "- 新しい問い\n" in questions
+    assert "| `rate` | `8000` | 新しい問い |" in questions
     for path in (repository / "policies/data").glob("*.toml"):
         assert f"## [{path.name}]" in questions
         assert f"## {path.name}\n" in keys

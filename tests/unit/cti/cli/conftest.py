@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pytest
 import structlog
 
+from cti.cli import common
 from cti.cli.common import State
 from cti.cli.root import main
 
@@ -29,6 +30,8 @@ def kikitori(
     """`kikitori("config", "show")`, in a folder without settings."""
     monkeypatch.chdir(tmp_path_factory.mktemp("here"))
     monkeypatch.setenv("COLUMNS", "200")
+    for terminal in (common.out, common.err):
+        monkeypatch.setattr(terminal, "_width", 200)
     monkeypatch.setattr(State, "config", None)
     for name in ("KIKITORI_CONFIG", "KIKITORI_PASSPHRASE_FILE"):
         monkeypatch.delenv(name, raising=False)

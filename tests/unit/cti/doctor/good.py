@@ -17,7 +17,7 @@ SPOOL = Path("/srv/kikitori/spool")
 
 CONF = Conf(
     general={"enabled": "yes", "timestampevents": "yes"},
-    user=(("read", "system,call,agent"), ("write", "system,call,originate"), ("eventfilter", FILTER)),
+    user=(("read", "system,call,agent,user"), ("write", "system,call,originate"), ("eventfilter", FILTER)),
 )
 PBX = PbxSeen(
     version="22.10.1+dfsg",

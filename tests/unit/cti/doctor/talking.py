@@ -11,7 +11,7 @@ NOTHING: frozenset[str] = frozenset()
 CONF = {
     "general": ["enabled=yes", "timestampevents=yes"],
     "kikitori": [
-        "secret=not-to-be-kept", "read=system,call,agent", "write=system,call,originate", f"eventfilter={FILTER}",
+        "secret=not-to-be-kept", "read=system,call,agent,user", "write=system,call,originate", f"eventfilter={FILTER}",
     ],
 }  # fmt: skip
 COMMANDS = (

@@ -89,7 +89,7 @@ async def test_the_gate_is_asked_about_a_channel_that_there_is_not(tmp_path: Pat
         asked.append((uniqueid, dialled))
         return "no"
 
-    gate = Gate(ask)
+    gate = Gate(ask, lambda *_: "centre,A-08,weekday,emergency,,")
     server = await gate.start("127.0.0.1", 0)
     async with server:
         seen = await host.gate(settings(tmp_path, gate_port=server.sockets[0].getsockname()[1]))

@@ -71,8 +71,8 @@ CASES: list[tuple[Seen, str, Severity, str, str]] = [
     (without("Redirect"), "write-rights", ERROR, "without: call", "under [kikitori] in manager.conf"),
     (without("Originate"), "write-rights", ERROR, "without: originate", "manager reload"),
     (more(Command="command"), "write-rights", WARNING, "command (it may run Command)", "write = system,call,originate"),
-    (conf(read="system,agent"), "read-rights", ERROR, "without: call", "read = system,call,agent"),
-    (conf(read="system,call,agent,user"), "read-rights", WARNING, "more than is needed: user", "read = system"),
+    (conf(read="system,agent,user"), "read-rights", ERROR, "without: call", "read = system,call,agent,user"),
+    (conf(read="system,call,agent,user,dtmf"), "read-rights", WARNING, "more than is needed: dtmf", "read = system"),
     (conf(read="all"), "read-rights", WARNING, "more than is needed: all", "read = system"),
     (conf(write="system"), "reloaded", WARNING, "(Originate, Redirect)", "manager reload"),
     (more(QueueAdd="agent"), "reloaded", WARNING, "(QueueAdd)", "manager reload"),
@@ -135,8 +135,8 @@ def test_where_nothing_is_wrong_everything_is_well() -> None:
 def test_the_least_rights_are_told_with_the_reason_for_each() -> None:
     told = {finding.check: finding for finding in judge(SEEN, WANT)}
     assert told["write-rights"].found == "write = system,call,originate"
-    assert told["read-rights"].found == "read = system,call,agent"
-    for check, rights in (("write-rights", "system call originate"), ("read-rights", "system call agent")):
+    assert told["read-rights"].found == "read = system,call,agent,user"
+    for check, rights in (("write-rights", "system call originate"), ("read-rights", "system call agent user")):
         assert [line.partition(": ")[0] for line in told[check].why.splitlines()] == rights.split()
         assert all(line.partition(": ")[2] for line in told[check].why.splitlines())
 

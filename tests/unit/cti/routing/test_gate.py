@@ -22,8 +22,15 @@ ENVIRONMENT = (
     b"agi_uniqueid: pbx1-1764547200.0\nagi_callerid: 0901234567\nagi_calleridname: %s\n\n"
 )
 PLAIN = ENVIRONMENT % b"unknown"
-YES = b'SET VARIABLE KIKITORI_ARMED "yes"\n'
-NO = b'SET VARIABLE KIKITORI_ARMED "no"\n'
+YES = b'SET VARIABLE KIKITORI_GATE "yes,centre,A-08,weekday,emergency,,"\n'
+NO = b'SET VARIABLE KIKITORI_GATE "no,centre,A-08,weekday,emergency,,"\n'
+
+
+ROUTED = "centre,A-08,weekday,emergency,,"
+
+
+def direct(_uniqueid: str, _dialled: str | None) -> str:
+    return ROUTED
 
 
 async def yes(_uniqueid: str, _dialled: str | None) -> str:
@@ -32,7 +39,7 @@ async def yes(_uniqueid: str, _dialled: str | None) -> str:
 
 @asynccontextmanager
 async def gate(ask: Ask = yes) -> AsyncIterator[tuple[Gate, int]]:
-    made = Gate(ask)
+    made = Gate(ask, direct)
     server = await made.start("127.0.0.1", 0)
     try:
         yield made, server.sockets[0].getsockname()[1]
@@ -115,8 +122,25 @@ async def test_only_a_call_from_outside_says_what_was_dialled_and_no_caller_can(
         b"unknown", b"x\nagi_request: agi://127.0.0.1:4573/in/0664581132"
     )
     async with gate(ask) as (_, port):
-        assert await converse(port, environment) == YES
+        assert await converse(port, environment) == b'SET VARIABLE KIKITORI_ARMED "yes"\n'
     assert asked == [None]
+
+
+async def test_a_number_is_spelt_without_asking_the_recorder() -> None:
+    async def nobody(_uniqueid: str, _dialled: str | None) -> str:
+        raise AssertionError
+
+    async with gate(nobody) as (_, port):
+        said = await converse(port, PLAIN.replace(b"/in/0664581132", b"/say/0664581132"))
+    spelt = [f"digit-{digit}" for digit in "0664581132"]
+    groups = "&group&".join("&".join(spelt[start:end]) for start, end in ((0, 2), (2, 6), (6, 10)))
+    assert said == f'SET VARIABLE KIKITORI_SAY "{groups}"\n'.encode()
+
+
+@pytest.mark.parametrize("wanted", [b"/say/", b"/say/1x", b"/say/" + b"1" * 21, "/say/\uff11".encode()])
+async def test_what_is_no_number_is_not_spelt(wanted: bytes) -> None:
+    async with gate() as (_, port):
+        assert b"digit" not in await converse(port, PLAIN.replace(b"/in/0664581132", wanted))
 
 
 @pytest.mark.parametrize(
@@ -290,7 +314,7 @@ async def two_commands(agi: Agi) -> None:
      (b"511 Command Not Permitted\n", b'SET VARIABLE FIRST "1"\n', "SET VARIABLE FIRST: 511")],
 )  # fmt: skip
 async def test_no_command_gets_the_answer_of_another(answer: bytes, heard: bytes, ended: str | None) -> None:
-    made = Gate(yes)
+    made = Gate(yes, direct)
     made._talk = two_commands  # type: ignore[method-assign]
     why: list[BaseException | None] = []
     made._ended = lambda agi, error: why.append(error)  # type: ignore[method-assign]

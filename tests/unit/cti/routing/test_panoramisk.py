@@ -23,12 +23,12 @@ ENVIRONMENT = (
     b"agi_network: yes\nagi_network_script: in/0664581132\nagi_request: agi://127.0.0.1:4573/in/0664581132\n"
     b"agi_uniqueid: pbx1-1764547200.0\nagi_calleridname: unknown\n\n"
 )
-YES = b'SET VARIABLE KIKITORI_ARMED "yes"\n'
+YES = b'SET VARIABLE KIKITORI_GATE "yes,centre,A-08,weekday,emergency,,"\n'
 USAGE = b"520-Invalid command syntax.  Proper usage follows:\n Usage: SET VARIABLE\n520 End of proper usage.\n"
 SERVERS = {
     "panoramisk": """
 async def route(request):
-    await request.send_command('SET VARIABLE KIKITORI_ARMED "yes"')
+    await request.send_command('SET VARIABLE KIKITORI_GATE "yes,centre,A-08,weekday,emergency,,"')
 application = Application()
 application.add_route("in/0664581132", route)
 return await asyncio.start_server(application.handler, "127.0.0.1", 0)
@@ -36,7 +36,7 @@ return await asyncio.start_server(application.handler, "127.0.0.1", 0)
     "ours": """
 async def ask(uniqueid, dialled):
     return "yes"
-return await Gate(ask).start("127.0.0.1", 0)
+return await Gate(ask, lambda *_: "centre,A-08,weekday,emergency,,").start("127.0.0.1", 0)
 """,
 }
 PROGRAM = """
@@ -107,7 +107,7 @@ async def ours(talk: Callable[[Agi], Any] | None = None) -> AsyncIterator[tuple[
     async def ask(_uniqueid: str, dialled: str | None) -> str:
         return "yes" if dialled == "0664581132" else "no"
 
-    made = Gate(ask)
+    made = Gate(ask, lambda *_: "centre,A-08,weekday,emergency,,")
     if talk is not None:
         made._talk = talk  # type: ignore[method-assign]
     server = await made.start("127.0.0.1", 0)
@@ -191,7 +191,7 @@ async def test_a_dead_channel_is_an_error_that_it_does_not_know() -> None:
     async with ours() as (made, port):
         made._ended = lambda _, error: why.append(str(error))  # type: ignore[method-assign]
         assert await heard(port, ENVIRONMENT, dead) == [YES]
-    assert why == ["SET VARIABLE KIKITORI_ARMED: 511 Command Not Permitted on a dead channel or intercept routine"]
+    assert why == ["SET VARIABLE KIKITORI_GATE: 511 Command Not Permitted on a dead channel or intercept routine"]
 
 
 async def test_a_query_string_is_no_route_to_it() -> None:

@@ -15,12 +15,17 @@ from cti import control
 from cti.pbxconfig import SCRIPT
 from cti.routing.gate import Gate
 
+
+def direct(_uniqueid: str, _dialled: str | None) -> str:
+    return "centre,A-08,weekday,emergency,,tomorrow&am-8"
+
+
 PROGRAM = Path(__file__).parents[4] / "asterisk-config" / SCRIPT
 ENVIRONMENT = b"agi_network: no\nagi_request: kikitori-route\nagi_uniqueid: pbx1-1764547200.0\nagi_calleridname: %s\n\n"
 PLAIN = ENVIRONMENT % b"unknown" + b"200 result=1\n"
 ARGUMENTS = ("/in/0664581132", "pbx1-1764547200.0")
-YES = b'SET VARIABLE "KIKITORI_ARMED" "yes"\n'
-NO = b'SET VARIABLE "KIKITORI_ARMED" "no"\n'
+YES = b'SET VARIABLE "KIKITORI_GATE" "yes,centre,A-08,weekday,emergency,,tomorrow&am-8"\n'
+NO = b'SET VARIABLE "KIKITORI_GATE" "no,centre,A-08,weekday,emergency,,tomorrow&am-8"\n'
 OVER = 2.0  # s; half a second, and what a busy machine takes to start Python
 
 
@@ -33,7 +38,7 @@ async def gate(path: Path, answer: str = "yes") -> AsyncIterator[list[tuple[str,
         asked.append((uniqueid, dialled))
         return answer
 
-    server = await control.serve(path, {"route": Gate(ask).route})
+    server = await control.serve(path, {"route": Gate(ask, direct).route})
     try:
         yield asked
     finally:
@@ -71,7 +76,7 @@ async def test_it_sets_what_the_gate_says(tmp_path: Path, answer: str, said: byt
 @pytest.mark.parametrize("request_name", ["/out", "/internal"])
 async def test_a_call_that_did_not_come_in_was_not_dialled(tmp_path: Path, request_name: str) -> None:
     async with gate(tmp_path / "s") as asked:
-        assert await run(tmp_path / "s", request_name, ARGUMENTS[1]) == YES
+        assert await run(tmp_path / "s", request_name, ARGUMENTS[1]) == b'SET VARIABLE "KIKITORI_ARMED" "yes"\n'
     assert asked == [("pbx1-1764547200.0", None)]
 
 
@@ -104,7 +109,7 @@ async def test_a_gate_that_says_nothing_is_not_waited_for(tmp_path: Path) -> Non
         await asyncio.Event().wait()
         return "yes"
 
-    server = await control.serve(tmp_path / "s", {"route": Gate(hang).route})
+    server = await control.serve(tmp_path / "s", {"route": Gate(hang, direct).route})
     assert await run(tmp_path / "s", *ARGUMENTS) == b""
     server.close()
 

@@ -1,0 +1,246 @@
+"""What the night took of callers: wishes to be called back and calls to the emergency line (A-12, A-21, A-22).
+
+Steps (`cti.steps`) -> rows of `Intake`, each with the day on which it is due; the case store adopts them. A step counts
+once, however often it is read.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, date, datetime
+from typing import Any
+from uuid import NAMESPACE_URL, uuid5
+
+import structlog
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    delete,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from cti.calls.said import FORMS
+from cti.steps import Step, at_of
+
+log = structlog.get_logger()
+metadata = MetaData()
+
+steps = Table(
+    "steps",
+    metadata,
+    Column("key", String(200), primary_key=True),
+    Column("conversation", String(36), nullable=False, index=True),
+    Column("uniqueid", String(80), nullable=False, index=True),
+    Column("at", DateTime, nullable=False),
+    Column("what", String(16), nullable=False),
+    Column("values", JSON, nullable=False),
+)
+
+step_files = Table(
+    "step_files", metadata, Column("name", String(32), primary_key=True), Column("read", Integer, nullable=False)
+)
+
+intakes = Table(
+    "intakes",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("conversation", String(36), nullable=False, index=True),
+    Column("kind", String(16), nullable=False),
+    Column("at", DateTime, nullable=False, index=True),
+    Column("dialled", String(32)),
+    Column("number", String(32)),
+    Column("source", String(16)),
+    Column("language", String(8)),
+    Column("answered_by", String(32)),
+    Column("unanswered", Boolean, nullable=False),
+    Column("due", Date),
+    Column("done_at", DateTime),
+    Column("done_by", String(120)),
+    Column("note", String(1000)),
+)
+
+EMERGENCY = frozenset({"emergency", "unanswered", "urgent"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intake:
+    """One promise. `kind`: callback | emergency. `number`: digits as the network or the keys gave them, None: withheld.
+
+    `source`: confirmed (the caller said so), calling (nobody said so), keyed. `unanswered`: the emergency line did not
+    answer. `due`: 翌営業日 by the centre's own calendar; None: that could not be told, so it is overdue at once.
+    """
+
+    id: str
+    conversation: str
+    kind: str
+    at: datetime
+    dialled: str | None = None
+    number: str | None = None
+    source: str | None = None
+    language: str | None = None
+    answered_by: str | None = None
+    unanswered: bool = False
+    due: date | None = None
+    done_at: datetime | None = None
+    done_by: str | None = None
+    note: str | None = None
+
+    def overdue(self, today: date) -> bool:
+        """Whether somebody should have acted: at once where the emergency line did not answer (A-21)."""
+        if self.done_at is not None:
+            return False
+        return self.unanswered or self.due is None or today > self.due
+
+    def public(self, today: date) -> dict[str, Any]:
+        """As one JSON line."""
+        return asdict(self) | {"overdue": self.overdue(today)}
+
+
+def taken(known: Intake | None, step: Step, dialled: str | None, due: date | None) -> Intake | None:
+    """The row after `step`, which comes after those before it; None where it changes none. Pure."""
+    values: Mapping[str, str] = step["values"]
+    kind = values.get("kind") if step["what"] == "intake" else None
+    if step["what"] == "line" and known is not None:
+        if values.get("status") == "ANSWER":
+            return replace(known, answered_by=values.get("destination"), unanswered=False)
+        # Whoever gave up while nobody answered is in need all the same (A-21).
+        given_up = values.get("status") == "CANCEL" and known.answered_by is None
+        return replace(known, unanswered=True) if given_up else None
+    if kind is None:
+        return None
+    family = "emergency" if kind in EMERGENCY else "callback"
+    row = known or Intake(
+        id=identity(step["uniqueid"], family),
+        conversation=step["conversation"],
+        kind=family,
+        at=at_of(step),
+        dialled=dialled,
+        due=due,
+    )
+    number = values.get("number")
+    if row.source is None or kind == "urgent" or kind == "callback":
+        row = replace(
+            row,
+            number=number or row.number,
+            source=(values.get("source") if number else None) or row.source,
+            language=values.get("language") or row.language,
+        )
+    return replace(row, unanswered=True) if kind == "unanswered" and row.answered_by is None else row
+
+
+def identity(uniqueid: str, family: str) -> str:
+    """The id of what a call left: the same however often it is made."""
+    return str(uuid5(NAMESPACE_URL, f"kikitori:intake/{uniqueid}/{family}"))
+
+
+class IntakeBook:
+    """Steps and intakes in the database; one transaction a file."""
+
+    def __init__(self, engine: AsyncEngine, due: Callable[[datetime], date | None]) -> None:
+        """`due(at)`: 翌営業日 of what came in at `at`. `engine` is migrated already."""
+        self._engine, self._due = engine, due
+
+    async def read_until(self, file: str) -> int:
+        """How far a file of steps was read, in bytes."""
+        async with self._engine.connect() as connection:
+            found = await connection.scalar(select(step_files.c.read).where(step_files.c.name == file))
+        return found or 0
+
+    async def take(self, new: Sequence[Step], file: str, read: int) -> list[Intake]:
+        """Add steps of `file`, which was read up to byte `read`; the rows that are new or changed."""
+        changed: dict[str, Intake] = {}
+        async with self._engine.begin() as connection:
+            for step in new:
+                if await connection.scalar(select(steps.c.key).where(steps.c.key == step["key"])):
+                    continue
+                await connection.execute(insert(steps).values(**step | {"at": _plain(at_of(step))}))
+                if (row := await self._apply(connection, step)) is not None:
+                    changed[row.id] = row
+            await connection.execute(delete(step_files).where(step_files.c.name == file))
+            await connection.execute(insert(step_files).values(name=file, read=read))
+        for row in changed.values():
+            if row.unanswered:
+                log.error("the emergency line did not answer: somebody waits to be called", intake=row.id)
+        return list(changed.values())
+
+    async def _apply(self, connection: AsyncConnection, step: Step) -> Intake | None:
+        values = step["values"]
+        family = "callback" if step["what"] == "intake" and values.get("kind") not in EMERGENCY else "emergency"
+        known = await self._one(connection, identity(step["uniqueid"], family))
+        dialled = await connection.scalar(
+            select(steps.c["values"]).where(steps.c.uniqueid == step["uniqueid"], steps.c.what == "route")
+            .order_by(steps.c.at)
+        )  # fmt: skip
+        row = taken(known, step, (dialled or {}).get("number"), self._due(at_of(step)))
+        if row is None or row == known:
+            return None
+        stored = asdict(row) | {"at": _plain(row.at), "done_at": _plain(row.done_at)}
+        if known is None:
+            await connection.execute(insert(intakes).values(**stored))
+        else:
+            await connection.execute(update(intakes).where(intakes.c.id == row.id).values(**stored))
+        return row
+
+    async def _one(self, connection: AsyncConnection, identity: str) -> Intake | None:
+        row = (await connection.execute(select(intakes).where(intakes.c.id == identity))).mappings().first()
+        return _intake(row) if row else None
+
+    async def rows(self, *, done: bool = False) -> list[Intake]:
+        """Open ones, oldest first; all where `done`."""
+        wanted = select(intakes).order_by(intakes.c.at)
+        if not done:
+            wanted = wanted.where(intakes.c.done_at.is_(None))
+        async with self._engine.connect() as connection:
+            return [_intake(row) for row in (await connection.execute(wanted)).mappings()]
+
+    async def beginning(self, text: str) -> list[Intake]:
+        """Those whose id begins with `text`."""
+        wanted = select(intakes).where(intakes.c.id.startswith(text, autoescape=True))
+        async with self._engine.connect() as connection:
+            return [_intake(row) for row in (await connection.execute(wanted)).mappings()]
+
+    async def close(self, identity: str, at: datetime, by: str, note: str) -> None:
+        """Somebody has handed it over or called back."""
+        done = update(intakes).where(intakes.c.id == identity).values(done_at=_plain(at), done_by=by, note=note)
+        async with self._engine.begin() as connection:
+            await connection.execute(done)
+
+    async def steps_of(self, text: str) -> list[dict[str, Any]]:
+        """Steps of the calls whose conversation or channel begins with `text`, in their order."""
+        wanted = (
+            select(steps)
+            .where(
+                steps.c.conversation.startswith(text, autoescape=True)
+                | steps.c.uniqueid.startswith(text, autoescape=True)
+            )
+            .order_by(steps.c.uniqueid, steps.c.at)
+        )
+        async with self._engine.connect() as connection:
+            found = [dict(row) for row in (await connection.execute(wanted)).mappings()]
+        return [row | {"at": row["at"].replace(tzinfo=UTC), "values": _in_order(row)} for row in found]
+
+
+def _in_order(row: Mapping[str, Any]) -> dict[str, str]:
+    """The values of a step as the dialplan says them: JSON has lost that."""
+    return {name: row["values"][name] for name in FORMS.get(row["what"], ()) if name in row["values"]}
+
+
+def _intake(row: Mapping[Any, Any]) -> Intake:
+    values = dict(row)
+    for name in ("at", "done_at"):
+        values[name] = values[name].replace(tzinfo=UTC) if values[name] else None
+    return Intake(**values)
+
+
+def _plain(at: datetime | None) -> datetime | None:
+    """UTC without its zone: SQLite keeps none."""
+    return at.astimezone(UTC).replace(tzinfo=None) if at else None

@@ -1,0 +1,118 @@
+"""What the dialplan did with each call, out of Asterisk's own record of events and into the vault.
+
+Asterisk writes that record whether or not any of us runs. The recorder, which stands beside it, copies what concerns a
+call's way into `vault/steps/DAY.jsonl` and remembers how far it has read: what happened while it was down is copied
+when it is back. A step may be copied twice (a process that died in between), never not at all; its key tells it again.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from cti.calls.board import conversation_id
+from cti.calls.cel import read, said_in
+from cti.calls.said import said
+from cti.calls.tracker import event_time
+from recorder import callfile
+from recorder.vault.folder import write_new
+
+log = structlog.get_logger()
+
+FOLDER = "steps"
+EVENT = "KIKITORI"  # CELGenUserEvent writes the name that it is given in place of a type
+POSITION = "position.json"
+_PACKED = frozenset({".gz", ".xz", ".bz2", ".zst"})
+CHUNK = 4 << 20  # bytes read at a time
+
+Step = dict[str, Any]
+
+
+class StepTail:
+    """Copies the steps of one CEL file into one vault folder."""
+
+    def __init__(self, cel: Path, vault: Path, pbx: str) -> None:
+        """`vault`: its root folder."""
+        self._cel, self._folder, self._pbx = cel, vault / FOLDER, pbx
+
+    def copy(self) -> int:
+        """Copy what is new; how many steps. Raises OSError: then all of it comes next time."""
+        count = 0
+        for path, start in self._unread():
+            for steps, end, inode in self._steps(path, start):
+                for step in steps:
+                    callfile.append(self._folder / f"{step['at'][:10]}.jsonl", step)
+                self._remember(inode, end)
+                count += len(steps)
+        return count
+
+    def _unread(self) -> Iterator[tuple[Path, int]]:
+        """(file, from where): first the rest of what was put aside meanwhile (logrotate), in its order."""
+        inode, position = self._position()
+        try:
+            now = self._cel.stat()
+        except FileNotFoundError:
+            return
+        if inode and now.st_ino != inode:
+            aside = sorted(self._cel.parent.glob(f"{self._cel.name}?*"), key=lambda path: path.stat().st_mtime_ns)
+            inodes = [path.stat().st_ino for path in aside]
+            if inode in inodes:
+                aside = aside[inodes.index(inode) :]
+            else:
+                # Read whole, all that is there: what was copied before is told apart by its key.
+                log.error("the record of events that was read before is gone", file=str(self._cel))
+            for path in aside:
+                if path.suffix not in _PACKED:
+                    yield path, position if path.stat().st_ino == inode else 0
+        yield self._cel, position if now.st_ino == inode and now.st_size >= position else 0
+
+    def _steps(self, path: Path, start: int) -> Iterator[tuple[list[Step], int, int]]:
+        """Of each piece of the file that ends with a row: the steps in it, where it ends, and the file's inode."""
+        with path.open("rb") as file:
+            inode = os.fstat(file.fileno()).st_ino
+            file.seek(start)
+            rest = b""
+            while data := file.read(CHUNK):
+                whole, newline, rest = (rest + data).rpartition(b"\n")
+                start += len(whole + newline)
+                if newline:
+                    yield [*self._of(whole.decode("utf-8", "replace"))], start, inode
+
+    def _of(self, text: str) -> Iterator[Step]:
+        for event in read(text, only=EVENT):
+            at, step = event_time(event), said(said_in(event))
+            if at is None or step is None:
+                continue
+            row = event.row
+            yield {
+                "key": f"{self._pbx}/{row['uniqueid']}/{row['eventtime']}/{said_in(event)}",
+                "conversation": str(conversation_id(self._pbx, row["linkedid"])),
+                "uniqueid": row["uniqueid"],
+                "at": at.isoformat(),
+                "what": step.what,
+                "values": dict(step.values),
+            }
+
+    def _position(self) -> tuple[int, int]:
+        try:
+            known = json.loads((self._folder / POSITION).read_text())
+            return int(known["inode"]), max(0, int(known["read"]))
+        except (FileNotFoundError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+            return 0, 0
+
+    def _remember(self, inode: int, read_to: int) -> None:
+        path = self._folder / POSITION
+        text = json.dumps({"inode": inode, "read": read_to})
+        new = path.with_suffix(".new")
+        new.unlink(missing_ok=True)
+        write_new(new, text.encode(), 0o640)
+        new.replace(path)
+
+
+def at_of(step: Step) -> datetime:
+    """When it was."""
+    return datetime.fromisoformat(step["at"])
