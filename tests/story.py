@@ -10,7 +10,7 @@ from cti.calls.model import Fact, What
 def story(facts: Iterable[Fact]) -> str:
     """`A Arrived trunk; A Ringing 201; ...`: conversations by letters in the order of their arrival, legs by endpoint.
 
-    Legs that join and leave bridges are left out.
+    Legs that join and leave bridges are left out, and where the dialplan sent a call: it says so of each.
     """
     names: dict[UUID, str] = {}
     endpoints: dict[str | None, str | None] = {}
@@ -18,7 +18,7 @@ def story(facts: Iterable[Fact]) -> str:
     for fact in facts:
         endpoints |= {leg.uniqueid: leg.endpoint for leg in fact.legs}
         name = names.setdefault(fact.conversation, "ABCDEF"[len(names)])
-        if fact.what in (What.JOINED, What.LEFT):
+        if fact.what in (What.JOINED, What.LEFT, What.ROUTED):
             continue
         words = [name, fact.what.value.removeprefix("Call")]
         words.append(str(fact.disposition) if fact.what is What.ENDED else str(endpoints[fact.leg]))

@@ -57,6 +57,15 @@ class Caller:
         except Exception as error:
             raise AssertionError(f"heard {self.ear.prompts(folder)}, not {list(names)}") from error
 
+    async def asked(self, name: str, keys: str) -> None:
+        """Press `keys` while prompt `name` asks for them."""
+        await self.house.lab.until(lambda: name in self.all(), 40, f"{name} was not heard")
+        self.ear.press(keys)
+
+    def all(self) -> list[str]:
+        """Every prompt that was heard."""
+        return self.ear.prompts(self.house.lab.pbx.etc / "prompts/ja")
+
 
 @contextlib.asynccontextmanager
 async def calling(house: House, to: str = CENTRE, number: str | None = None) -> AsyncIterator[Caller]:
@@ -121,8 +130,7 @@ def closed(house: House) -> Iterator[House]:
 async def test_outside_the_hours_1_leads_to_the_emergency_line_which_is_not_recorded(closed: House) -> None:
     before = set(closed.recordings())
     async with closed.rings(LINE, Answer(talk=KEYS)) as line, calling(closed, number="0312340001") as caller:
-        await caller.hears("closed", seconds=15)
-        caller.ear.press("1")
+        await caller.asked("closed", "1")
         await line.reached("talking", 30)
         await caller.hears("closed", "connecting", seconds=5)
         await line.press("hang up")
@@ -153,42 +161,27 @@ async def test_whoever_presses_nothing_reaches_the_emergency_line_too(closed: Ho
 @pytest.mark.rule("A-12", "A-22")
 async def test_2_says_when_it_opens_and_takes_a_wish_to_be_called_back(closed: House) -> None:
     async with calling(closed, number="0661230002") as caller:
-        await caller.hears("closed", seconds=15)
-        caller.ear.press("2")
-        await closed.lab.until(lambda: "is" in caller.ear.prompts(closed.lab.pbx.etc / "prompts/ja"), 30, "no opening")
-        await asyncio.sleep(0.5)
-        caller.ear.press("1")
-        await closed.lab.until(
-            lambda: "group" in caller.ear.prompts(closed.lab.pbx.etc / "prompts/ja"), 30, "no number"
-        )
-        heard = caller.ear.prompts(closed.lab.pbx.etc / "prompts/ja")
-        assert heard[heard.index("your-number") + 1 :][:2] == ["digit-0", "digit-6"]
-        await asyncio.sleep(6)
-        caller.ear.press("1")
+        await caller.asked("closed", "2")
+        await caller.asked("callback-offer", "1")
+        await caller.asked("your-number-ok", "1")
         await caller.phone.finished(30)
-    assert caller.ear.prompts(closed.lab.pbx.etc / "prompts/ja")[-2:] == ["taken", "goodbye"]
+    heard = caller.all()
+    assert heard[:2] == ["closed", "next-opening"]
+    assert heard[heard.index("your-number") + 1 :][:3] == ["digit-0", "digit-6", "group"]
+    assert heard[-2:] == ["taken", "goodbye"]
     row = await intake(closed, "0661230002")
-    assert (row["kind"], row["source"], row["overdue"]) == ("callback", "confirmed", False)
-    hours = Policies(closed.lab.settings.paths.policies).opening_hours(
-        Policies(closed.lab.settings.paths.policies).overrides(closed.lab.settings.paths.hours / "overrides.jsonl")
-    )
+    await closed.lab.until(lambda: closed.lab.rows("intake", "list")[-1]["source"] == "confirmed", 10, "not confirmed")
+    assert (row["kind"], row["overdue"]) == ("callback", False)
+    hours = closed.lab.decided().hours
     assert row["due"] == str(hours.next_business_day(datetime.fromisoformat(row["at"])))
 
 
 async def test_a_withheld_caller_keys_a_number_in(closed: House) -> None:
     async with calling(closed, number="anonymous") as caller:
-        await caller.hears("closed", seconds=15)
-        caller.ear.press("2")
-        await closed.lab.until(lambda: "is" in caller.ear.prompts(closed.lab.pbx.etc / "prompts/ja"), 30, "no opening")
-        await asyncio.sleep(0.5)
-        caller.ear.press("1")
-        await asyncio.sleep(1)
-        caller.ear.press("0661230003#")
-        await closed.lab.until(
-            lambda: "entered-number" in caller.ear.prompts(closed.lab.pbx.etc / "prompts/ja"), 30, "not heard"
-        )
-        await asyncio.sleep(8)
-        caller.ear.press("1")
+        await caller.asked("closed", "2")
+        await caller.asked("callback-offer", "1")
+        await caller.asked("enter-number", "0661230003#")
+        await caller.asked("entered-number-ok", "1")
         await caller.phone.finished(30)
     row = await intake(closed, "0661230003")
     assert (row["kind"], row["source"]) == ("callback", "keyed")
@@ -199,23 +192,33 @@ async def test_an_emergency_line_that_does_not_answer_takes_the_number_and_alarm
     busy = Answer(talk=None, refuse=486)
     async with calling(closed, number="0661230004") as caller:
         async with closed.rings(LINE, busy):
-            await caller.hears("closed", seconds=15)
-            caller.ear.press("1")
+            await caller.asked("closed", "1")
             await caller.hears("closed", "connecting", "emergency-busy", seconds=20)
         async with closed.rings(LINE, busy):
-            await closed.lab.until(
-                lambda: "your-number" in caller.ear.prompts(closed.lab.pbx.etc / "prompts/ja"), 40, "no number"
-            )
-            await asyncio.sleep(7)
-            caller.ear.press("1")
+            await caller.asked("your-number-ok", "1")
             await caller.phone.finished(40)
-    heard = caller.ear.prompts(closed.lab.pbx.etc / "prompts/ja")
+    heard = caller.all()
     assert heard[:4] == ["closed", "connecting", "emergency-busy", "emergency-failed"]
     assert heard[-2:] == ["taken-urgent", "goodbye"]
     row = await intake(closed, "0661230004")
-    assert (row["kind"], row["source"], row["unanswered"], row["overdue"]) == ("emergency", "confirmed", True, True)
+    await closed.lab.until(lambda: closed.lab.rows("intake", "list")[-1]["source"] == "confirmed", 10, "not confirmed")
+    assert (row["kind"], row["unanswered"], row["overdue"]) == ("emergency", True, True)
     await closed.lab.until(
         lambda: "did not answer" in (closed.lab.folder / "service.log").read_text(), 10, "nobody was alarmed"
+    )
+
+
+@pytest.mark.rule("A-21")
+async def test_whoever_gives_up_while_the_emergency_line_rings_is_in_need_all_the_same(closed: House) -> None:
+    async with closed.rings(LINE, Answer(talk=None)) as line, calling(closed, number="0661230005") as caller:
+        await caller.asked("closed", "1")
+        await line.reached("ringing", 20)
+        await caller.phone.press("hang up")
+        await caller.phone.finished(10)
+    await closed.lab.until(
+        lambda: any(row["number"] == "0661230005" and row["unanswered"] for row in closed.lab.rows("intake", "list")),
+        10,
+        "nobody was alarmed",
     )
 
 
@@ -302,10 +305,8 @@ async def alone(house: House) -> AsyncIterator[House]:
 
 INSTANTS = {
     "2026-12-28T19:59:30": "centre", "2026-12-28T20:00": "closed", "2026-12-29T08:59": "closed",
-    "2026-12-29T09:00": "centre", "2026-12-30T16:59": "centre", "2026-12-30T17:00": "closed",
-    "2026-12-31T12:00": "closed", "2027-01-01T09:00": "centre", "2027-01-02T10:00": "centre",
+    "2026-12-30T09:00": "centre", "2026-12-31T12:00": "closed", "2027-01-01T16:59": "centre",
     "2027-01-03T10:00": "closed", "2027-01-04T08:00": "centre", "2027-03-07T10:00": "centre",
-    "2027-02-28T10:00": "closed", "2028-02-29T19:00": "centre",
 }  # fmt: skip
 
 
@@ -323,6 +324,29 @@ async def test_a_call_at_another_time(alone: House, at: str, where: str) -> None
     finally:
         gate.kill()
         await gate.wait()
+
+
+@pytest.mark.rule("A-12")
+@pytest.mark.parametrize("gate", ["dead", "hung"])
+async def test_without_a_gate_the_dialplans_own_hours_decide(alone: House, gate: str) -> None:
+    """Hung: it accepts and says nothing, until its watchdog ends it after two seconds."""
+
+    async def hang(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(2)
+        writer.close()
+
+    server = await asyncio.start_server(hang, "127.0.0.1", alone.lab.settings.gate.port) if gate == "hung" else None
+    try:
+        before = _routes(alone)
+        now = alone.lab.decided().hours.at(datetime.now(JST))  # noqa: TID251  # the PBX's clock is real
+        async with calling(alone) as caller:
+            await alone.lab.until(lambda: len(_routes(alone)) > len(before), 5, "nothing was decided")
+            assert _routes(alone)[len(before) :] == [("centre" if now.open else "closed", "baseline")]
+            if not now.open:
+                await caller.hears("closed", seconds=15)
+    finally:
+        if server is not None:
+            server.close()
 
 
 def _listens(port: int) -> bool:
