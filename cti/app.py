@@ -374,9 +374,14 @@ async def build_desk(settings: Settings, clock: Clock, actor: str) -> Desk:
 async def run_desk(settings: Settings, clock: Clock, notifier: Notifier) -> None:
     """The desk's process: keeps the catalogue up to date, until SIGTERM."""
     desk = await build_desk(settings, clock, "desk")
+
+    async def look() -> None:
+        await desk.catch_up()
+        await desk.intake.alarm()
+
     async with asyncio.TaskGroup() as group:
         beating = group.create_task(notifier.beat())
-        indexing = group.create_task(_every(1.0, desk.catch_up))
+        indexing = group.create_task(_every(1.0, look))
         notifier.send("READY=1")
         await _terminated()
         notifier.send("STOPPING=1")

@@ -148,6 +148,7 @@ class IntakeBook:
     def __init__(self, engine: AsyncEngine, due: Callable[[datetime], date | None]) -> None:
         """`due(at)`: 翌営業日 of what came in at `at`. `engine` is migrated already."""
         self._engine, self._due = engine, due
+        self._alarmed: set[str] = set()
 
     async def read_until(self, file: str) -> int:
         """How far a file of steps was read, in bytes."""
@@ -167,10 +168,14 @@ class IntakeBook:
                     changed[row.id] = row
             await connection.execute(delete(step_files).where(step_files.c.name == file))
             await connection.execute(insert(step_files).values(name=file, read=read))
-        for row in changed.values():
-            if row.unanswered:
-                log.error("the emergency line did not answer: somebody waits to be called", intake=row.id)
         return list(changed.values())
+
+    async def alarm(self) -> None:
+        """Say who waits because the emergency line did not answer: once for each, whichever process took the step."""
+        for row in await self.rows():
+            if row.unanswered and row.id not in self._alarmed:
+                self._alarmed.add(row.id)
+                log.error("the emergency line did not answer: somebody waits to be called", intake=row.id)
 
     async def _apply(self, connection: AsyncConnection, step: Step) -> Intake | None:
         values = step["values"]

@@ -1,9 +1,11 @@
 """`kikitori`: the commands put together."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 from cti.i18n import _  # isort: skip - before Typer, which translates its panel titles when imported
+import structlog
 import typer
 
 from cti.ami.errors import AmiError
@@ -77,6 +79,8 @@ EXPECTED = (KikitoriError, PolicyError, VaultError, AccessError, AudioError, Spo
 
 def main() -> None:
     """The program. What a person can put right is one sentence on standard error, never a traceback."""
+    # A line of the log among those of --json would break whoever reads them.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(file=sys.stderr))
     try:
         status = app(standalone_mode=False)
     except typer.TyperException as error:
