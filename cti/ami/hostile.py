@@ -59,6 +59,12 @@ def _name(block: bytes) -> bytes:
     return block[7 : end if end >= 0 else None] if block.startswith(b"Event: ") else b""
 
 
+def _describes(block: bytes) -> bool:
+    """Whether it is an event that has to describe a channel. A UserEvent of somebody else may be of none."""
+    name = _name(block)
+    return name in STATED and (name != b"UserEvent" or b"\r\nUserEvent: Kikitori" in block)
+
+
 def tidy(raw: bytes) -> tuple[bytes, bool]:
     """(`raw` without the lines that do not belong into it, whether it is whole).
 
@@ -104,7 +110,7 @@ def strict(block: bytes) -> bool | None:
 
     Asterisk 18 and later do. Captures of older ones may be replayed all the same.
     """
-    if _name(block) not in STATED:
+    if not _describes(block):
         return None
     return bool(_RIGHT.match(block)) and tidy(block) == (block, True)
 
@@ -123,8 +129,8 @@ class Joiner:
             if not (_GENUINE.match(block) and _clean(block)):
                 return self._continue(block)
             self._held = b""  # whatever that was, nothing more comes of it
-        name = _name(block)
-        if name not in STATED:
+        if not _describes(block):
+            name = _name(block)
             if block.startswith((b"Event: ", b"Response: ", b"Asterisk Call Manager/")) and self._rightful(name, block):
                 return block
             self.tampered += 1

@@ -56,7 +56,7 @@ async def test_every_hangup_of_600_calls_is_heard(house_with_service: House) -> 
     facts = [fact for message in messages for fact in tracker.feed(message)]
     assert Counter(fact.what for fact in facts) == {
         What.ARRIVED: CALLS, What.RINGING: CALLS, What.ANSWERED: CALLS, What.JOINED: 2 * CALLS, What.LEFT: 2 * CALLS,
-        What.ENDED: CALLS,
+        What.ROUTED: CALLS, What.ENDED: CALLS,
     }  # fmt: skip
     assert {fact.disposition for fact in facts if fact.what is What.ENDED} == {"completed"}
     records = [row for row in await asyncio.to_thread(house.lab.rows, "calls", "list") if row["caller"] == CALLER]

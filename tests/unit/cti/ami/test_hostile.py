@@ -151,3 +151,13 @@ def test_nor_does_any_other_name(text: str) -> None:
         "pbx1-9.9",
     }
     assert found[-1].get("Uniqueid") == "pbx1-9.9"
+
+
+def test_an_event_of_the_dialplan_that_is_not_ours_may_be_of_no_channel() -> None:
+    joiner = Joiner()
+    probe = b"Event: UserEvent\r\nPrivilege: user,all\r\nTimestamp: 1795304714.120000\r\nUserEvent: Probe\r\nNumber: 1"
+    assert joiner.feed(probe) == probe
+    assert strict(probe) is None
+    forged = probe.replace(b"Probe", b"Kikitori") + b"\r\nUniqueid: pbx1-7.1\r\nSaid: route/closed/A-11/other/gate/"
+    assert joiner.feed(forged) is None, "what is said of a call describes its channel"
+    assert joiner.tampered == 1
