@@ -16,6 +16,7 @@ from policies.hours import OpeningHours
 from policies.load import Policies
 from policies.model import Plan
 from policies.overrides import Overrides
+from recorder.vault.folder import sync_folder
 
 log = structlog.get_logger()
 
@@ -76,7 +77,7 @@ class HoursBook:
         if anew:
             self._broken = self._take_policies()
         if self._policies is not None and (entered or not self._broken):
-            self._refused = self._take_decisions()
+            self._refused = self._take_decisions(self._policies)
         self.trouble = "; ".join((*self._broken, *self._refused)) or None
         if self.trouble:
             log.error("opening hours: something does not count", error=self.trouble)
@@ -93,10 +94,8 @@ class HoursBook:
         self._policies, self.plan = policies, policies.plan
         return ()
 
-    def _take_decisions(self) -> tuple[str, ...]:
+    def _take_decisions(self, policies: Policies) -> tuple[str, ...]:
         """What is wrong with them. A line that cannot be read must not hide the others."""
-        policies = self._policies
-        assert policies is not None  # noqa: S101  # asked for only then
         self._unread = True
         try:
             size = self._measured()
@@ -156,8 +155,4 @@ def enter(folder: Path, entry: Mapping[str, Any]) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    parent = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(parent)
-    finally:
-        os.close(parent)
+    sync_folder(folder)

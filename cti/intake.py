@@ -30,6 +30,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from cti.calls.said import FORMS
 from cti.steps import Step, at_of
+from recorder.catalogue import plain
 
 log = structlog.get_logger()
 metadata = MetaData()
@@ -163,7 +164,7 @@ class IntakeBook:
             for step in new:
                 if await connection.scalar(select(steps.c.key).where(steps.c.key == step["key"])):
                     continue
-                await connection.execute(insert(steps).values(**step | {"at": _plain(at_of(step))}))
+                await connection.execute(insert(steps).values(**step | {"at": plain(at_of(step))}))
                 if (row := await self._apply(connection, step)) is not None:
                     changed[row.id] = row
             await connection.execute(delete(step_files).where(step_files.c.name == file))
@@ -188,7 +189,7 @@ class IntakeBook:
         row = taken(known, step, (dialled or {}).get("number"), self._due(at_of(step)))
         if row is None or row == known:
             return None
-        stored = asdict(row) | {"at": _plain(row.at), "done_at": _plain(row.done_at)}
+        stored = asdict(row) | {"at": plain(row.at), "done_at": plain(row.done_at)}
         if known is None:
             await connection.execute(insert(intakes).values(**stored))
         else:
@@ -215,7 +216,7 @@ class IntakeBook:
 
     async def close(self, identity: str, at: datetime, by: str, note: str) -> None:
         """Somebody has handed it over or called back."""
-        done = update(intakes).where(intakes.c.id == identity).values(done_at=_plain(at), done_by=by, note=note)
+        done = update(intakes).where(intakes.c.id == identity).values(done_at=plain(at), done_by=by, note=note)
         async with self._engine.begin() as connection:
             await connection.execute(done)
 
@@ -244,8 +245,3 @@ def _intake(row: Mapping[Any, Any]) -> Intake:
     for name in ("at", "done_at"):
         values[name] = values[name].replace(tzinfo=UTC) if values[name] else None
     return Intake(**values)
-
-
-def _plain(at: datetime | None) -> datetime | None:
-    """UTC without its zone: SQLite keeps none."""
-    return at.astimezone(UTC).replace(tzinfo=None) if at else None

@@ -26,6 +26,7 @@ from policies.hours import OpeningHours
 from policies.load import Policies
 from policies.model import Group, Kind, Number, Plan, Recording, Routing
 from policies.overrides import Overrides
+from recorder.vault.folder import replace_whole
 
 MARK: Final = ".kikitori"
 """The file that says that a folder's contents are ours to overwrite: one `sha256  name` line a file."""
@@ -334,12 +335,12 @@ def render(
         if gid is not None:
             os.chown(folder, -1, gid)
     # The mark names old and new files before any is touched: whatever is cut short, the folder stays known as ours.
-    _write(out / MARK, _marks(files) + _marks_of(before), gid)
+    replace_whole(out / MARK, _marks(files) + _marks_of(before), 0o640, gid)
     for name, data in files.items():
-        _write(out / name, data, gid, 0o750 if name == SCRIPT else 0o640)
+        replace_whole(out / name, data, 0o750 if name == SCRIPT else 0o640, gid)
     for name in before.keys() - files.keys():
         (out / name).unlink(missing_ok=True)
-    _write(out / MARK, _marks(files), gid)
+    replace_whole(out / MARK, _marks(files), 0o640, gid)
     return [out / name for name in files]
 
 
@@ -440,17 +441,3 @@ def _ours(out: Path) -> dict[str, set[str]]:
                     f"{out / name} was changed by hand: move the change to the policies, remove the file"
                 )
     return ours
-
-
-def _write(path: Path, data: bytes, gid: int | None, mode: int = 0o640) -> None:
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(file.fileno(), mode)
-        if gid is not None:
-            os.fchown(file.fileno(), -1, gid)
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)

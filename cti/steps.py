@@ -19,7 +19,7 @@ from cti.calls.cel import read, said_in
 from cti.calls.said import said
 from cti.calls.tracker import event_time
 from recorder import callfile
-from recorder.vault.folder import write_new
+from recorder.vault.folder import replace_whole
 
 log = structlog.get_logger()
 
@@ -105,12 +105,8 @@ class StepTail:
             return 0, 0
 
     def _remember(self, inode: int, read_to: int) -> None:
-        path = self._folder / POSITION
         text = json.dumps({"inode": inode, "read": read_to})
-        new = path.with_suffix(".new")
-        new.unlink(missing_ok=True)
-        write_new(new, text.encode(), 0o640)
-        new.replace(path)
+        replace_whole(self._folder / POSITION, text.encode(), 0o640)
 
 
 def at_of(step: Step) -> datetime:

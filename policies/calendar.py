@@ -45,6 +45,11 @@ def clock_text(seconds: int) -> str:
     return f"{text}:{seconds % 60:02}" if seconds % 60 else text
 
 
+def interval_text(interval: tuple[int, int]) -> str:
+    """`09:00-17:00`"""
+    return f"{clock_text(interval[0])}-{clock_text(interval[1])}"
+
+
 def _interval(value: object) -> object:
     if not isinstance(value, str):
         return value

@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-from policies.calendar import DAY, JST, Calendar, DayClass, Hours, clock_text, midnight
+from policies.calendar import DAY, JST, Calendar, DayClass, Hours, interval_text, midnight
 from policies.holidays import Holiday, Holidays
 from policies.overrides import Kind, Override, Overrides
 
@@ -73,7 +73,7 @@ class Day:
     @property
     def text(self) -> str:
         """`09:00-17:00`; empty where it is closed."""
-        return ", ".join(f"{clock_text(start)}-{clock_text(end)}" for start, end in self.intervals)
+        return ", ".join(map(interval_text, self.intervals))
 
 
 class State(NamedTuple):
@@ -132,7 +132,7 @@ class OpeningHours:
         local = instant if instant.tzinfo is JST else instant.astimezone(JST)
         key = (calendar, local.date())
         answers = self._answers.get(key) or self._answer(key)
-        second = local.hour * 3600 + local.minute * 60 + local.second
+        second = _second(local)
         for end, opened, reason, until, day in answers:
             if second < end:
                 return State(local, opened, reason, until, day)
@@ -161,7 +161,7 @@ class OpeningHours:
     def next_opening(self, instant: datetime, calendar: str = "centre") -> datetime | None:
         """When it opens next after `instant`; None where it does not within `HORIZON` days."""
         local = instant.astimezone(JST)
-        second = local.hour * 3600 + local.minute * 60 + local.second
+        second = _second(local)
         for day in self._from(local.date(), calendar):
             for start, _ in day.intervals:
                 if day.date > local.date() or start > second:
@@ -179,7 +179,7 @@ class OpeningHours:
             if day.date > local.date():
                 if day.intervals:
                     return day.date
-            elif same and any(end > local.hour * 3600 + local.minute * 60 + local.second for _, end in day.intervals):
+            elif same and any(end > _second(local) for _, end in day.intervals):
                 return day.date
         return None
 
@@ -249,6 +249,11 @@ def _of_override(override: Override, day: date, calendar: Calendar) -> Iterator[
         opens, closes = max(start, override.hours[0]), min(end, override.hours[1])
         if opens < closes:
             yield Span(start=opens, end=closes, open=True, reason=reason)
+
+
+def _second(local: datetime) -> int:
+    """Of the day."""
+    return local.hour * 3600 + local.minute * 60 + local.second
 
 
 def _paint(spans: Sequence[Span], over: Span) -> list[Span]:

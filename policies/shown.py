@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from policies.calendar import clock_text
+from policies.calendar import interval_text
 
 
 def shown(value: Any) -> str:
@@ -11,6 +11,6 @@ def shown(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, tuple):
         if len(value) == 2 and all(isinstance(part, int) for part in value) and value[1] >= 60:  # seconds of a day
-            return f"{clock_text(value[0])}-{clock_text(value[1])}"
+            return interval_text(value)
         return ", ".join(shown(part) for part in value) or "-"
     return str(value)

@@ -50,7 +50,7 @@ call_files = Table(
 )
 
 
-def _plain(at: datetime | None) -> datetime | None:
+def plain(at: datetime | None) -> datetime | None:
     """UTC without its zone: SQLite keeps none."""
     return at.astimezone(UTC).replace(tzinfo=None) if at else None
 
@@ -59,7 +59,7 @@ def row(name: str, manifest: Manifest, digest: str) -> dict[str, Any]:
     """One segment as the catalogue holds it."""
     same = ("recording", "segment", "conversation", "number", "direction", "caller", "callee", "agent", "state", "slot")
     values: dict[str, Any] = {field: getattr(manifest, field) for field in (*same, "epoch")}
-    values |= {"name": name, "start": _plain(manifest.start), "end": _plain(manifest.end)}
+    values |= {"name": name, "start": plain(manifest.start), "end": plain(manifest.end)}
     return values | {"seconds": manifest.frames / manifest.rate, "manifest_sha256": digest}
 
 
@@ -77,7 +77,7 @@ class Catalogue:
 
     async def put_calls(self, rows: Sequence[dict[str, Any]], file: str, read: int) -> None:
         """Add call records, and remember that `file` was read up to byte `read`."""
-        rows = [call | {field: _plain(call[field]) for field in ("arrived", "answered", "ended")} for call in rows]
+        rows = [call | {field: plain(call[field]) for field in ("arrived", "answered", "ended")} for call in rows]
         async with self.engine.begin() as connection:
             await self._replace(connection, calls, "conversation", rows)
             await self._replace(connection, call_files, "name", [{"name": file, "read": read}])

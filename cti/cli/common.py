@@ -10,7 +10,6 @@ from datetime import date, datetime
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TextIO, TypeVar
-from zoneinfo import ZoneInfo
 
 import typer
 from rich.table import Table
@@ -22,12 +21,12 @@ from cti.cli.terminal import STEERING, Terminal, one_line, printable
 from cti.errors import SettingsError, UsageError
 from cti.explain import explain, localise
 from cti.i18n import _
-from cti.settings import Loaded, find, load
+from cti.settings import Loaded, Paths, find, load
+from policies.calendar import JST
 
 break_japanese()
 out = Terminal()
 err = Terminal(stderr=True)
-JST = ZoneInfo("Asia/Tokyo")
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 Json = Annotated[bool, typer.Option("--json", help=_("Print JSON, one object a line."))]
@@ -39,6 +38,10 @@ PassphraseFile = Annotated[
         help=_("File whose first line is the passphrase of the vault. Without it you are asked."),
         show_envvar=True,
     ),
+]
+PolicyFolder = Annotated[
+    Path | None,
+    typer.Option("--policies", help=_("Folder of policies. Default: the installation's, else the shipped ones.")),
 ]
 Recording = Annotated[str, typer.Argument(help=_("Id of the recording, or its beginning."), metavar="ID")]
 
@@ -99,6 +102,19 @@ def settings() -> Loaded:
             _("no kikitori.toml here, in KIKITORI_CONFIG or in /etc/kikitori. `kikitori init DIR` makes one")
         )
     return load(file, os.environ)
+
+
+def installed() -> Paths | None:
+    """Where the installation lies whose settings apply; None where there are none: then the shipped policies serve."""
+    return settings().settings.paths if State.config or find(os.environ, Path.cwd()) else None
+
+
+def agree(question: str) -> None:
+    """Ask, before anything that cannot be undone. Raises UsageError where nobody can be asked, Abort for a no."""
+    if not sys.stdin.isatty():
+        raise UsageError(_("nobody to ask: add --yes, or --dry-run to see what it changes"))
+    if not typer.confirm(question):
+        raise typer.Abort
 
 
 def actor() -> str:
@@ -178,7 +194,7 @@ def seconds(text: str | None) -> float | None:
 
 def fail(error: Exception, status: int) -> NoReturn:
     """Say what was wrong on standard error and leave."""
-    _complain(explain(error))
+    complain(explain(error))
     raise SystemExit(status)
 
 
@@ -188,7 +204,7 @@ def refuse(error: typer.TyperException) -> NoReturn:
     message = localise(error.format_message())
     if not message:  # a group without a command: its help has been shown
         raise SystemExit(error.exit_code)
-    _complain(message)
+    complain(message)
     if context is not None:
         err.print(context.get_usage(), highlight=False, soft_wrap=True)
         err.print(_("Help: {command} --help").format(command=context.command_path), highlight=False)
@@ -199,6 +215,7 @@ def _reason(error: OSError | UnicodeDecodeError) -> str:
     return localise(error.strerror or str(error)) if isinstance(error, OSError) else localise("not UTF-8")
 
 
-def _complain(what: str) -> None:
+def complain(what: str) -> None:
+    """A sentence on standard error."""
     said = Text.assemble(("kikitori:", "bold red"), " ", printable(what))
     err.print(said, highlight=False, soft_wrap=True)

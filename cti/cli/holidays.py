@@ -1,15 +1,13 @@
 """`kikitori hours holidays`: the table of holidays, and a newer one in its place."""
 
-import os
 import re
-import sys
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cti.cli.common import Commands, Json, err, out, say_json, settings, table
+from cti.cli.common import Commands, Json, agree, err, out, say_json, settings, table
 from cti.cli.recordings import at_desk
 from cti.cli.sentences import day_text
 from cti.cli.terminal import printable
@@ -20,6 +18,7 @@ from cti.i18n import _
 from policies.errors import PolicyError
 from policies.holidays import Change, Holiday, Holidays, changes, parse_table
 from policies.load import Policies
+from recorder.vault.folder import replace_whole
 
 
 def register(app: typer.Typer) -> None:
@@ -75,10 +74,7 @@ def update(
             )
         )
     if not yes:
-        if not sys.stdin.isatty():
-            raise UsageError(_("nobody to ask: add --yes, or --dry-run to see what it changes"))
-        if not typer.confirm(_("Take it?")):
-            raise typer.Abort
+        agree(_("Take it?"))
 
     async def log(desk: Desk) -> None:
         detail = {"sha256": digest, "until": after.table_until, "changes": len(changed)}
@@ -111,21 +107,11 @@ def _name(holiday: Holiday | None) -> str:
 
 def _take(folder: Path, name: str, data: bytes, digest: str) -> None:
     """The new table beside the old one, then holidays.toml that names it: at each moment both fit."""
-    _write(folder / name, data)
+    replace_whole(folder / name, data, 0o644)
     path = folder / "holidays.toml"
     text = path.read_text("utf-8")
     for key, value in (("table", name), ("sha256", digest)):
         text, count = re.subn(rf'(?m)^{key}\s*=\s*"[^"]*"', f'{key} = "{value}"', text)
         if count != 1:
             raise UsageError(_("{path}: the line `{key} = ...` is not where it was").format(path=path, key=key))
-    _write(path, text.encode())
-
-
-def _write(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.new")
-    with temporary.open("wb") as file:
-        os.fchmod(file.fileno(), 0o644)
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)
+    replace_whole(path, text.encode(), 0o644)

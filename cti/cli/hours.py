@@ -1,6 +1,5 @@
 """`kikitori hours`: open or closed, and why."""
 
-import os
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -9,19 +8,17 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
 from cti.app import wall_clock
 from cti.cli import holidays, overrides
-from cti.cli.common import Commands, Json, State, err, out, say_json, settings, table
-from cti.cli.sentences import day_text, moment_text, sentences
-from cti.cli.terminal import one_line, printable
+from cti.cli.common import Commands, Json, PolicyFolder, complain, installed, out, say_json, table
+from cti.cli.sentences import certainty, day_text, moment_text, sentences
+from cti.cli.terminal import one_line
 from cti.errors import UsageError
 from cti.explain import localise
-from cti.hours import overrides_file
+from cti.hours import known
 from cti.i18n import _, ngettext
 from cti.ics import year_ics
-from cti.settings import find
 from policies.calendar import Hours
 from policies.hours import HORIZON, Day, OpeningHours
 from policies.load import Policies, shipped
@@ -29,10 +26,6 @@ from policies.load import check as fits
 from policies.overrides import Overrides, moment
 from policies.toml import read
 
-Folder = Annotated[
-    Path | None,
-    typer.Option("--policies", help=_("Folder of policies. Default: the installation's, else the shipped ones.")),
-]
 OverridesFile = Annotated[
     Path | None,
     typer.Option("--overrides", help=_("Decisions on other hours, JSON lines, instead of the installation's.")),
@@ -75,27 +68,20 @@ def register(app: typer.Typer) -> None:
 
 def given(folder: Path | None, file: Path | None) -> OpeningHours:
     """The hours as the options say. Refused decisions are told on standard error. Raises PolicyError, SettingsError."""
-    own = None
-    if folder is None and (State.config or find(os.environ, Path.cwd())):
-        paths = settings().settings.paths
-        folder, own = paths.policies, overrides_file(paths.hours)
-    policies = Policies(folder or shipped())
-    found = Overrides()
+    paths = installed() if folder is None else None
+    if paths is not None:
+        policies, found = known(paths.policies, paths.hours)
+    else:
+        policies, found = Policies(folder or shipped()), Overrides()
     if file is not None:
         found = policies.overrides(file)
-    elif own is not None and own.exists():
-        found = policies.overrides(own, strict=False)
     for refused in found.refused:
-        said = Text.assemble(("kikitori:", "bold red"), " ", printable(_refusal(refused.where, refused)))
-        err.print(said, highlight=False, soft_wrap=True)
+        complain(
+            _("refused: {where}: {problem}. {remedy}").format(
+                where=refused.where, problem=localise(refused.problem), remedy=localise(refused.remedy)
+            )
+        )
     return policies.opening_hours(found)
-
-
-def _refusal(where: str, refused: object) -> str:
-    problem, remedy = getattr(refused, "problem", ""), getattr(refused, "remedy", "")
-    return _("refused: {where}: {problem}. {remedy}").format(
-        where=where, problem=localise(problem), remedy=localise(remedy)
-    )
 
 
 def of(hours: OpeningHours, calendar: str) -> str:
@@ -150,7 +136,7 @@ def check(
     ] = None,
     overrides_given: OverridesFile = None,
     calendar: CalendarName = "centre",
-    folder: Folder = None,
+    folder: PolicyFolder = None,
     as_json: Json = False,
 ) -> None:
     """Check instants."""
@@ -179,7 +165,7 @@ def explain(
     ] = None,
     overrides_given: OverridesFile = None,
     calendar: CalendarName = "centre",
-    folder: Folder = None,
+    folder: PolicyFolder = None,
     as_json: Json = False,
 ) -> None:
     """Explain an instant."""
@@ -199,7 +185,7 @@ def year(
     ics: Annotated[bool, typer.Option("--ics", help=_("Print an iCalendar file."))] = False,
     overrides_given: OverridesFile = None,
     calendar: CalendarName = "centre",
-    folder: Folder = None,
+    folder: PolicyFolder = None,
     as_json: Json = False,
 ) -> None:
     """Show a year."""
@@ -251,9 +237,8 @@ def _at_a_glance(number: int, days: list[Day]) -> None:
         out.print("  ".join(("", symbols[text], text or _("closed"), said)), highlight=False)
     if any(span.reason.override for day in days for span in day.spans):
         out.print("  *  " + _("other hours by a decision"), highlight=False)
-    certainty = days[-1].holidays
-    if certainty != "table":
-        out.print(_certainty(certainty), style="yellow", highlight=False)
+    if days[-1].holidays != "table":
+        out.print(certainty(days[-1].holidays), style="yellow", highlight=False)
     out.print()
     special = [day for day in days if day.holiday or day.kind.dates or any(span.reason.override for span in day.spans)]
     table(
@@ -266,12 +251,6 @@ def _at_a_glance(number: int, days: list[Day]) -> None:
     )  # fmt: skip
 
 
-def _certainty(certainty: str) -> str:
-    if certainty == "forecast":
-        return _("The holidays of that year are a forecast: the Cabinet Office's table does not reach it yet.")
-    return _("The holidays of that year are not known: neither a table nor a forecast reaches it.")
-
-
 def diff(
     old: Annotated[str, typer.Argument(help=_("A version: a file, or the name of one in the folder."), metavar="OLD")],
     new: Annotated[str, typer.Argument(help=_("Another one."), metavar="NEW")],
@@ -280,13 +259,13 @@ def diff(
     ] = None,
     days: Annotated[int, typer.Option("--days", min=1, max=3660, help=_("How many days are compared."))] = 731,
     calendar: CalendarName = "centre",
-    folder: Folder = None,
+    folder: PolicyFolder = None,
     as_json: Json = False,
 ) -> None:
     """Compare two versions."""
     if folder is None:
-        found = State.config or find(os.environ, Path.cwd())
-        folder = settings().settings.paths.policies if found else shipped()
+        paths = installed()
+        folder = paths.policies if paths else shipped()
     holidays_known = Policies(folder).holidays
     before, after = (OpeningHours([_version(name, folder)], holidays_known) for name in (old, new))
     for hours in (before, after):

@@ -2,7 +2,6 @@
 
 import json
 import secrets
-import sys
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,14 +11,14 @@ import typer
 
 from cti import users
 from cti.app import wall_clock
-from cti.cli.common import Commands, Json, actor, out, say_json, settings, table
+from cti.cli.common import Commands, Json, actor, agree, out, say_json, settings, table
 from cti.cli.recordings import at_desk
 from cti.cli.sentences import day_text, moment_text
 from cti.errors import NotEntitledError, NotFoundError, UsageError
 from cti.explain import localise, word
 from cti.hours import enter, known
 from cti.i18n import _
-from policies.calendar import JST, clock_text, midnight
+from policies.calendar import JST, interval_text, midnight
 from policies.errors import PolicyError
 from policies.hours import OpeningHours
 from policies.load import Policies
@@ -118,7 +117,8 @@ def _enter(entry: Mapping[str, Any], now: datetime, *, yes: bool, dry_run: bool,
         if as_json:
             say_json(whole | {"entered": False, "changes": changed})
         return
-    _agree(yes)
+    if not yes:
+        agree(_("Enter it?"))
     _log_and_enter("hours.override", whole)
     if as_json:
         say_json(whole | {"entered": True, "changes": changed})
@@ -148,12 +148,16 @@ def _read(entry: Mapping[str, Any], policies: Policies) -> Override:
         option = {"from": "--from", "to": "--to", "open": "--open", "close": "--close", "by": "--by"}.get(field, field)
         raise UsageError(f"{option}: {localise(error.problem)}") from error
     if not found.all:
-        raise NotEntitledError(
-            _("other hours are decided by {authority} alone (A-13), not by {by!r}").format(
-                authority=", ".join(policies.authorities), by=entry["by"]
-            )
-        )
+        raise _not_entitled(policies, entry["by"])
     return found.all[0]
+
+
+def _not_entitled(policies: Policies, by: str) -> NotEntitledError:
+    return NotEntitledError(
+        _("other hours are decided by {authority} alone (A-13), not by {by!r}").format(
+            authority=", ".join(policies.authorities), by=by
+        )
+    )
 
 
 def _changed(before: OpeningHours, after: OpeningHours, override: Override) -> Iterator[dict[str, Any]]:
@@ -178,15 +182,6 @@ def _show(changed: list[dict[str, Any]]) -> None:
     )
     if len(changed) > SHOWN:
         out.print(_("... and {count} days more").format(count=len(changed) - SHOWN), style="dim")
-
-
-def _agree(yes: bool) -> None:
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise UsageError(_("nobody to ask: add --yes, or --dry-run to see what it changes"))
-    if not typer.confirm(_("Enter it?")):
-        raise typer.Abort
 
 
 def _log_and_enter(action: str, entry: dict[str, Any]) -> None:
@@ -222,7 +217,7 @@ def list_(as_json: Json = False) -> None:
 
 
 def _hours(override: Override) -> str:
-    return f"{clock_text(override.hours[0])}-{clock_text(override.hours[1])}" if override.hours else ""
+    return interval_text(override.hours) if override.hours else ""
 
 
 def _state(override: Override, now: datetime) -> str:
@@ -272,12 +267,9 @@ def revoke(
     entry = {"revoke": override.id, "by": by, "reason": reason, "entered_by": actor()}
     entry["entered_at"] = now.astimezone(JST).isoformat()
     if by not in policies.authorities:
-        raise NotEntitledError(
-            _("other hours are decided by {authority} alone (A-13), not by {by!r}").format(
-                authority=", ".join(policies.authorities), by=by
-            )
-        )
-    _agree(yes)
+        raise _not_entitled(policies, by)
+    if not yes:
+        agree(_("Enter it?"))
     _log_and_enter("hours.revoke", entry)
     if as_json:
         say_json(entry)

@@ -1,14 +1,9 @@
 """`kikitori policy`."""
 
-import os
-from pathlib import Path
-from typing import Annotated
-
 import typer
 
-from cti.cli.common import Commands, Json, State, out, say_json, settings, table
+from cti.cli.common import Commands, Json, PolicyFolder, installed, out, say_json, table
 from cti.i18n import _
-from cti.settings import find
 from policies.load import Policies, shipped
 from policies.shown import shown
 
@@ -25,15 +20,12 @@ def register(app: typer.Typer) -> None:
 
 
 def open_questions(
-    folder: Annotated[
-        Path | None,
-        typer.Option("--policies", help=_("Folder of policies. Default: the installation's, else the shipped ones.")),
-    ] = None,
+    folder: PolicyFolder = None,
     as_json: Json = False,
 ) -> None:
     """List the open questions."""
-    if folder is None and (State.config or find(os.environ, Path.cwd())):
-        folder = settings().settings.paths.policies
+    if folder is None and (paths := installed()):
+        folder = paths.policies
     rows = [
         {"file": name, "key": key, "value": shown(policy.value(key)), "question": question, "basis": policy.basis,
          "decided_by": policy.decided_by}

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from datetime import date, datetime
 
 from cti.i18n import LANGUAGE, _
-from policies.calendar import JST, clock_text
-from policies.hours import Day, OpeningHours, State
+from policies.calendar import JST, interval_text
+from policies.hours import HORIZON, Day, OpeningHours, State
 from policies.overrides import Kind, Override
 
 _WEEKDAYS = "月火水木金土日"
@@ -37,7 +37,7 @@ def sentences(answer: State, hours: OpeningHours) -> Iterator[str]:
         yield _class(answer.day)
     yield from _rests_on(answer.day, hours)
     if answer.until is None:
-        yield _("Nothing changes that in the next {days} days.").format(days=400)
+        yield _("Nothing changes that in the next {days} days.").format(days=HORIZON)
     elif answer.open:
         yield _("It closes at {at}.").format(at=moment_text(answer.until))
     else:
@@ -46,7 +46,7 @@ def sentences(answer: State, hours: OpeningHours) -> Iterator[str]:
 
 def _class(day: Day) -> str:
     kind = day.kind
-    text = ", ".join(f"{clock_text(start)}-{clock_text(end)}" for start, end in kind.hours)
+    text = ", ".join(map(interval_text, kind.hours))
     told = {"title": kind.title, "hours": text, "rule": kind.basis, "basis": f"{day.calendar.source} {kind.article}"}
     if kind.hours:
         return _("Class of day “{title}”: open {hours} ({rule}, {basis}).").format(**told)
@@ -63,7 +63,7 @@ def _decision(override: Override, answer: State) -> str:
         "id": override.id,
     }
     if override.hours:
-        told["hours"] = f"{clock_text(override.hours[0])}-{clock_text(override.hours[1])}"
+        told["hours"] = interval_text(override.hours)
     if override.kind is Kind.CLOSED:
         text = _("{by} decided: closed from {first} to {last} ({rule}, {basis}; decision {id}).")
     elif override.kind is Kind.HOURS:
@@ -84,14 +84,19 @@ def _decision(override: Override, answer: State) -> str:
     return " ".join(said)
 
 
+def certainty(known: str) -> str:
+    """What is known of a year's holidays that no table has: `forecast` or `unknown`."""
+    if known == "forecast":
+        return _("The holidays of that year are a forecast: the Cabinet Office's table does not reach it yet.")
+    return _("The holidays of that year are not known: neither a table nor a forecast reaches it.")
+
+
 def _rests_on(day: Day, hours: OpeningHours) -> Iterator[str]:
     if day.holiday is not None:
         told = {"name": day.holiday.name, "kind": day.holiday.kind.value}
         yield _("The day is a holiday: {name} ({kind}).").format(**told)
-    if day.holidays == "forecast":
-        yield _("The holidays of that year are a forecast: the Cabinet Office's table does not reach it yet.")
-    elif day.holidays == "unknown":
-        yield _("The holidays of that year are not known: neither a table nor a forecast reaches it.")
+    if day.holidays != "table":
+        yield certainty(day.holidays)
     rules, in_force = hours.version(day.date)
     if not in_force:
         yield _("No rules are known to have been in force on that day; those from {day} were taken.").format(

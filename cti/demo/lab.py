@@ -23,12 +23,11 @@ from cti.app import asterisk_site, wall_clock
 from cti.demo.pbx import Pbx, Users, absent_modules, ensure_users, find_root
 from cti.demo.scenarios import Answer, Dial, Hold, Talk
 from cti.demo.sipp import Line, Phone, write_speech
-from cti.hours import overrides_file
+from cti.hours import known
 from cti.i18n import _
 from cti.pbxconfig import Decided
 from cti.settings import Settings, load
 from policies.load import Policies
-from policies.overrides import Overrides
 
 PASSPHRASE = "a passphrase for the demonstration"  # noqa: S105  # it protects tones
 TRUNK_HOST = "127.0.0.2"
@@ -165,9 +164,7 @@ class Lab:
 
     def decided(self) -> Decided:
         """What the policies say now."""
-        policies, file = Policies(self.settings.paths.policies), overrides_file(self.settings.paths.hours)
-        known = policies.overrides(file, strict=False) if file.exists() else Overrides()
-        return Decided.of(policies, known, wall_clock())
+        return Decided.of(*known(self.settings.paths.policies, self.settings.paths.hours), wall_clock())
 
     async def serve(self) -> None:
         """Start the service; return when it is ready and in step with the PBX."""

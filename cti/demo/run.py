@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from cti.app import wall_clock
-from cti.cli.common import JST, err, length, say_json
+from cti.cli.common import err, length, say_json
 from cti.demo import namespace
 from cti.demo.lab import Lab, LabError, remove
 from cti.demo.pbx import PbxError
@@ -28,6 +28,7 @@ from cti.demo.tones import reference
 from cti.errors import UsageError
 from cti.explain import word
 from cti.i18n import _
+from policies.calendar import JST
 
 FOLDER = "KIKITORI_DEMO_FOLDER"
 TALK = 36.0  # seconds: the calls in which the recorder is killed

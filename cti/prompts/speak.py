@@ -1,7 +1,5 @@
 """Texts to prompts: each spoken, brought into shape, and put into its folder whole."""
 
-import os
-import tempfile
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +12,7 @@ from cti.prompts.shape import LEVEL, finished, pause, telephone
 from cti.prompts.sound import encode
 from cti.prompts.voice import MANNER, REST, speak
 from cti.prompts.words import LANGUAGES, Language, Text, nearest, texts
+from recorder.vault.folder import replace_whole
 
 _PAUSE = 0.2  # s
 _BEFORE, _AFTER, _AFTER_SENTENCE = 0.06, 0.06, 0.25  # s of silence
@@ -94,21 +93,7 @@ def _put(folder: Path, files: Mapping[str, _Made]) -> None:
     """Each file whole; the index last, so that it never speaks of what is not there."""
     folder.mkdir(parents=True, exist_ok=True)
     for file, made in files.items():
-        _write(folder / file, made.sound)
+        replace_whole(folder / file, made.sound, 0o644)
     rows = {**index.load(folder), **{file: made.row for file, made in files.items()}}
     in_order = [rows[file] for file in (f"{name}.ulaw" for name in texts()) if file in rows]
-    _write(folder / index.FILE, index.dump(in_order))
-
-
-def _write(path: Path, data: bytes) -> None:
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(file.fileno(), 0o644)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).rename(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    replace_whole(folder / index.FILE, index.dump(in_order), 0o644)

@@ -8,7 +8,8 @@ import structlog
 
 from cti.hours import HoursBook
 from cti.routing.route import NOT_KNOWN, Decision, arrival, route
-from cti.routing.speech import JST, Language, opening
+from cti.routing.speech import Language, opening
+from policies.calendar import JST
 from policies.errors import PolicyError
 
 log = structlog.get_logger()
@@ -51,12 +52,13 @@ class Director:
         """When it opens next, as prompts; the same all night, so made once."""
         if made.opens is None:
             return ""
-        key = (made.opens, self._now().astimezone(JST).date())  # "tomorrow" is Japan's
+        now = self._now()
+        key = (made.opens, now.astimezone(JST).date())  # "tomorrow" is Japan's
         if self._spoken[0] != key:
             self._spoken = (key, {})
         if language not in self._spoken[1]:
             try:
-                self._spoken[1][language] = "&".join(opening(made.opens, self._now(), language))
+                self._spoken[1][language] = "&".join(opening(made.opens, now, language))
             except Exception:  # a sentence that is not said costs no call
                 log.exception("the next opening cannot be said")
                 self._spoken[1][language] = ""

@@ -6,15 +6,14 @@ together here below the day, the month, the hour and the minute.
 
 import re
 from collections.abc import Iterable
-from datetime import datetime, timedelta, timezone
-from typing import Final, Literal
+from datetime import datetime
+from typing import Literal
 
 import phonenumbers
 
-Language = Literal["ja", "en"]
+from policies.calendar import JST
 
-# Japan has had no other time since 1951, and no data on time zones is needed for it.
-JST: Final = timezone(timedelta(hours=9), "JST")
+Language = Literal["ja", "en"]
 
 _NEAR = {0: ("today",), 1: ("tomorrow",)}
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")

@@ -83,6 +83,25 @@ def write_new(path: Path, data: bytes, mode: int) -> None:
     sync_folder(path.parent)
 
 
+def replace_whole(path: Path, data: bytes, mode: int, gid: int | None = None) -> None:
+    """`path` holds the old or the new, whole. Raises OSError: then it is the old, and nothing lies beside it."""
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.unlink(missing_ok=True)
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            os.fchmod(stream.fileno(), mode)
+            if gid is not None:
+                os.fchown(stream.fileno(), -1, gid)
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.rename(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
 class VaultFolder:
     """Reading needs no key; what the recorder needs to write is in `Writer`."""
 

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from cti.app import wall_clock
 from cti.demo.scenarios import Answer, Talk
 from cti.demo.sipp import Phone
 from cti.pbxconfig import Decided
@@ -224,7 +225,7 @@ async def test_whoever_gives_up_while_the_emergency_line_rings_is_in_need_all_th
 
 async def test_at_the_second_of_the_boundary(house: House) -> None:
     """A decision closes at a second that comes while callers call: those before it reach the centre, the others not."""
-    at = (datetime.now(JST) + timedelta(seconds=6)).replace(microsecond=0)  # noqa: TID251  # the PBX's clock is real
+    at = (wall_clock().astimezone(JST) + timedelta(seconds=6)).replace(microsecond=0)
     house.lab.kikitori(
         *("hours", "override", "add", "--kind", "closed", "--from", at.isoformat(), "--to"),
         *((at + timedelta(hours=1)).isoformat(), "--reason", "境", "--by", "水道局長", "--yes"),
@@ -232,7 +233,7 @@ async def test_at_the_second_of_the_boundary(house: House) -> None:
     try:
         found: dict[int, str] = {}
         for _ in range(12):
-            began = datetime.now(JST)  # noqa: TID251
+            began = wall_clock().astimezone(JST)
             if began > at + timedelta(seconds=3):
                 break
             async with calling(house, "0664587211"):
@@ -338,7 +339,7 @@ async def test_without_a_gate_the_dialplans_own_hours_decide(alone: House, gate:
     server = await asyncio.start_server(hang, "127.0.0.1", alone.lab.settings.gate.port) if gate == "hung" else None
     try:
         before = _routes(alone)
-        now = alone.lab.decided().hours.at(datetime.now(JST))  # noqa: TID251  # the PBX's clock is real
+        now = alone.lab.decided().hours.at(wall_clock().astimezone(JST))
         async with calling(alone) as caller:
             await alone.lab.until(lambda: len(_routes(alone)) > len(before), 5, "nothing was decided")
             assert _routes(alone)[len(before) :] == [("centre" if now.open else "closed", "baseline")]

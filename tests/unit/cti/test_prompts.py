@@ -559,7 +559,7 @@ def test_a_disk_that_is_full_leaves_the_old_file(voices: Path, copy: Path, monke
     def full(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("cti.prompts.speak.os.fsync", full)
+    monkeypatch.setattr("recorder.vault.folder.os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
         render(copy, voice=voices / "mei.htsvoice", only=["closed"])
     assert {path: path.read_bytes() for path in copy.rglob("*.*")} == before
