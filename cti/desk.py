@@ -17,13 +17,13 @@ from uuid import uuid4
 import structlog
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
+from cti.answering import answering, rang
 from cti.errors import LogUnavailableError, NotFoundError, UsageError
 from cti.explain import explain
 from cti.i18n import _
-from cti.intake import IntakeBook
-from cti.steps import FOLDER as STEPS
+from cti.intake import Intake, IntakeBook, Kept
 from cti.steps import at_of
-from recorder import export
+from recorder import callfile, export
 from recorder.access import checkpoint
 from recorder.access.audit import Report
 from recorder.access.entry import Entry
@@ -34,7 +34,7 @@ from recorder.catalogue import row as catalogue_row
 from recorder.replay import Part, Player, layout, manifests, side, wav_head
 from recorder.vault.age import Identity, Recipient
 from recorder.vault.errors import VaultError
-from recorder.vault.folder import VaultFolder, split_name
+from recorder.vault.folder import CALLS, KEPT, STEPS, VaultFolder, split_name
 from recorder.vault.keys import load_recipients, load_signer, load_verifier, unlock
 from recorder.vault.manifest import ManifestError, digest, load
 from recorder.verify import Finding, Verifying
@@ -125,6 +125,7 @@ class Desk:
     async def rebuild(self, progress: Progress) -> int:
         """Make the catalogue anew from the vault folder alone; how many segments it holds."""
         await self.catalogue.clear()
+        await self.intake.clear()
         count = 0
         for path in self.vault.manifests():
             if (row := self._row(path)) is not None:
@@ -132,6 +133,7 @@ class Desk:
                 count += 1
             progress(1)
         await self._read_calls()
+        await self._read_steps()
         return count
 
     def _row(self, path: Path) -> dict[str, Any] | None:
@@ -148,21 +150,43 @@ class Desk:
         return catalogue_row(path.name.removesuffix(".manifest"), found, digest(text))
 
     async def _read_calls(self) -> None:
-        for path in sorted((self.vault.root / "calls").glob("*.jsonl")):
-            lines, read = _new_lines(path, await self.catalogue.read_until(path.name))
+        known = await self.catalogue.read_until()
+        for path in sorted((self.vault.root / CALLS).glob("*.jsonl")):
+            lines, read = _new_lines(path, known.get(path.name, 0))
             if lines:
                 rows = [row for line in lines if (row := _call(line, path)) is not None]
                 await self.catalogue.put_calls(rows, path.name, read)
 
     async def _read_steps(self) -> None:
+        known = await self.intake.read_until()
         for path in sorted((self.vault.root / STEPS).glob("*.jsonl")):
-            lines, read = _new_lines(path, await self.intake.read_until(path.name))
+            lines, read = _new_lines(path, known.get(path.name, 0))
             if lines:
                 found = [step for line in lines if (step := _step(line, path)) is not None]
-                try:
-                    await self.intake.take(found, path.name, read)
-                except IntegrityError:
-                    log.info("steps were taken by another process meanwhile", file=path.name)
+                await self._unless_taken(self.intake.take(found, path.name, read), path)
+        for path in sorted((self.vault.root / KEPT).glob("*.jsonl")):
+            name = f"{KEPT}/{path.name}"
+            lines, read = _new_lines(path, known.get(name, 0))
+            if lines:
+                done = [row for line in lines if (row := _kept(line, path)) is not None]
+                await self._unless_taken(self.intake.keep(done, name, read), path)
+
+    @staticmethod
+    async def _unless_taken(work: Awaitable[Any], path: Path) -> None:
+        try:
+            await work
+        except IntegrityError:
+            log.info("lines were taken by another process meanwhile", file=str(path))
+
+    async def keep(self, row: Intake, by: str, note: str) -> Intake:
+        """Somebody has handed `row` over or called back. Raises UsageError, LogUnavailableError, OSError."""
+        if row.done_at is not None:
+            raise UsageError(_("intake {id} was done before").format(id=row.id[:8]))
+        done = Kept(id=row.id, at=self.now(), by=by, note=note)
+        self.log("intake.done", row.id, {"by": by})
+        callfile.append(self.vault.root / KEPT / f"{done.at:%Y-%m-%d}.jsonl", done.line())
+        await self._read_steps()
+        return (await self.intake.beginning(row.id))[0]
 
     async def why(self, call: str) -> list[dict[str, Any]]:
         """What was done with one call, step by step. `call`: its conversation, its channel or its recording, or the
@@ -194,9 +218,11 @@ class Desk:
         return await self.catalogue.recordings(**wanted)
 
     async def calls(self) -> list[dict[str, Any]]:
-        """Call records, newest first."""
+        """Call records, newest first, each with how soon it was answered."""
         await self.catch_up()
-        return await self.catalogue.call_list()
+        rings = {name: rang(step) for name, step in (await self.intake.first_rings()).items()}
+        found = await self.catalogue.call_list()
+        return [call | answering(call, rings.get(call["conversation"])) for call in found]
 
     async def show(self, recording: str) -> dict[str, Any]:
         """One recording with its segments, gaps and marks. Raises NotFoundError."""
@@ -401,7 +427,7 @@ class Desk:
             *checks.slots(),
             *checks.strays(await self.unfinished()),
             *await self._verify_open(),
-            *checks.calls(),
+            *checks.lines(),
             *self._verify_rest(checks),
         ):
             yield finding
@@ -495,6 +521,20 @@ def _step(line: bytes, path: Path) -> dict[str, Any] | None:
         log.error("line of a file of steps cannot be read", file=str(path), error=str(error))
         return None
     return step
+
+
+def _kept(line: bytes, path: Path) -> Kept | None:
+    """A line of a file of promises kept, None where it is damaged: it must not hide the others."""
+    try:
+        record = json.loads(line)
+        texts = [record[name] for name in ("id", "by", "note")]
+        if not all(isinstance(value, str) for value in texts):
+            raise TypeError("a value that is no text")  # noqa: TRY301  # said with the others
+        at = datetime.fromisoformat(record["at"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        log.error("line of a file of promises kept cannot be read", file=str(path), error=str(error))
+        return None
+    return Kept(id=texts[0], at=at, by=texts[1], note=texts[2])
 
 
 def _call(line: bytes, path: Path) -> dict[str, Any] | None:

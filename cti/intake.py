@@ -1,7 +1,8 @@
 """What the night took of callers: wishes to be called back and calls to the emergency line (A-12, A-21, A-22).
 
 Steps (`cti.steps`) -> rows of `Intake`, each with the day on which it is due; the case store adopts them. A step counts
-once, however often it is read.
+once, however often it is read. What staff did with an intake is a line in the vault too: nothing here is kept by the
+database alone.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -46,7 +47,7 @@ steps = Table(
     Column("values", JSON, nullable=False),
 )
 
-step_files = Table(
+line_files = Table(
     "step_files", metadata, Column("name", String(32), primary_key=True), Column("read", Integer, nullable=False)
 )
 
@@ -64,9 +65,19 @@ intakes = Table(
     Column("answered_by", String(32)),
     Column("unanswered", Boolean, nullable=False),
     Column("due", Date),
-    Column("done_at", DateTime),
-    Column("done_by", String(120)),
-    Column("note", String(1000)),
+)
+
+kept = Table(
+    "kept",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("at", DateTime, nullable=False),
+    Column("by", String(120), nullable=False),
+    Column("note", String(1000), nullable=False),
+)
+
+_ROWS = select(intakes, kept.c.at.label("done_at"), kept.c.by.label("done_by"), kept.c.note.label("note")).outerjoin(
+    kept, kept.c.id == intakes.c.id
 )
 
 EMERGENCY = frozenset({"emergency", "unanswered", "urgent"})
@@ -104,6 +115,20 @@ class Intake:
     def public(self, today: date) -> dict[str, Any]:
         """As one JSON line."""
         return asdict(self) | {"overdue": self.overdue(today)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """What somebody did with an intake: handed it over, or called back."""
+
+    id: str
+    at: datetime
+    by: str
+    note: str
+
+    def line(self) -> dict[str, str]:
+        """As the vault keeps it."""
+        return asdict(self) | {"at": self.at.isoformat()}
 
 
 def taken(known: Intake | None, step: Step, dialled: str | None, due: date | None) -> Intake | None:
@@ -151,11 +176,10 @@ class IntakeBook:
         self._engine, self._due = engine, due
         self._alarmed: set[str] = set()
 
-    async def read_until(self, file: str) -> int:
-        """How far a file of steps was read, in bytes."""
+    async def read_until(self) -> dict[str, int]:
+        """How far each file of steps and of promises kept was read, in bytes, by its name."""
         async with self._engine.connect() as connection:
-            found = await connection.scalar(select(step_files.c.read).where(step_files.c.name == file))
-        return found or 0
+            return {str(name): int(read) for name, read in await connection.execute(select(line_files))}
 
     async def take(self, new: Sequence[Step], file: str, read: int) -> list[Intake]:
         """Add steps of `file`, which was read up to byte `read`; the rows that are new or changed."""
@@ -167,9 +191,27 @@ class IntakeBook:
                 await connection.execute(insert(steps).values(**step | {"at": plain(at_of(step))}))
                 if (row := await self._apply(connection, step)) is not None:
                     changed[row.id] = row
-            await connection.execute(delete(step_files).where(step_files.c.name == file))
-            await connection.execute(insert(step_files).values(name=file, read=read))
+            await self._remember(connection, file, read)
         return list(changed.values())
+
+    async def keep(self, lines: Sequence[Kept], file: str, read: int) -> None:
+        """Add promises kept, of `file`, which was read up to byte `read`. Of two for one intake the first counts."""
+        async with self._engine.begin() as connection:
+            for line in lines:
+                if not await connection.scalar(select(kept.c.id).where(kept.c.id == line.id)):
+                    await connection.execute(insert(kept).values(**asdict(line) | {"at": plain(line.at)}))
+            await self._remember(connection, file, read)
+
+    @staticmethod
+    async def _remember(connection: AsyncConnection, file: str, read: int) -> None:
+        await connection.execute(delete(line_files).where(line_files.c.name == file))
+        await connection.execute(insert(line_files).values(name=file, read=read))
+
+    async def clear(self) -> None:
+        """Forget everything; the vault has it all."""
+        async with self._engine.begin() as connection:
+            for table in (steps, intakes, kept, line_files):
+                await connection.execute(delete(table))
 
     async def alarm(self) -> None:
         """Say who waits because the emergency line did not answer: once for each, whichever process took the step."""
@@ -189,7 +231,7 @@ class IntakeBook:
         row = taken(known, step, (dialled or {}).get("number"), self._due(at_of(step)))
         if row is None or row == known:
             return None
-        stored = asdict(row) | {"at": plain(row.at), "done_at": plain(row.done_at)}
+        stored = {name: value for name, value in asdict(row).items() if name in intakes.c} | {"at": plain(row.at)}
         if known is None:
             await connection.execute(insert(intakes).values(**stored))
         else:
@@ -197,28 +239,29 @@ class IntakeBook:
         return row
 
     async def _one(self, connection: AsyncConnection, identity: str) -> Intake | None:
-        row = (await connection.execute(select(intakes).where(intakes.c.id == identity))).mappings().first()
+        row = (await connection.execute(_ROWS.where(intakes.c.id == identity))).mappings().first()
         return _intake(row) if row else None
 
     async def rows(self, *, done: bool = False) -> list[Intake]:
         """Open ones, oldest first; all where `done`."""
-        wanted = select(intakes).order_by(intakes.c.at)
+        wanted = _ROWS.order_by(intakes.c.at)
         if not done:
-            wanted = wanted.where(intakes.c.done_at.is_(None))
+            wanted = wanted.where(kept.c.id.is_(None))
         async with self._engine.connect() as connection:
             return [_intake(row) for row in (await connection.execute(wanted)).mappings()]
 
     async def beginning(self, text: str) -> list[Intake]:
         """Those whose id begins with `text`."""
-        wanted = select(intakes).where(intakes.c.id.startswith(text, autoescape=True))
+        wanted = _ROWS.where(intakes.c.id.startswith(text, autoescape=True))
         async with self._engine.connect() as connection:
             return [_intake(row) for row in (await connection.execute(wanted)).mappings()]
 
-    async def close(self, identity: str, at: datetime, by: str, note: str) -> None:
-        """Somebody has handed it over or called back."""
-        done = update(intakes).where(intakes.c.id == identity).values(done_at=plain(at), done_by=by, note=note)
-        async with self._engine.begin() as connection:
-            await connection.execute(done)
+    async def first_rings(self) -> dict[str, Step]:
+        """Conversation -> its first step `ring`."""
+        wanted = select(steps).where(steps.c.what == "ring").order_by(steps.c.at.desc())
+        async with self._engine.connect() as connection:
+            found = [dict(row) for row in (await connection.execute(wanted)).mappings()]
+        return {row["conversation"]: row | {"at": row["at"].replace(tzinfo=UTC).isoformat()} for row in found}
 
     async def steps_of(self, text: str) -> list[dict[str, Any]]:
         """Steps of the calls whose conversation or channel begins with `text`, in their order."""

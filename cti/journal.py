@@ -19,7 +19,7 @@ from recorder.access.errors import AccessError
 from recorder.access.log import AccessLog
 from recorder.priority import stand_back
 from recorder.take import Take
-from recorder.vault.folder import VaultFolder, is_segment_name, split_name
+from recorder.vault.folder import CALLS, VaultFolder, is_segment_name, split_name
 from recorder.vault.manifest import Manifest, digest
 from recorder.vault.note import Signer
 
@@ -95,7 +95,7 @@ class Journal:
             name: value.isoformat() if isinstance(value, datetime) else value for name, value in asdict(record).items()
         }
         try:
-            callfile.append(self._vault.root / "calls" / f"{at:%Y-%m-%d}.jsonl", values)
+            callfile.append(self._vault.root / CALLS / f"{at:%Y-%m-%d}.jsonl", values)
         except OSError as error:
             # Tried again with everything else that could not be told.
             self._unwritten.append(record)

@@ -18,6 +18,7 @@ from typing import Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from cti.calls.cel import CEL_COLUMNS
 from cti.prompts import files as prompt_files
 from cti.routing import baseline
 from cti.routing.direct import FIELDS
@@ -74,21 +75,6 @@ CEL_EVENTS: Final = (
 CDR_COLUMNS: Final = (
     *("start", "answer", "end", "duration", "billsec", "disposition", "channel", "dstchannel", "dcontext"),
     *("lastapp", "uniqueid", "linkedid", "sequence"),
-)
-CEL_COLUMNS: Final = (
-    *(
-        "eventtype",
-        "eventtime",
-        "channame",
-        "uniqueid",
-        "linkedid",
-        "context",
-        "exten",
-        "appname",
-        "peer",
-        "eventextra",
-        "callernum",
-    ),
 )
 
 _CDR_OPTIONS = {"start": ",u", "answer": ",u", "end": ",u", "duration": ",f", "billsec": ",f"}
@@ -248,7 +234,8 @@ def texts(decided: Decided, site: Site, etc: str) -> dict[str, str]:
         "routing": routing,
         "emergency": [_emergency(name, plan) for name in routing.emergency.order],
         "prompts": f"{etc}/prompts",
-        "patience": round(routing.waiting.rings * routing.waiting.ring_seconds * 1000),
+        "ring_ms": (ring := round(routing.waiting.ring_seconds * 1000)),
+        "patience": routing.waiting.rings * ring,
         # Rings are the trunk's own, or the first bars of a music that each caller hears from its beginning.
         "ringing": {"queue": "", "dial": f"m({RINGING})"}
         if routing.waiting.early_media

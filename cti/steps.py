@@ -19,11 +19,10 @@ from cti.calls.cel import read, said_in
 from cti.calls.said import said
 from cti.calls.tracker import event_time
 from recorder import callfile
-from recorder.vault.folder import replace_whole
+from recorder.vault.folder import STEPS, replace_whole
 
 log = structlog.get_logger()
 
-FOLDER = "steps"
 EVENT = "KIKITORI"  # CELGenUserEvent writes the name that it is given in place of a type
 POSITION = "position.json"
 _PACKED = frozenset({".gz", ".xz", ".bz2", ".zst"})
@@ -37,7 +36,7 @@ class StepTail:
 
     def __init__(self, cel: Path, vault: Path, pbx: str) -> None:
         """`vault`: its root folder."""
-        self._cel, self._folder, self._pbx = cel, vault / FOLDER, pbx
+        self._cel, self._folder, self._pbx = cel, vault / STEPS, pbx
 
     def copy(self) -> int:
         """Copy what is new; how many steps. Raises OSError: then all of it comes next time."""

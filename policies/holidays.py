@@ -1,17 +1,19 @@
 """The Cabinet Office's table of holidays, split into the three kinds of the law, and the forecast behind it. Pure."""
 
 import csv
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 
-from policies.calendar import JST, HolidayKind
+from policies.calendar import HolidayKind
 from policies.errors import PolicyError
 
 UNNAMED = "休日"
 """What the table calls days of 3条2項 and 3条3項 alike."""
 
 _ONE_DAY = timedelta(days=1)
+_DAY = re.compile(r"([0-9]{4})/([0-9]{1,2})/([0-9]{1,2})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,22 +56,31 @@ def parse_table(data: bytes, source: str) -> list[Holiday]:
     except UnicodeDecodeError as error:
         raise PolicyError(source, "not the Cabinet Office's table: not in its encoding (cp932)", _AS_IT_IS) from error
     names: dict[date, str] = {}
+    last = date.min
     for number, row in _rows(text, source):
         if number == 1 or not any(row):
             continue
         where = f"{source}:{number}"
         if len(row) != 2 or not row[1].strip():
             raise PolicyError(where, "a day and its name are needed", _AS_IT_IS)
-        try:
-            day = datetime.strptime(row[0].strip(), "%Y/%m/%d").replace(tzinfo=JST).date()
-        except ValueError as error:
-            raise PolicyError(where, f"{row[0]!r} is no day", _AS_IT_IS) from error
-        if names and day <= max(names):
+        day = _day(row[0].strip(), where)
+        if day <= last:
             raise PolicyError(where, f"{row[0]} does not come after the day before it", _AS_IT_IS)
-        names[day] = row[1].strip()
+        names[day], last = row[1].strip(), day
     if not names:
         raise PolicyError(source, "no day in it", _AS_IT_IS)
     return [Holiday(day, name, kind) for day, (name, kind) in _split(names, source).items()]
+
+
+def _day(text: str, where: str) -> date:
+    """`1955/1/1`. Without strptime, which took two thirds of the time that a policy folder needs to be read."""
+    if not (match := _DAY.fullmatch(text)):
+        raise PolicyError(where, f"{text!r} is no day", _AS_IT_IS)
+    year, month, day = map(int, match.groups())
+    try:
+        return date(year, month, day)
+    except ValueError as error:
+        raise PolicyError(where, f"{text!r} is no day", _AS_IT_IS) from error
 
 
 def _rows(text: str, source: str) -> Iterator[tuple[int, list[str]]]:

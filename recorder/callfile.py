@@ -8,6 +8,7 @@ check = SHA-256 of (the line before, as its bytes lie there, without its newline
 Not signed: who can write the file can make it anew. Bits that flip, lines that go or come are named, and which.
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -24,6 +25,7 @@ def append(path: Path, values: Mapping[str, Any]) -> None:
     """One line at the end of `path`, durable. Raises OSError."""
     fresh = not path.exists()
     with path.open("ab+", buffering=0) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # let go of with the file: two commands may write at the same time
         before = _last(file.fileno())
         # What a crash cut off stays a line of its own.
         begin = b"\n" if before is not None and not before.endswith(b"\n") else b""

@@ -88,11 +88,10 @@ class Catalogue:
             await connection.execute(delete(table).where(table.c[key] == values[key]))
             await connection.execute(insert(table).values(**values))
 
-    async def read_until(self, file: str) -> int:
-        """How many bytes of a call file are in the catalogue."""
+    async def read_until(self) -> dict[str, int]:
+        """How many bytes of each call file are in the catalogue, by its name."""
         async with self.engine.connect() as connection:
-            found = await connection.execute(select(call_files.c.read).where(call_files.c.name == file))
-            return found.scalar() or 0
+            return {str(name): int(read) for name, read in await connection.execute(select(call_files))}
 
     async def clear(self) -> None:
         """Forget everything; the vault has it all."""

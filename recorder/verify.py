@@ -14,7 +14,7 @@ from recorder.catalogue import row
 from recorder.replay import Player
 from recorder.vault.age import Identity, unwrap
 from recorder.vault.errors import PayloadError, VaultError
-from recorder.vault.folder import VaultFolder, is_segment_name, segment_name
+from recorder.vault.folder import LINES, VaultFolder, is_segment_name, segment_name
 from recorder.vault.manifest import Manifest, ManifestError, digest, load
 from recorder.vault.note import Verifier
 from recorder.vault.stream import Reader
@@ -124,11 +124,12 @@ class Verifying:
                 elif kind not in KINDS or not is_segment_name(stem):
                     yield Finding(what=str(folder / name), problem="is no file of a vault")
 
-    def calls(self) -> Iterator[Finding]:
-        """Every line of every file of call records."""
-        for path in sorted((self.vault.root / "calls").glob("*.jsonl")):
-            for line, problem in callfile.check(path):
-                yield Finding(what=f"{path}:{line}", problem=problem)
+    def lines(self) -> Iterator[Finding]:
+        """Every line of every file of call records, of steps and of promises kept."""
+        for folder in LINES:
+            for path in sorted((self.vault.root / folder).glob("*.jsonl")):
+                for line, problem in callfile.check(path):
+                    yield Finding(what=f"{path}:{line}", problem=problem)
 
     def index(self, catalogue: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
         """The catalogue (segment name -> its row) against the folder."""

@@ -1,6 +1,6 @@
 """Asterisk's own record of events (CEL), for what happened while nobody listened: the tracker reads it like events.
 
-Columns as in asterisk-config (`CEL_COLUMNS`). Times are Asterisk's, in seconds with microseconds.
+`CEL_COLUMNS` is what we render for Asterisk to write. Times are Asterisk's, in seconds with microseconds.
 """
 
 import csv
@@ -9,11 +9,16 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from cti.calls.model import Leg
 from cti.calls.tracker import Tracker, event_time
-from cti.pbxconfig import CEL_COLUMNS
 
+# cel_custom.conf.j2 writes them in this order.
+CEL_COLUMNS: Final = (
+    *("eventtype", "eventtime", "channame", "uniqueid", "linkedid", "context"),
+    *("exten", "appname", "peer", "eventextra", "callernum"),
+)
 _NAMES = {
     "CHAN_START": "Newchannel",
     "ANSWER": "Newstate",

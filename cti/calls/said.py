@@ -9,6 +9,7 @@ from typing import Final
 
 FORMS: Final[Mapping[str, tuple[str, ...]]] = {
     "route": ("route", "rule", "why", "by", "number"),
+    "ring": ("number", "rings", "ms"),
     "key": ("menu", "key"),
     "line": ("destination", "status"),
     "intake": ("kind", "number", "source", "language"),

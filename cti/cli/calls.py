@@ -1,19 +1,25 @@
 """`kikitori calls`."""
 
+from collections.abc import Mapping
+from datetime import date
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from cti.answering import Answered, count
 from cti.calls.model import Fact
 from cti.calls.tracker import Silence, Tracker
 from cti.cli import capture, why
 from cti.cli.common import Commands, Json, out, say_json, table, when
+from cti.cli.hours import time_of
 from cti.cli.recordings import at_desk
 from cti.cli.terminal import one_line
 from cti.explain import word
 from cti.i18n import _
 from cti.replay import Step, steps_of
+from policies.calendar import JST
 from policies.load import Policies
 
 
@@ -23,6 +29,11 @@ def register(app: typer.Typer) -> None:
     group.command(
         "list", help=_("Calls, newest first, answered or not."), epilog=_("Example: kikitori calls list --json")
     )(list_)
+    group.command(
+        "answering",
+        help=_("How soon the telephones were answered: rings, and the share within those promised (C-07)."),
+        epilog=_("Examples: kikitori calls answering --from 2027-04-01 · kikitori calls answering --by month --json"),
+    )(answering)
     group.command(
         "replay",
         help=_("Run a captured manager stream through framing and tracker; one line a fact."),
@@ -44,13 +55,59 @@ def list_(as_json: Json = False) -> None:
             say_json(call)
         return
     table(
-        (_("Arrived"), _("Answered"), _("Ended"), _("Number"), _("Caller"), _("Outcome"), _("Recording")),
+        (_("Arrived"), _("Answered"), _("Rings"), _("Ended"), _("Number"), _("Caller"), _("Outcome"), _("Recording")),
         (
-            (when(call["arrived"]), when(call["answered"]), when(call["ended"]), call["number"], call["caller"],
-             word(call["disposition"]), str(call["recording"] or "")[:8])
+            (when(call["arrived"]), when(call["answered"]), call["rings"], when(call["ended"]), call["number"],
+             call["caller"], word(call["disposition"]), str(call["recording"] or "")[:8])
             for call in found
         ),
     )  # fmt: skip
+
+
+class By(StrEnum):
+    """What calls are counted by."""
+
+    DAY = "day"
+    MONTH = "month"
+    NUMBER = "number"
+
+    def of(self, call: Mapping[str, Any]) -> str:
+        """The line of the table that a call belongs to."""
+        if self is By.NUMBER:
+            return str(call["number"] or "")
+        day = str(call["rang"].astimezone(JST).date())
+        return day if self is By.DAY else day[:7]
+
+
+def answering(
+    start: Annotated[str | None, typer.Option("--from", help=_("First day."), metavar="DAY")] = None,
+    end: Annotated[str | None, typer.Option("--to", help=_("Last day."), metavar="DAY")] = None,
+    by: Annotated[By, typer.Option(help=_("What to count by."))] = By.DAY,
+    as_json: Json = False,
+) -> None:
+    """Count how soon the telephones were answered."""
+    first = time_of(start, "--from").astimezone(JST).date() if start else date.min
+    last = time_of(end, "--to").astimezone(JST).date() if end else date.max
+    calls = at_desk(lambda desk: desk.calls())
+    wanted = [call for call in calls if call["rang"] and first <= call["rang"].astimezone(JST).date() <= last]
+    found = count(wanted, by.of)
+    whole = count(wanted, lambda _call: "").get("", Answered())
+    if as_json:
+        for name, counted in found.items():
+            say_json({by.value: name} | counted.public())
+        return
+    titles = {By.DAY: _("Day"), By.MONTH: _("Month"), By.NUMBER: _("Number")}
+    table(
+        (titles[by], _("Rang"), _("Answered"), _("In time"), _("Share"), _("Not answered"), _("Most rings")),
+        (
+            (name, row.rang, row.answered, row.in_time, _share(row), row.rang - row.answered, row.longest or "")
+            for name, row in [*found.items(), (_("All"), whole)]
+        ),
+    )
+
+
+def _share(row: Answered) -> str:
+    return "" if row.share is None else f"{row.share:.1%}"
 
 
 def replay(

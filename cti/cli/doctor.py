@@ -68,6 +68,7 @@ async def look(want: Want, now: Clock, listen: float) -> Seen:
         gate=await host.gate(ours),
         recorder=await host.recorder(ours),
         cel=host.cel(ours, now()),
+        hours=host.hours(ours, now()),
     )
 
 

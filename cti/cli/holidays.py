@@ -9,12 +9,12 @@ import typer
 
 from cti.cli.common import Commands, Json, agree, err, out, say_json, settings, table
 from cti.cli.recordings import at_desk
-from cti.cli.sentences import day_text
 from cti.cli.terminal import printable
 from cti.desk import Desk
 from cti.errors import UsageError
 from cti.explain import explain
 from cti.i18n import _
+from cti.sentences import day_text
 from policies.errors import PolicyError
 from policies.holidays import Change, Holiday, Holidays, changes, parse_table
 from policies.load import Policies

@@ -12,13 +12,13 @@ import typer
 from cti.app import wall_clock
 from cti.cli import holidays, overrides
 from cti.cli.common import Commands, Json, PolicyFolder, complain, installed, out, say_json, table
-from cti.cli.sentences import certainty, day_text, moment_text, sentences
 from cti.cli.terminal import one_line
 from cti.errors import UsageError
 from cti.explain import localise
 from cti.hours import known
 from cti.i18n import _, ngettext
 from cti.ics import year_ics
+from cti.sentences import certainty, day_text, moment_text, sentences
 from policies.calendar import Hours
 from policies.hours import HORIZON, Day, OpeningHours
 from policies.load import Policies, shipped

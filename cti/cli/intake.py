@@ -9,12 +9,12 @@ import typer
 from cti.app import wall_clock
 from cti.cli.common import Commands, Json, out, say_json, table
 from cti.cli.recordings import at_desk
-from cti.cli.sentences import day_text, moment_text
 from cti.desk import Desk
 from cti.errors import NotFoundError, UsageError
 from cti.explain import word
 from cti.i18n import _
 from cti.intake import Intake
+from cti.sentences import day_text, moment_text
 from policies.calendar import JST
 
 
@@ -78,7 +78,6 @@ def done(
     """Close an intake."""
     if not by.strip() or not note.strip():
         raise UsageError(_("--by and --note are needed: a promise is kept by somebody, and something came of it"))
-    now = wall_clock()
 
     async def close(desk: Desk) -> Intake:
         await desk.catch_up()
@@ -89,12 +88,7 @@ def done(
                     count=len(found), text=identity
                 )
             )
-        row = found[0]
-        if row.done_at is not None:
-            raise UsageError(_("intake {id} was done before").format(id=row.id[:8]))
-        desk.log("intake.done", row.id, {"by": by})
-        await desk.intake.close(row.id, now, by.strip(), unicodedata.normalize("NFC", note.strip())[:1000])
-        return (await desk.intake.beginning(row.id))[0]
+        return await desk.keep(found[0], by.strip()[:120], unicodedata.normalize("NFC", note.strip())[:1000])
 
     row = at_desk(close)
     if as_json:

@@ -13,11 +13,11 @@ from cti import users
 from cti.app import wall_clock
 from cti.cli.common import Commands, Json, actor, agree, out, say_json, settings, table
 from cti.cli.recordings import at_desk
-from cti.cli.sentences import day_text, moment_text
 from cti.errors import NotEntitledError, NotFoundError, UsageError
 from cti.explain import localise, word
 from cti.hours import enter, known
 from cti.i18n import _
+from cti.sentences import day_text, moment_text
 from policies.calendar import JST, interval_text, midnight
 from policies.errors import PolicyError
 from policies.hours import OpeningHours

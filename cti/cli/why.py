@@ -7,11 +7,11 @@ import typer
 
 from cti.cli.common import Json, out, say_json, settings
 from cti.cli.recordings import at_desk
-from cti.cli.sentences import moment_text, sentences
 from cti.cli.terminal import one_line
 from cti.explain import word
 from cti.hours import known
 from cti.i18n import _
+from cti.sentences import moment_text, sentences
 
 
 def register(app: typer.Typer) -> None:
@@ -86,6 +86,8 @@ def _words(what: str, values: Mapping[str, str]) -> Iterator[str]:
         yield (
             _("Menu {menu}: the caller pressed {key}.") if key else _("Menu {menu}: the caller pressed nothing.")
         ).format(menu=word(values.get("menu", "")), key=key)
+    elif what == "ring":
+        yield _("The telephones of {number} began to ring.").format(number=values.get("number", ""))
     elif what == "line":
         yield _("Emergency line {destination}: {status}.").format(
             destination=values.get("destination", ""), status=word(values.get("status", ""))

@@ -18,6 +18,7 @@ from cti.app import wall_clock
 from cti.cli.common import err, length, say_json
 from cti.demo import namespace
 from cti.demo.lab import Lab, LabError, remove
+from cti.demo.night import CALLER, Night, call_at_night
 from cti.demo.pbx import PbxError
 from cti.demo.picture import levels
 from cti.demo.plaintext import Find, Hunter, needles_for
@@ -28,6 +29,7 @@ from cti.demo.tones import reference
 from cti.errors import UsageError
 from cti.explain import word
 from cti.i18n import _
+from cti.prompts.words import texts
 from policies.calendar import JST
 
 FOLDER = "KIKITORI_DEMO_FOLDER"
@@ -95,8 +97,10 @@ async def _demonstrate(folder: Path, *, keep: bool, as_json: bool) -> int:
         out.print(_("  {pbx}, service and telephones are up after {seconds:.1f} s").format(
             pbx=version, seconds=time.monotonic() - began))  # fmt: skip
         made, kills, during = await _calls(lab)
+        night = await _at_night(lab)
         heard = _listen(lab, made, kills)
         _prove(claims, lab, made, heard, kills, during)
+        _prove_night(claims, lab, night)
         out.print(_("\n  took {seconds:.0f} s").format(seconds=time.monotonic() - began))
         if keep:
             await _keep(lab)
@@ -154,6 +158,17 @@ async def _calls(lab: Lab) -> tuple[list[Made], list[datetime], list[Find]]:
     out.print(_("  {time}  service started again").format(time=_clock(wall_clock())))
     await lab.idle()
     return made, kills, during
+
+
+async def _at_night(lab: Lab) -> Night:
+    out.print(_("\n[bold]Outside the opening hours[/]: 水道局長 decides to close, and somebody calls"))
+    night = await call_at_night(lab, _("demonstration"))
+    await lab.idle()
+    # What the caller heard is Japanese in every language.
+    out.print(_("  the caller heard: {text}").format(text=" ".join(texts()[name].ja or "" for name in night.heard)))
+    for line in lab.kikitori("calls", "why", night.intake["conversation"]).splitlines():
+        out.print(f"  [dim]{escape(line)}[/]", soft_wrap=True)
+    return night
 
 
 async def _in(lab: Lab, call: Made, *, to: str = "0664581132", holds: tuple[Hold, ...] = ()) -> None:
@@ -267,6 +282,25 @@ def _prove(
     _prove_log(claims, lab)
     _prove_vault(claims, lab)
     _prove_secrecy(claims, lab, made, during)
+
+
+def _prove_night(claims: Claims, lab: Lab, night: Night) -> None:
+    said = [(step["what"], step.get("route") or step.get("key") or step.get("status")) for step in night.steps]
+    wanted = [("route", "closed"), ("key", "1"), ("route", "emergency"), ("line", "ANSWER")]
+    claims.claim(
+        _("outside the hours the caller heard the announcement, pressed 1 and spoke with the emergency line"),
+        night.heard == ["closed", "connecting"] and [step for step in said if step[0] != "intake"] == wanted,
+        ", ".join(night.heard),
+    )
+    (call,) = [call for call in lab.rows("calls", "list") if call["caller"] == CALLER]
+    intake = night.intake
+    claims.claim(
+        _("nothing of that call is recorded; it waits to be handed over, with the day on which it is due"),
+        call["recording"] is None
+        and (intake["kind"], intake["number"]) == ("emergency", CALLER)
+        and bool(intake["due"]),
+        str(intake["due"]),
+    )
 
 
 def _complaints(found: Heard) -> str:

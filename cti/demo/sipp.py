@@ -13,13 +13,14 @@ from urllib.parse import quote
 
 import numpy as np
 
+from cti import scheduling
 from cti.demo.scenarios import KEYS, Answer, Key, Mark, Role, scenario
 from cti.demo.tones import Side, reference, ulaw_encode
 
 PACKET = 160  # samples in 20 ms; SIPp fills a last packet that is not full with the beginning of the file
-# A telephone and a PBX have a processor to themselves. Beside busy processes SIPp and Asterisk are late now and then,
-# and Asterisk's hook answers a late packet with a frame of silence.
-PROMPTLY = ("nice", "-n", "-15")
+# A telephone has a processor to itself. Beside busy processes SIPp is late now and then, and Asterisk's hook answers a
+# late packet with a frame of silence. Linux shares the processors out among sessions: each telephone is one.
+NICENESS = -15
 TAIL = 10.0  # s of silence after what is said: the stream must outlive the call
 _LOOK = 0.02  # s between two looks at a file or at the kernel's list of ports
 
@@ -93,7 +94,6 @@ class Phone:
         target = () if isinstance(self.role, Answer) else (self.line.pbx,)
         with self._path("out").open("wb") as output:
             self._process = await asyncio.create_subprocess_exec(
-                *PROMPTLY,
                 "sipp",
                 *target,
                 *("-sf", str(self._path("xml")), "-i", self.line.host, "-p", str(self.line.port)),
@@ -104,7 +104,9 @@ class Phone:
                 stdout=output,
                 stderr=asyncio.subprocess.STDOUT,
                 cwd=self._folder,
+                start_new_session=True,
             )
+        scheduling.favour(self._process.pid, NICENESS, session=NICENESS)
         await self._until(self._bound, 5.0, f"port {self.line.port} was not bound")
 
     def script(self) -> bytes:

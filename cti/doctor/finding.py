@@ -72,4 +72,5 @@ def titles() -> dict[str, str]:
         "gate": _("gate"),
         "recorder": _("recorder"),
         "cel": _("Asterisk's own record"),
+        "hours": _("opening hours"),
     }

@@ -1,4 +1,4 @@
-"""Looking at this host: spool, Asterisk's process, gate, recorder, Asterisk's own record. Changes nothing."""
+"""Looking at this host: spool, Asterisk's process, gate, recorder, Asterisk's own record, hours. Changes nothing."""
 
 import asyncio
 import grp
@@ -8,17 +8,21 @@ import re
 import stat
 import time
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from cti import control, users
 from cti.app import SOCKET
-from cti.doctor.seen import CelSeen, Folder, GateSeen, ProcessSeen, SpoolSeen, Unseen
+from cti.doctor.seen import CelSeen, Folder, GateSeen, HoursSeen, ProcessSeen, SpoolSeen, Unseen
 from cti.errors import InitError
 from cti.explain import explain
+from cti.hours import HoursBook
 from cti.i18n import _
 from cti.settings import Settings
+from policies.calendar import JST
+from policies.errors import PolicyError
 
+SOON = timedelta(days=31)  # the Cabinet Office names the holidays of a year in the February before it
 SECONDS = 5.0  # for an answer
 CHANNEL = "kikitori-doctor"  # no channel of Asterisk's has such a unique id: its answer is "no", and nothing is done
 _SET = re.compile(rb'SET VARIABLE KIKITORI_ARMED "(\w+)"')
@@ -167,3 +171,24 @@ def cel(settings: Settings, now: datetime) -> CelSeen | Unseen | None:
     except OSError as error:
         return denied(error) if isinstance(error, PermissionError) and os.geteuid() else Unseen(explain(error))
     return CelSeen(path=path, size=found.st_size, age=now.timestamp() - found.st_mtime)
+
+
+def hours(settings: Settings, now: datetime) -> HoursSeen | Unseen:
+    """The opening hours, with the gate's eyes where we are root."""
+    book = HoursBook(settings.paths.policies, settings.paths.hours)
+    year = (now + SOON).astimezone(JST).year
+    try:
+        with users.acting_as(settings.users.gate):
+            known = book.now(now)
+    except (PolicyError, InitError) as error:
+        return Unseen(explain(error))
+    except OSError as error:
+        return denied(error) if isinstance(error, PermissionError) and os.geteuid() else Unseen(explain(error))
+    state = known.at(now)
+    return HoursSeen(
+        state="open" if state.open else "closed",
+        until=state.until,
+        trouble=book.trouble,
+        year=year,
+        holidays=known.holidays.certainty(year),
+    )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 
@@ -119,6 +120,20 @@ class CelSeen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HoursSeen:
+    """The opening hours as the gate reads them. `trouble`: what of them does not count.
+
+    `year`: the one that is soon to come, and whether a `table` of its holidays is known, a `forecast` or nothing.
+    """
+
+    state: str
+    until: datetime | None
+    trouble: str | None
+    year: int
+    holidays: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
     """All of it. `pbx` is unseen where nobody let us in. `spool` None: no such folder; `cel` None: no such setting."""
 
@@ -128,3 +143,4 @@ class Seen:
     gate: GateSeen | Unseen
     recorder: Mapping[str, object] | Unseen
     cel: CelSeen | Unseen | None
+    hours: HoursSeen | Unseen

@@ -5,10 +5,11 @@ from typing import Final
 
 from cti import users
 from cti.doctor.finding import Finding, error, unmade, warning, well
-from cti.doctor.seen import CelSeen, Folder, GateSeen, PbxSeen, ProcessSeen, Seen, SpoolSeen, Unseen
+from cti.doctor.seen import CelSeen, Folder, GateSeen, HoursSeen, PbxSeen, ProcessSeen, Seen, SpoolSeen, Unseen
 from cti.doctor.want import Want
 from cti.explain import localise
 from cti.i18n import _
+from cti.sentences import moment_text
 from recorder.spool import SAMPLE, SpoolError, check_ram
 
 MINUTES: Final = 10  # with every designated telephone talking; below that a restart is a race
@@ -16,12 +17,13 @@ GATE_SECONDS: Final = 2.0  # the gate's own limit for a call
 
 
 def judge(seen: Seen, want: Want) -> Iterator[Finding]:
-    """Spool, Asterisk's process, gate, recorder, Asterisk's own record."""
+    """Spool, Asterisk's process, gate, recorder, Asterisk's own record, opening hours."""
     yield from _spool(seen.spool, want)
     yield _process(seen.asterisk, want)
     yield _gate(seen.gate, want)
     yield _recorder(seen.recorder)
     yield _cel(seen, want)
+    yield _hours(seen.hours)
 
 
 def _spool(seen: SpoolSeen | Unseen | None, want: Want) -> Iterator[Finding]:
@@ -194,3 +196,24 @@ def _growing(cel: CelSeen, pbx: PbxSeen | Unseen, why: str) -> Finding:
             _("cel.conf and cel_custom.conf as `kikitori asterisk render` writes them; asterisk -rx 'cel show status'"),
         )  # fmt: skip
     return well("cel", found)
+
+
+def _hours(seen: HoursSeen | Unseen) -> Finding:
+    remedy = _("mend that file; `kikitori hours check` reads it as the gate does")
+    if isinstance(seen, Unseen) and seen.remedy:
+        return unmade("hours", seen, seen.remedy)
+    if isinstance(seen, Unseen):
+        why = _("Every caller is offered the centre and the emergency line both.")
+        return error("hours", seen.why, why, remedy)
+    if seen.trouble:
+        return error("hours", localise(seen.trouble), _("What was read before stays in force."), remedy)
+    if seen.holidays != "table":
+        found = {
+            "forecast": _("the holidays of {year} are a forecast"), "unknown": _("nobody knows the holidays of {year}")
+        }[seen.holidays]  # fmt: skip
+        why = _("The law may change, and the days of the two equinoxes are named a year before.")
+        command = _("`kikitori hours holidays update FILE` takes the Cabinet Office's newer table")
+        return warning("hours", found.format(year=seen.year), why, command)
+    said = _("open") if seen.state == "open" else _("closed")
+    until = _(", until {at}").format(at=moment_text(seen.until)) if seen.until else ""
+    return well("hours", said + until)

@@ -6,6 +6,8 @@
     <vault>/outbox/log/<recording>.001        the access log does not know this manifest yet
     <vault>/outbox/index/<recording>.001      the catalogue does not
     <vault>/calls/2026-11-21.jsonl            a line a call, recorded or not
+    <vault>/steps/2026-11-21.jsonl            a line for each thing that the dialplan did with a call
+    <vault>/kept/2026-11-21.jsonl             a line for each promise to a caller that somebody kept
 
 The folder of a recording follows from its id alone, so that a process that has just started finds what is there.
 """
@@ -26,6 +28,7 @@ from recorder.vault.slots import Slots
 
 _MANIFEST = re.compile(r"^([0-9a-f-]{36})\.(\d{3,})\.manifest$")
 OUTBOXES = ("log", "index")
+CALLS, STEPS, KEPT = LINES = ("calls", "steps", "kept")  # folders of files with a line each (`recorder.callfile`)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

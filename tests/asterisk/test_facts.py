@@ -283,6 +283,7 @@ async def test_forward(ear: Ear) -> None:
         section = await stack.enter_async_context(ear.house.rings("3101", PICKS_UP))
         caller = await stack.enter_async_context(ear.house.outside(KOZA))
         await section.reached("talking", 10)
+        await caller.reached("talking", 10)
         await section.press("hang up")
         await over(ear, section, caller)
     assert ear.story() == (

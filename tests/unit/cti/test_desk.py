@@ -19,9 +19,10 @@ import soundfile
 
 from cti import store
 from cti.callbook import CallRecord
-from cti.desk import DAMAGED, Desk, Purpose, Sound
+from cti.calls.said import said
+from cti.desk import DAMAGED, Desk, Purpose, Sound, closing
 from cti.errors import LogUnavailableError, NotFoundError, UsageError
-from cti.intake import IntakeBook
+from cti.intake import Intake, IntakeBook
 from cti.journal import Journal
 from recorder import callfile
 from recorder.access import checkpoint
@@ -795,6 +796,76 @@ async def test_a_line_that_is_being_written_is_taken_when_it_is_whole(office: Of
     await office.desk.catch_up()
     (found,) = await office.desk.catalogue.call_list()
     assert (found["arrived"], found["number"]) == (START, "0664581132")
+
+
+STEPS = ("route/closed/A-08/x/gate/0664581132", "intake/callback/0312345678/keyed/ja")
+
+
+async def taken(office: Office) -> Intake:
+    """An intake, out of the vault's steps."""
+    for number, text in enumerate(STEPS):
+        step = said(text)
+        assert step is not None
+        at = (START + timedelta(seconds=number)).isoformat()
+        line = {"key": text, "conversation": uuid("night"), "uniqueid": "pbx1-1", "at": at, "what": step.what}
+        (office.vault.root / "steps").mkdir(exist_ok=True)
+        callfile.append(office.vault.root / "steps/2026-04-01.jsonl", line | {"values": dict(step.values)})
+    (office.vault.root / "kept").mkdir()
+    await office.desk.catch_up()
+    (row,) = await office.desk.intake.rows()
+    return row
+
+
+async def test_what_was_done_with_an_intake_outlives_the_database(office: Office) -> None:
+    row = await taken(office)
+    done = await office.desk.keep(row, "給水課", "折り返し済み")
+    assert (done.done_at, done.done_by, done.note) == (START + timedelta(hours=2), "給水課", "折り返し済み")
+    assert office.entries("intake.done") == [{"by": "給水課"}]
+    (office.root / "catalogue.db").unlink()
+    again = (await open_office(office.root)).desk
+    async with closing(again):
+        await store.migrate(again.catalogue.engine)
+        await again.rebuild(lambda _count: None)
+        assert await again.intake.rows(done=True) == [done]
+
+
+async def test_an_intake_is_done_once(office: Office) -> None:
+    done = await office.desk.keep(await taken(office), "給水課", "x")
+    with pytest.raises(UsageError, match="done before"):
+        await office.desk.keep(done, "営業課", "y")
+    assert len(office.entries("intake.done")) == 1
+
+
+async def test_what_cannot_be_kept_is_not_said_to_be_done(office: Office) -> None:
+    row = await taken(office)
+    (office.vault.root / "kept").rmdir()
+    with pytest.raises(FileNotFoundError):
+        await office.desk.keep(row, "給水課", "x")
+    assert await office.desk.intake.rows() == [row]
+
+
+@pytest.mark.parametrize("folder", ["steps", "kept"])
+async def test_a_changed_line_of_steps_or_promises_is_named_and_hides_no_other(office: Office, folder: str) -> None:
+    await office.desk.keep(await taken(office), "給水課", "x")
+    (path,) = (office.vault.root / folder).glob("*.jsonl")
+    path.write_bytes(b"{}\n[]\n" + path.read_bytes().replace(b"callback", b"c\xffllback").replace(b'"x"', b'"y"'))
+    named = {finding.what for finding in await office.verify()}
+    assert {f"{path}:1", f"{path}:2"} < named
+    await office.desk.rebuild(lambda _count: None)
+    assert [step["what"] for step in await office.desk.intake.steps_of("pbx1-1")][:1] == ["route"]
+
+
+async def test_a_call_says_how_soon_it_was_answered(office: Office) -> None:
+    await taken(office)
+    call = {"conversation": uuid("night"), "arrived": START.isoformat(), "number": "0664581132", "caller": None}
+    call |= {"answered": (START + timedelta(seconds=11)).isoformat(), "ended": None, "disposition": None}
+    callfile.append(office.vault.root / "calls/2026-04-01.jsonl", call | {"recording": None})
+    assert [(call["rings"], call["in_time"]) for call in await office.desk.calls()][-1] == (None, None)
+    ring = {"key": "ring", "conversation": uuid("night"), "uniqueid": "pbx1-1", "what": "ring"}
+    ring |= {"at": (START + timedelta(seconds=1)).isoformat(), "values": {"rings": "3", "ms": "3000"}}
+    callfile.append(office.vault.root / "steps/2026-04-01.jsonl", ring)
+    found = next(row for row in await office.desk.calls() if row["conversation"] == uuid("night"))
+    assert (found["rings"], found["in_time"], found["rang"]) == (4, False, START + timedelta(seconds=1))
 
 
 async def test_recordings_are_found_by_the_beginning_of_their_id(office: Office) -> None:

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from cti import steps
 from cti.calls.board import conversation_id
-from cti.pbxconfig import CEL_COLUMNS
-from cti.steps import EVENT, FOLDER, POSITION, StepTail, at_of
+from cti.calls.cel import CEL_COLUMNS
+from cti.steps import EVENT, POSITION, StepTail, at_of
 from recorder import callfile
+from recorder.vault.folder import STEPS
 from tests.unit.recorder.rig import ram_folder
 
 SECOND = 1798858800  # 2027-01-02 12:00 in Japan
@@ -51,8 +52,8 @@ class Host:
 
     def __init__(self, folder: Path) -> None:
         self.cel, self.vault = folder / "cel.csv", folder / "vault"
-        (self.vault / FOLDER).mkdir(parents=True)
-        self.position = self.vault / FOLDER / POSITION
+        (self.vault / STEPS).mkdir(parents=True)
+        self.position = self.vault / STEPS / POSITION
 
     def write(self, *text: str) -> None:
         with self.cel.open("a", encoding="utf-8", newline="") as file:
@@ -64,7 +65,7 @@ class Host:
 
     def copied(self) -> list[dict[str, Any]]:
         found = []
-        for path in sorted((self.vault / FOLDER).glob("*.jsonl")):
+        for path in sorted((self.vault / STEPS).glob("*.jsonl")):
             assert list(callfile.check(path)) == []
             found += [json.loads(line) for line in path.read_text().splitlines()]
         return found
@@ -102,7 +103,7 @@ def test_a_row_of_the_dialplan_is_a_step(host: Host) -> None:
 def test_steps_lie_in_the_file_of_their_day(host: Host) -> None:
     host.write(row(number=1), row(number=2, at=SECOND + 21 * 3600 - 1e-6), row(number=3, at=SECOND + 21 * 3600))
     assert host.copy() == 3
-    files = {path.name: len(path.read_text().splitlines()) for path in (host.vault / FOLDER).glob("*.jsonl")}
+    files = {path.name: len(path.read_text().splitlines()) for path in (host.vault / STEPS).glob("*.jsonl")}
     assert files == {"2027-01-02.jsonl": 2, "2027-01-03.jsonl": 1}
 
 

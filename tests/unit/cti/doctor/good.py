@@ -1,10 +1,11 @@
 """An installation on which nothing is wrong: tests change one thing of it."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 from cti import users
 from cti.doctor import rights
-from cti.doctor.seen import CelSeen, Conf, Endpoint, Folder, GateSeen, PbxSeen, ProcessSeen, Seen, SpoolSeen
+from cti.doctor.seen import CelSeen, Conf, Endpoint, Folder, GateSeen, HoursSeen, PbxSeen, ProcessSeen, Seen, SpoolSeen
 from cti.doctor.want import Want
 from cti.pbxconfig import MODULES, NOISY_EVENTS
 from cti.settings import Settings
@@ -49,4 +50,7 @@ SEEN = Seen(
     gate=GateSeen(answer="no", seconds=0.5),
     recorder={"in_step": True, "trouble": None, "events_dropped": 0, "events_tampered": 0},
     cel=CelSeen(path=Path("/var/log/asterisk/cel.csv"), size=1000, age=30.0),
+    hours=HoursSeen(
+        state="open", until=datetime(2027, 1, 4, 11, tzinfo=UTC), trouble=None, year=2027, holidays="table"
+    ),
 )

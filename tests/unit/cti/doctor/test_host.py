@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import stat
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -14,9 +15,11 @@ import pytest
 from cti import control
 from cti.app import SOCKET
 from cti.doctor import host
-from cti.doctor.seen import CelSeen, Folder, GateSeen, ProcessSeen, SpoolSeen, Unseen
+from cti.doctor.seen import CelSeen, Folder, GateSeen, HoursSeen, ProcessSeen, SpoolSeen, Unseen
 from cti.routing.gate import Gate
 from cti.settings import Settings
+from policies.calendar import JST
+from policies.load import shipped
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -149,6 +152,27 @@ async def test_what_this_user_may_not_see_is_not_taken_for_broken(
     seen = await host.recorder(settings(tmp_path))
     assert isinstance(seen, Unseen)
     assert (seen.why, seen.remedy) == (f"{tmp_path}/recorder.sock: Permission denied", "run this command as root")
+
+
+def test_the_hours_are_read_as_the_gate_reads_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host.users, "acting_as", lambda _: contextlib.nullcontext())
+    ours = settings(tmp_path)
+    paths = ours.paths.model_copy(update={"policies": tmp_path / "policies", "hours": tmp_path})
+    ours = ours.model_copy(update={"paths": paths})
+    now = datetime(2025, 11, 30, 23, 30, tzinfo=UTC)
+    seen = host.hours(ours, now)
+    assert isinstance(seen, Unseen)
+    assert "hours.toml" in seen.why
+    shutil.copytree(shipped(), paths.policies)
+    seen = host.hours(ours, now)
+    opens = datetime(2025, 12, 1, 20, tzinfo=JST)
+    assert seen == HoursSeen(state="open", until=opens, trouble=None, year=2026, holidays="forecast")
+    (tmp_path / "overrides.jsonl").write_text("{}\n")
+    seen = host.hours(ours, datetime(2025, 11, 30, 14, 59, tzinfo=UTC))
+    assert isinstance(seen, HoursSeen)
+    assert (seen.state, seen.year, seen.holidays) == ("closed", 2025, "table")
+    assert seen.trouble
+    assert "overrides.jsonl:1" in seen.trouble
 
 
 def test_asterisks_own_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,11 @@ def asterisk(**changes: Any) -> Seen:
     return replace(SEEN, asterisk=replace(SEEN.asterisk, **changes))
 
 
+def hours(**changes: Any) -> Seen:
+    assert not isinstance(SEEN.hours, Unseen)
+    return replace(SEEN, hours=replace(SEEN.hours, **changes))
+
+
 def conf(*, general: Mapping[str, str] | None = None, **user: str) -> Seen:
     lines = dict(CONF.user) | {name.rstrip("_"): value for name, value in user.items()}
     general = CONF.general if general is None else general
@@ -109,6 +114,10 @@ CASES: list[tuple[Seen, str, Severity, str, str]] = [
         "not in group kikitori-spool", "SupplementaryGroups=kikitori-spool",
     ),
     (asterisk(user="root"), "asterisk-process", WARNING, "user root", "User=asterisk"),
+    (replace(SEEN, hours=Unseen("hours.toml:3: x")), "hours", ERROR, "hours.toml:3: x", "kikitori hours check"),
+    (hours(trouble="overrides.jsonl:7: x"), "hours", ERROR, "overrides.jsonl:7: x", "kikitori hours check"),
+    (hours(holidays="forecast"), "hours", WARNING, "holidays of 2027 are a forecast", "holidays update"),
+    (hours(holidays="unknown"), "hours", WARNING, "nobody knows the holidays of 2027", "holidays update"),
     (replace(SEEN, gate=Unseen("Connection refused")), "gate", ERROR, "127.0.0.1:4573: Connection refused", "serve"),
     (replace(SEEN, gate=replace(SEEN.gate, seconds=3.0)), "gate", ERROR, "after 3.0 s", "kikitori serve"),
     (replace(SEEN, recorder=Unseen("no answer in time")), "recorder", ERROR, "no answer in time", "kikitori serve"),
