@@ -7,7 +7,8 @@ import signal
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from cti.ami.errors import LoginRefusedError
 from cti.ami.tls import pinned
 from cti.calls.tracker import Tracker
 from cti.desk import Desk
-from cti.errors import SettingsError
+from cti.errors import KikitoriError, SettingsError
 from cti.explain import explain
 from cti.hours import HoursBook
 from cti.i18n import _
@@ -30,6 +31,7 @@ from cti.notify import Notifier, Watchdog
 from cti.pbxconfig import Site
 from cti.pipeline import Pipeline
 from cti.reading import Reading
+from cti.records import WitnessError, condense
 from cti.routing.direct import Director
 from cti.routing.gate import Gate
 from cti.settings import Settings
@@ -39,9 +41,11 @@ from cti.store import engine, migrate
 from cti.supervise import SUPERVISED, WATCHDOG
 from cti.switch import AmiSwitch
 from cti.witness import CelFile
+from policies.calendar import JST
 from policies.errors import PolicyError
 from policies.load import Policies
 from policies.toml import read
+from recorder.access.errors import AccessError
 from recorder.access.log import AccessLog
 from recorder.catalogue import Catalogue
 from recorder.decide import Rules
@@ -56,6 +60,7 @@ from recorder.vault.keys import load_recipient, load_signer
 log = structlog.get_logger()
 
 CHECKPOINT_SECONDS = 60
+STATEMENT_SECONDS = 600
 SOCKET = "recorder.sock"
 GATE_SOCKET = "gate.sock"
 
@@ -221,6 +226,17 @@ async def run_recorder(settings: Settings, clock: Clock, notifier: Notifier) -> 
     async def damaged(_: dict[str, Any]) -> dict[str, Any]:
         return {"damaged": [str(path) for path in await recorder.damaged()]}
 
+    async def witness(question: dict[str, Any]) -> dict[str, Any]:
+        day, cel, reading = date.fromisoformat(str(question["day"])), settings.pbx.cel_file, pipeline.reading
+        if cel is None:
+            return {"problem": "pbx.cel_file is not set: what Asterisk itself writes of calls is not known"}
+        write = partial(condense, cel, settings.paths.vault, settings.site.pbx, day, clock())
+        rules = {"kind": reading.plan.kind, "internal_too": reading.rules.record_internal}
+        try:
+            return {"file": str(await asyncio.to_thread(write, **rules))}
+        except (WitnessError, OSError) as error:
+            return {"problem": str(error)}
+
     one_at_a_time = asyncio.Lock()
 
     async def recovering(question: dict[str, Any]) -> dict[str, Any]:
@@ -232,7 +248,7 @@ async def run_recorder(settings: Settings, clock: Clock, notifier: Notifier) -> 
     await _be_the_only_one(recorder.spool)
     # In a thread: hours of sound may have to be looked at, and whoever watches us must not think that we hang.
     await asyncio.to_thread(recorder.recover)
-    answers = {"armed": armed, "status": status, "damaged": damaged, "recover": recovering}
+    answers = {"armed": armed, "status": status, "damaged": damaged, "recover": recovering, "witness": witness}
     server = await control.serve(settings.paths.run / SOCKET, answers)
     await asyncio.to_thread(parts.journal.append, "recorder.started", settings.site.pbx, {})
     async with asyncio.TaskGroup() as group:
@@ -368,6 +384,7 @@ async def build_desk(settings: Settings, clock: Clock, actor: str) -> Desk:
         now=clock,
         actor=actor,
         intake=IntakeBook(database, due),
+        site=settings.site.pbx,
     )
 
 
@@ -382,12 +399,29 @@ async def run_desk(settings: Settings, clock: Clock, notifier: Notifier) -> None
     async with asyncio.TaskGroup() as group:
         beating = group.create_task(notifier.beat())
         indexing = group.create_task(_every(1.0, look))
+        stating = group.create_task(_every(STATEMENT_SECONDS, lambda: _state(desk, clock())))
         notifier.send("READY=1")
         await _terminated()
         notifier.send("STOPPING=1")
-        for task in (beating, indexing):
+        for task in (beating, indexing, stating):
             task.cancel()
     await desk.close()
+
+
+async def _state(desk: Desk, now: datetime) -> None:
+    """The statement of yesterday, once: a day later Asterisk has written everything of it."""
+    day = now.astimezone(JST).date() - timedelta(days=1)
+    if desk.stated(day):
+        return
+    try:
+        path, exceptions = await desk.state_completeness(day)
+    except (KikitoriError, AccessError, VaultError) as error:
+        log.error("no statement of completeness", day=day.isoformat(), error=str(error))
+        return
+    if exceptions:
+        log.error("not everything agrees with Asterisk's own records", file=str(path), exceptions=exceptions)
+    else:
+        log.info("everything agrees with Asterisk's own records", file=str(path))
 
 
 async def _every(seconds: float, what: Callable[[], Awaitable[object]]) -> None:

@@ -8,8 +8,9 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO
 from uuid import uuid4
@@ -17,12 +18,17 @@ from uuid import uuid4
 import structlog
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
+from cti import statement
 from cti.answering import answering, rang
-from cti.errors import LogUnavailableError, NotFoundError, UsageError
+from cti.completeness import Account, account
+from cti.completeness import Kept as Piece
+from cti.errors import LogUnavailableError, NotFoundError, NotRunningError, UsageError
 from cti.explain import explain
 from cti.i18n import _
 from cti.intake import Intake, IntakeBook, Kept
+from cti.records import LONGEST, Day, WitnessError, load_day
 from cti.steps import at_of
+from policies.calendar import midnight
 from recorder import callfile, export
 from recorder.access import checkpoint
 from recorder.access.audit import Report
@@ -34,7 +40,7 @@ from recorder.catalogue import row as catalogue_row
 from recorder.replay import Part, Player, layout, manifests, side, wav_head
 from recorder.vault.age import Identity, Recipient
 from recorder.vault.errors import VaultError
-from recorder.vault.folder import CALLS, KEPT, STEPS, VaultFolder, split_name
+from recorder.vault.folder import CALLS, KEPT, STATEMENTS, STEPS, VaultFolder, split_name, write_new
 from recorder.vault.keys import load_recipients, load_signer, load_verifier, unlock
 from recorder.vault.manifest import ManifestError, digest, load
 from recorder.verify import Finding, Verifying
@@ -94,11 +100,12 @@ class Desk:
         now: Callable[[], datetime],
         actor: str,
         intake: IntakeBook,
+        site: str = "pbx1",
         ask: Ask | None = None,
     ) -> None:
-        """Built by `cti.app`. `ask` puts a question to the recorder, with a deadline in seconds."""
+        """Built by `cti.app`. `site`: the PBX. `ask` puts a question to the recorder, with a deadline in seconds."""
         self._ask = ask
-        self.intake = intake
+        self.intake, self.site = intake, site
         self.vault, self.keys, self.checkpoints = vault, keys, checkpoints
         self.catalogue, self.now, self.actor = catalogue, now, actor
         self._open_log = access
@@ -273,6 +280,68 @@ class Desk:
                 return {entry.object for entry in access.find(action="segment.sealed") if entry.object in names}
         except AccessError as error:
             raise LogUnavailableError(explain(error)) from error
+
+    # --- completeness -----------------------------------------------------------------------------------------------
+
+    async def completeness(self, day: date) -> tuple[Account, Day]:
+        """Asterisk's own records of `day` against the vault. Raises WitnessError, NotRunningError."""
+        try:
+            answer = await self.ask({"ask": "witness", "day": day.isoformat()}, READING_SECONDS)
+        except (OSError, TimeoutError) as error:
+            raise NotRunningError(
+                _("the recorder, which reads what Asterisk writes, does not answer ({error})").format(
+                    error=explain(error)
+                )
+            ) from error
+        if "file" not in answer:
+            raise WitnessError(str(answer.get("problem") or answer.get("error")))
+        witness = load_day(Path(answer["file"]))
+        await self.catch_up()
+        around = midnight(day) - LONGEST, midnight(day + timedelta(days=1)) + LONGEST
+        kept = [self._kept_piece(name) for name in await self.catalogue.begun_between(*around)]
+        return account(day, witness.talks, kept, witness.billed, now=self.now()), witness
+
+    def _kept_piece(self, name: str) -> Piece:
+        path = self.vault.manifest_path(*split_name(name))
+        found = load(path.read_text("utf-8"), self._verifiers, str(path))
+        return Piece(
+            recording=found.recording,
+            start=found.start,
+            end=found.start + timedelta(seconds=found.frames / found.rate),
+            channel=found.uniqueid,
+            linkedid=found.linkedid,
+            number=found.number,
+            note="" if found.state == "sealed" else ": ".join(filter(None, (found.state, found.reason))),
+        )
+
+    def stated(self, day: date) -> list[Path]:
+        """The statements of `day`, in their order."""
+        found = (self.vault.root / STATEMENTS).glob(f"{day.isoformat()}*.note")
+        return sorted(found, key=lambda path: (len(path.name), path.name))
+
+    async def state_completeness(self, day: date) -> tuple[Path, int]:
+        """Issue the statement of `day`: where it lies, and how many exceptions are in it.
+
+        Its hash is in the access log. One that says what the last one said is not issued again. Raises UsageError for
+        a day that is not over, WitnessError, NotRunningError, LogUnavailableError.
+        """
+        now, before = self.now(), self.stated(day)
+        if now < midnight(day + timedelta(days=1)):
+            raise UsageError(_("{day} is not over yet: a statement is of a whole day").format(day=day.isoformat()))
+        found, witness = await self.completeness(day)
+        stated = statement.values(found, witness, self.site)
+        if before and statement.same(stated, self.read_statement(before[-1])):
+            return before[-1], len(found.exceptions)
+        text = statement.dump(stated, now, load_signer(self.keys / "log.key"))
+        detail = {"sha256": sha256(text.encode()).hexdigest(), "conversations": found.conversations}
+        self.log("completeness.statement", day.isoformat(), detail | {"exceptions": len(found.exceptions)})
+        name = day.isoformat() if not before else f"{day.isoformat()}-{len(before) + 1}"
+        write_new(path := self.vault.root / STATEMENTS / f"{name}.note", text.encode(), 0o640)
+        return path, len(found.exceptions)
+
+    def read_statement(self, path: Path) -> dict[str, Any]:
+        """One of ours. Raises StatementError."""
+        return statement.load(path.read_text("utf-8"), [load_verifier(self.keys / "log.pub")], str(path))
 
     # --- sound ------------------------------------------------------------------------------------------------------
 

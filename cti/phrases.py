@@ -20,6 +20,8 @@ KINDS: Mapping[str, str] = {
     "no-key": mark("No slot has the key of this segment"),
     "nothing-there": mark("There is no sound to give an end to"),
     "stream": mark("A captured stream cannot be replayed"),
+    "statement": mark("This is no statement that can be believed"),
+    "witness": mark("What Asterisk wrote of a day cannot be used"),
     "not-running": mark("The recorder does not answer"),
     "prompt": mark("A prompt cannot be used or made"),
     "prompt-sound": mark("A file holds no sound that can be played"),
@@ -85,6 +87,13 @@ KINDS: Mapping[str, str] = {
 
 # What the packages below say behind the kind of an error, and of what they find.
 OURS = (
+    # Asterisk's own records, and statements
+    mark("{path}: Asterisk has written nothing since {time}"),
+    mark("{path}: cannot be unpacked ({why})"),
+    mark("{path}: not as it was written ({why}); it can be made anew"),
+    mark("{path}: not a statement of completeness, but {text}"),
+    mark("pbx.cel_file is not set: what Asterisk itself writes of calls is not known"),
+    mark("CEL has no row of it"),
     # policies
     mark("not UTF-8"),
     mark("Save the file as UTF-8"),
@@ -327,6 +336,14 @@ WORDS = frozenset({
     mark("in"),
     mark("out"),
     mark("internal"),
+    # what does not agree with Asterisk's own records
+    mark("missing"),
+    mark("short"),
+    mark("extra"),
+    mark("unwitnessed"),
+    mark("completeness.statement"),
+    mark("conversations"),
+    mark("exceptions"),
     # state of a segment, and why it ended
     mark("sealed"),
     mark("cut"),

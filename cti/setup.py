@@ -15,7 +15,7 @@ from cti.settings import FILE, Paths, Settings, load
 from policies.load import Policies, shipped
 from recorder.access.log import AccessLog
 from recorder.vault import keys
-from recorder.vault.folder import KEPT, LINES, OUTBOXES, write_new
+from recorder.vault.folder import KEPT, LINES, OUTBOXES, STATEMENTS, WITNESS, write_new
 from recorder.vault.slots import Slots
 
 
@@ -144,8 +144,8 @@ def _keys(folder: Path, settings: Settings) -> None:
 def _vault(vault: Path, mirror: Path, settings: Settings) -> None:
     who = settings.users
     _folder(vault, who.recorder, users.VAULT, 0o2750)
-    for name in ("segments", "outbox", *LINES):
-        _folder(vault / name, who.desk if name == KEPT else who.recorder, users.VAULT, 0o2750)
+    for name in ("segments", "outbox", WITNESS, STATEMENTS, *LINES):
+        _folder(vault / name, who.desk if name in (KEPT, STATEMENTS) else who.recorder, users.VAULT, 0o2750)
     for name in OUTBOXES:
         _folder(vault / "outbox" / name, who.recorder, users.VAULT, 0o2770)
     Slots.create(vault / "keys.slots", mirror / "keys.slots", 0o660)

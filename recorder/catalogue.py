@@ -131,6 +131,13 @@ class Catalogue:
             found = (await connection.execute(select(segments))).mappings().all()
         return {record["name"]: dict(record) for record in found}
 
+    async def begun_between(self, first: datetime, last: datetime) -> list[str]:
+        """The names of the segments that begin then, in their order."""
+        begun = (segments.c.start >= plain(first)) & (segments.c.start < plain(last))
+        wanted = select(segments.c.name).where(begun).order_by(segments.c.start)
+        async with self.engine.connect() as connection:
+            return [str(name) for name in await connection.scalars(wanted)]
+
     async def conversations_of(self, recording: str) -> list[str]:
         """The conversations whose recording begins with `recording`."""
         wanted = select(calls.c.conversation).where(calls.c.recording.startswith(recording, autoescape=True))

@@ -23,6 +23,7 @@ import numpy as np
 
 from cti.ami.client import AmiClient, AmiConfig
 from cti.ami.message import Message
+from cti.app import wall_clock
 from cti.calls.cel import CelEvent, read
 from cti.demo.compare import Comparison, compare
 from cti.demo.lab import PASSPHRASE, TRUNK_HOST, TRUNK_PORT, Lab, remove
@@ -30,6 +31,7 @@ from cti.demo.scenarios import Answer, Dial, Hold, Talk
 from cti.demo.sipp import Phone, write_speech
 from cti.demo.tones import Samples, Side, reference
 from cti.pbxconfig import Decided
+from policies.calendar import JST
 from policies.load import Policies
 from policies.overrides import Kind, Override, Overrides
 from recorder.replay import Part, Player, layout, manifests
@@ -374,6 +376,20 @@ class House:
         """Judge them."""
         for call in calls:
             judge(self.of(call), call)
+
+    def completeness(self) -> dict[str, Any]:
+        """What `completeness check` says of today: Asterisk's own records against the vault."""
+        today = wall_clock().astimezone(JST).date().isoformat()
+        found: dict[str, Any] = json.loads(
+            self.lab.kikitori("completeness", "check", "--day", today, "--json", check=False)
+        )
+        return found
+
+    def complete(self) -> None:
+        """Every conversation that Asterisk knows of has its recording, and every recording its conversation."""
+        found = self.completeness()
+        assert found["conversations"], "Asterisk knows of none"
+        assert not found["exceptions"], found["exceptions"]
 
     def verified(self) -> None:
         """`kikitori verify --all --open` finds nothing to complain of."""

@@ -14,6 +14,7 @@ from cti.cli import (
     audit,
     calls,
     catalogue,
+    completeness,
     config,
     demo,
     hours,
@@ -53,6 +54,7 @@ sound.register(app)
 verify.register(app)
 recover.register(app)
 audit.register(app)
+completeness.register(app)
 calls.register(app)
 hours.register(app)
 intake.register(app)

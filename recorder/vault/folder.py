@@ -8,6 +8,8 @@
     <vault>/calls/2026-11-21.jsonl            a line a call, recorded or not
     <vault>/steps/2026-11-21.jsonl            a line for each thing that the dialplan did with a call
     <vault>/kept/2026-11-21.jsonl             a line for each promise to a caller that somebody kept
+    <vault>/witness/2026-11-21.jsonl          what Asterisk itself wrote of who talked (cti.records)
+    <vault>/statements/2026-11-21.note        whether all of that was recorded, signed; -2, -3 where said again
 
 The folder of a recording follows from its id alone, so that a process that has just started finds what is there.
 """
@@ -28,6 +30,7 @@ from recorder.vault.slots import Slots
 
 _MANIFEST = re.compile(r"^([0-9a-f-]{36})\.(\d{3,})\.manifest$")
 OUTBOXES = ("log", "index")
+WITNESS, STATEMENTS = "witness", "statements"
 CALLS, STEPS, KEPT = LINES = ("calls", "steps", "kept")  # folders of files with a line each (`recorder.callfile`)
 
 

@@ -34,6 +34,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CENTRE = "0664581132"
 LINE = "3901"
+CREDIT = "0664587160"
 RANDOM_MINUTES = 10_000
 KEYS = Talk(audio=None, keys=True)
 
@@ -257,13 +258,14 @@ async def test_at_the_second_of_the_boundary(house: House) -> None:
 
 @pytest.mark.rule("A-13")
 async def test_a_decision_made_while_a_caller_listens_counts_for_the_next_one(house: House) -> None:
-    async with house.call_in(4.0, "0664587211") as live:
+    # Not the number of the test before: Asterisk still tries telephones that were not there, which would answer now.
+    async with house.call_in(4.0, CREDIT) as live:
         await live.talking()
         close(house)
-    async with calling(house, "0664587211") as caller:
+    async with calling(house, CREDIT) as caller:
         await caller.hears("closed", seconds=15)
     reopen(house)
-    async with house.call_in(2.0, "0664587211") as live:
+    async with house.call_in(2.0, CREDIT) as live:
         await live.talking()
     await house.lab.idle()
     house.whole(live.call)

@@ -253,6 +253,7 @@ async def test_the_house_is_in_order_after_all_this(house_with_service: House) -
     house = house_with_service
     assert [path for path in house.lab.settings.paths.spool.rglob("[!.]*") if path.is_file()] == []
     house.verified()
+    house.complete()
 
 
 @pytest.mark.rule("B-03")
@@ -279,3 +280,4 @@ async def test_whom_a_called_phone_names_instead_of_itself_ends_no_recording(
 
 async def test_the_house_is_in_order_after_the_forgers(house_with_service: House) -> None:
     house_with_service.verified()
+    house_with_service.complete()

@@ -49,6 +49,7 @@ async def test_calls_that_the_recorder_slept_through_in_part_or_as_a_whole(down:
     assert calls[in_.call.party]["recording"] == house.of(in_.call).recording
     assert calls[long_in.call.party]["recording"] == house.of(long_in.call).recording
     house.verified()
+    house.complete()
 
 
 @pytest.mark.rule("B-03")
@@ -154,6 +155,7 @@ async def test_the_house_is_in_order_after_all_this(house: House) -> None:
     spool = house.lab.settings.paths.spool
     assert [path for path in spool.rglob("[!.]*") if path.is_file()] == []
     house.verified()
+    house.complete()
 
 
 def _enters(channel: str) -> Callable[[Message], bool]:

@@ -220,3 +220,4 @@ async def test_nothing_is_left_and_the_vault_is_in_order(storm: Storm) -> None:
     assert [path.name for path in spool.rglob("[!.]*") if path.is_file()] == []
     assert not list(storm.house.lab.settings.paths.vault.glob("segments/*/*.tail*"))
     storm.house.verified()
+    storm.house.complete()

@@ -9,8 +9,9 @@ import sqlite3
 import subprocess
 import tarfile
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,12 @@ from cti import store
 from cti.callbook import CallRecord
 from cti.calls.said import said
 from cti.desk import DAMAGED, Desk, Purpose, Sound, closing
-from cti.errors import LogUnavailableError, NotFoundError, UsageError
+from cti.errors import LogUnavailableError, NotFoundError, NotRunningError, UsageError
 from cti.intake import Intake, IntakeBook
 from cti.journal import Journal
+from cti.records import WitnessError
+from cti.statement import StatementError
+from policies.calendar import JST
 from recorder import callfile
 from recorder.access import checkpoint
 from recorder.access.log import AccessLog
@@ -138,7 +142,7 @@ async def fill_catalogue(root: Path) -> None:
     await made.desk.close()
 
 
-async def open_office(root: Path) -> Office:
+async def open_office(root: Path, **more: Any) -> Office:
     engine = store.engine(f"sqlite+aiosqlite:///{root}/catalogue.db")
     vault = VaultFolder(root / "vault", root / "mirror")
     desk = Desk(
@@ -150,6 +154,7 @@ async def open_office(root: Path) -> Office:
         now=lambda: START + timedelta(hours=2),
         actor="staff-1",
         intake=IntakeBook(engine, lambda _at: None),
+        **more,
     )
     return Office(root, desk, vault)
 
@@ -157,6 +162,98 @@ async def open_office(root: Path) -> Office:
 def samples(wav: bytes) -> bytes:
     with soundfile.SoundFile(io.BytesIO(wav)) as sound:
         return bytes(sound.buffer_read(-1, "int16"))
+
+
+# --- completeness -----------------------------------------------------------------------------------------------------
+
+DAY = START.astimezone(JST).date()
+
+
+@asynccontextmanager
+async def witnessed(
+    office: Office, *, without: str = "", now: datetime = START + timedelta(days=1)
+) -> AsyncIterator[Desk]:
+    """A desk to which Asterisk's records name a conversation for each recording but that of `without`."""
+
+    async def ask(question: Mapping[str, Any], _deadline: float) -> dict[str, Any]:
+        assert question == {"ask": "witness", "day": DAY.isoformat()}
+        lines: list[dict[str, Any]] = [
+            {"day": DAY.isoformat(), "at": now.isoformat(), "sources": [{"file": "cel.csv"}]}
+        ]
+        for name in SIDES:
+            parts = [
+                load(path.read_text(), office.desk._verifiers, "") for path in office.vault.manifests_of(uuid(name))
+            ]
+            last = max(part.start + timedelta(seconds=part.frames / part.rate) for part in parts)
+            talk = {"start": parts[0].start.isoformat(), "end": last.isoformat(), "phones": ["2001"], "least": False}
+            talk |= {"channels": [parts[0].uniqueid], "linkedids": [parts[0].linkedid]}
+            lines += [{"talk": talk}] if name != without else []
+        path = office.root / "witness.jsonl"
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        return {"file": str(path)}
+
+    (office.vault.root / "statements").mkdir(exist_ok=True)
+    desk = (await open_office(office.root, ask=ask)).desk
+    desk.now = lambda: now
+    async with closing(desk):
+        yield desk
+
+
+async def test_a_day_of_which_all_is_kept_is_stated_once_and_logged(office: Office) -> None:
+    async with witnessed(office) as desk:
+        found, _ = await desk.completeness(DAY)
+        assert (found.complete, found.conversations, found.recorded) == (True, 3, 3)
+        path, exceptions = await desk.state_completeness(DAY)
+        assert (await desk.state_completeness(DAY), exceptions) == ((path, 0), 0)
+        assert desk.stated(DAY) == [path]
+        said = desk.read_statement(path)
+        assert (said["conversations"], said["complete"]) == (3, True)
+    (entry,) = office.entries("completeness.statement")
+    assert entry == {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "conversations": 3, "exceptions": 0}
+
+
+async def test_what_agrees_no_longer_is_stated_anew_and_what_was_said_stays(office: Office) -> None:
+    async with witnessed(office) as desk:
+        first, _ = await desk.state_completeness(DAY)
+    async with witnessed(office, without="one") as desk:
+        second, exceptions = await desk.state_completeness(DAY)
+        assert (desk.stated(DAY), exceptions) == ([first, second], 1)
+        (lack,) = desk.read_statement(second)["exceptions"]
+        assert (lack["lack"], lack["recording"]) == ("extra", uuid("one"))
+
+
+async def test_a_statement_that_somebody_changed_is_refused(office: Office) -> None:
+    async with witnessed(office) as desk:
+        path, _ = await desk.state_completeness(DAY)
+        text = path.read_text()
+        for changed in (text.replace('"recorded": 3', '"recorded": 4'), text[:50], "", "x\n\n— a b\n"):
+            path.write_text(changed)
+            with pytest.raises(StatementError):
+                desk.read_statement(path)
+
+
+async def test_a_day_that_is_not_over_is_not_stated(office: Office) -> None:
+    last = datetime(DAY.year, DAY.month, DAY.day, 23, 59, 59, tzinfo=JST)
+    async with witnessed(office, now=last) as desk:
+        with pytest.raises(UsageError, match="not over"):
+            await desk.state_completeness(DAY)
+    async with witnessed(office, now=last + timedelta(seconds=1)) as desk:
+        await desk.state_completeness(DAY)
+
+
+async def test_without_a_recorder_nothing_is_stated(office: Office) -> None:
+    with pytest.raises(NotRunningError):
+        await office.desk.state_completeness(DAY - timedelta(days=1))
+
+
+async def test_what_the_recorder_cannot_read_is_said(office: Office) -> None:
+    async def ask(_question: Mapping[str, Any], _deadline: float) -> dict[str, Any]:
+        return {"problem": "cel.csv: Asterisk has written nothing"}
+
+    desk = (await open_office(office.root, ask=ask)).desk
+    async with closing(desk):
+        with pytest.raises(WitnessError, match="has written nothing"):
+            await desk.completeness(DAY)
 
 
 # --- playing ----------------------------------------------------------------------------------------------------------

@@ -74,7 +74,7 @@ def order(name: str = "call", **changes: str | None) -> Order:
     values: dict[str, str | None] = {
         "channel": f"PJSIP/trunk-{hashlib.sha256(name.encode()).hexdigest()[:8]}",
         "uniqueid": f"1775001600.{int(hashlib.sha256(name.encode()).hexdigest()[:6], 16)}",
-        "linkedid": "1775001600.1",
+        "linkedid": f"1775001600.{int(hashlib.sha256(name.encode()).hexdigest()[:6], 16)}",
         "conversation": uuid(f"{name} conversation"),
         "recording": uuid(name),
         "number": "0664581132",

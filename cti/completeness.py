@@ -1,0 +1,409 @@
+"""Whether every conversation was recorded: Asterisk's own records against what the vault holds. Pure.
+
+The witness is not the tracker: who was in a bridge with whom is read here from CEL once more, by another way, so that
+one misunderstanding cannot both lose a call and excuse it. Compared is time, not only length: at each moment as many
+recordings as conversations (B-02, B-04).
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from cti.calls.board import born
+from cti.calls.cel import CelEvent
+from cti.calls.channel import endpoint_of, internal
+from policies.calendar import JST
+from policies.model import Kind
+
+TOLERANCE: Final = timedelta(seconds=1)
+"""A piece shorter than this may be missing or be too much: a bridge is entered by one party after the other, and
+Asterisk's files lag or lead by a few packets (asterisk.md: half a second where one side has not sent yet)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Talk:
+    """A designated phone with somebody in one room, from `start` to `end`. `channels` are those who were in it.
+
+    `end` None: it goes on. `least`: Asterisk died meanwhile and did not say when it ended; so far it went at least.
+    """
+
+    start: datetime
+    end: datetime | None
+    phones: frozenset[str]
+    channels: frozenset[str]
+    linkedids: frozenset[str]
+    least: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A segment of the vault: when, and which channel and conversation it is of. `note`: how it ended, if not well."""
+
+    recording: str
+    start: datetime
+    end: datetime
+    channel: str
+    linkedid: str
+    number: str | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Billed:
+    """A row of Asterisk's CDR that says two parties talked."""
+
+    start: datetime
+    seconds: float
+    endpoints: frozenset[str]
+    channels: frozenset[str]
+    linkedid: str
+
+
+class Lack(StrEnum):
+    """What does not agree."""
+
+    MISSING = "missing"  # a conversation, and nothing of it is kept
+    SHORT = "short"  # a piece of a conversation is not kept
+    EXTRA = "extra"  # kept, and nobody designated talked
+    UNWITNESSED = "unwitnessed"  # CDR knows a conversation that CEL does not
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exception_:  # noqa: N801  # the statement's own word; Exception is Python's
+    """Something that does not agree, from `start` to `end`."""
+
+    lack: Lack
+    start: datetime
+    end: datetime
+    linkedid: str
+    phones: tuple[str, ...] = ()
+    recording: str | None = None
+    reason: str = ""
+
+    def public(self) -> dict[str, object]:
+        """As one JSON line."""
+        return {
+            "lack": self.lack.value,
+            "from": self.start.astimezone(JST).isoformat(timespec="milliseconds"),
+            "to": self.end.astimezone(JST).isoformat(timespec="milliseconds"),
+            "seconds": round((self.end - self.start).total_seconds(), 3),
+            "linkedid": self.linkedid,
+            "phones": list(self.phones),
+            "recording": self.recording,
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """One day (JST) of conversations, by when they began. `seconds` of talk, `kept` of them in the vault."""
+
+    day: date
+    conversations: int
+    recorded: int
+    going_on: int
+    seconds: float
+    kept: float
+    exceptions: tuple[Exception_, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything agrees."""
+        return not self.exceptions
+
+
+# --- who talked with whom -------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Channel:
+    name: str
+    linkedid: str
+    bridge: str | None = None
+
+
+@dataclass(slots=True)
+class _Room:
+    start: datetime
+    phones: set[str] = field(default_factory=set)
+    linkedids: set[str] = field(default_factory=set)
+
+
+class _Rooms:
+    """Replays bridges. Rooms are bridges, and those that Local channels join are one."""
+
+    def __init__(self, kind: Callable[[str | None], Kind | None], *, internal_too: bool) -> None:
+        self._kind, self._internal_too = kind, internal_too
+        self._channels: dict[str, _Channel] = {}
+        self._open: dict[frozenset[str], _Room] = {}
+        self._newest = (0, -1)  # second and serial number of the newest channel
+        self._last: datetime | None = None
+        self.talks: list[Talk] = []
+
+    def feed(self, event: CelEvent, at: datetime) -> None:
+        row = event.row
+        uniqueid, name = row["uniqueid"], row["channame"]
+        if row["eventtype"] == "CHAN_START":
+            self._restarted(uniqueid)
+        self._last = at
+        channel = self._channels.get(uniqueid)
+        if channel is None:
+            channel = self._channels[uniqueid] = _Channel(name, row["linkedid"])
+        channel.name, channel.linkedid = name, row["linkedid"]
+        for members, room in self._open.items():
+            if uniqueid in members:
+                room.linkedids.add(channel.linkedid)
+        if row["eventtype"] == "BRIDGE_ENTER":
+            channel.bridge = event.get("BridgeUniqueid") or None
+        elif row["eventtype"] == "BRIDGE_EXIT" and channel.bridge == (event.get("BridgeUniqueid") or channel.bridge):
+            channel.bridge = None
+        elif row["eventtype"] == "CHAN_END":
+            del self._channels[uniqueid]
+        self._compare(at)
+
+    def end(self) -> list[Talk]:
+        for members, room in self._open.items():
+            self._tell(members, room, None, least=False)
+        self._open.clear()
+        return sorted(self.talks, key=lambda talk: talk.start)
+
+    def _restarted(self, uniqueid: str) -> None:
+        """Asterisk counts its channels from 0 anew: what was open then has ended without a word."""
+        one = born(uniqueid)
+        if one is None:
+            return
+        second, serial = one
+        # Two channels of one moment may be written in either order.
+        if serial <= self._newest[1] and second > self._newest[0] + 1 and self._last is not None:
+            for members, room in self._open.items():
+                self._tell(members, room, self._last, least=True)
+            self._open.clear()
+            self._channels.clear()
+            self._newest = one
+        if serial > self._newest[1]:
+            self._newest = one
+
+    def _compare(self, at: datetime) -> None:
+        now = {frozenset(room): room for room in self._talking()}
+        for members in [members for members in self._open if members not in now]:
+            self._tell(members, self._open.pop(members), at, least=False)
+        for members in now.keys() - self._open.keys():
+            room = self._open[members] = _Room(at)
+            for uniqueid in members:
+                channel = self._channels[uniqueid]
+                room.linkedids.add(channel.linkedid)
+                endpoint = endpoint_of(channel.name)
+                if endpoint and self._kind(endpoint) is Kind.DESIGNATED:
+                    room.phones.add(endpoint)
+
+    def _talking(self) -> Iterator[list[str]]:
+        """The rooms in which a designated phone is with somebody that the rules record it with."""
+        for room in self._rooms():
+            kinds = [self._kind(endpoint_of(self._channels[uniqueid].name)) for uniqueid in room]
+            outside = any(kind in (Kind.TRUNK, None) for kind in kinds)
+            if len(room) > 1 and Kind.DESIGNATED in kinds and (outside or self._internal_too):
+                yield room
+
+    def _rooms(self) -> Iterator[list[str]]:
+        """Who hears whom: real channels by bridge, the bridges of the two ends of a Local channel being one."""
+        root: dict[str, str] = {}
+
+        def find(bridge: str) -> str:
+            while root.setdefault(bridge, bridge) != bridge:
+                bridge = root[bridge]
+            return bridge
+
+        halves: dict[str, str] = {}
+        for channel in self._channels.values():
+            if channel.bridge and channel.name.startswith("Local/"):
+                stem = channel.name.rpartition(";")[0]
+                if stem in halves:
+                    root[find(channel.bridge)] = find(halves[stem])
+                halves[stem] = channel.bridge
+        rooms: dict[str, list[str]] = {}
+        for uniqueid, channel in self._channels.items():
+            if channel.bridge and not internal(channel.name):
+                rooms.setdefault(find(channel.bridge), []).append(uniqueid)
+        yield from rooms.values()
+
+    def _tell(self, members: frozenset[str], room: _Room, end: datetime | None, *, least: bool) -> None:
+        if end is None or least or end > room.start:
+            self.talks.append(
+                Talk(
+                    start=room.start, end=end, phones=frozenset(room.phones), channels=members,
+                    linkedids=frozenset(room.linkedids), least=least,
+                )
+            )  # fmt: skip
+
+
+def talks(events: Iterable[CelEvent], kind: Callable[[str | None], Kind | None], *, internal_too: bool) -> list[Talk]:
+    """Every conversation of a designated phone in `events`, which may come in any order. `kind` of an endpoint.
+
+    `internal_too`: whether the rules record what it says to another phone of the house (`record_internal`).
+    """
+    rooms = _Rooms(kind, internal_too=internal_too)
+    for at, event in sorted(_timed(events), key=lambda pair: pair[0]):
+        rooms.feed(event, at)
+    return rooms.end()
+
+
+def _timed(events: Iterable[CelEvent]) -> Iterator[tuple[datetime, CelEvent]]:
+    for event in events:
+        try:
+            yield datetime.fromtimestamp(float(event.row["eventtime"]), UTC), event
+        except (ValueError, OverflowError, OSError):
+            continue
+
+
+# --- compared -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Conversation:
+    """What belongs together: by a channel or a linked id that they share."""
+
+    talks: list[Talk] = field(default_factory=list)
+    kept: list[Kept] = field(default_factory=list)
+
+
+def account(
+    day: date, spoken: Sequence[Talk], kept: Sequence[Kept], billed: Iterable[Billed] = (), *, now: datetime
+) -> Account:
+    """Conversations that began on `day` (JST) against the vault. Those that go on at `now` are counted, not judged."""
+    done = going_on = recorded = 0
+    talked, held = timedelta(), timedelta()
+    found: list[Exception_] = []
+    known: set[str] = set()
+    for conversation in _together(spoken, kept):
+        known |= {name for talk in conversation.talks for name in talk.channels | talk.linkedids}
+        if _began(conversation) != day:
+            continue
+        if any(talk.end is None for talk in conversation.talks):
+            going_on += 1
+            continue
+        lacks = list(_compared(conversation))
+        found += lacks
+        done += bool(conversation.talks)
+        recorded += bool(conversation.talks) and not any(lack.lack is not Lack.EXTRA for lack in lacks)
+        talked += sum(((talk.end or now) - talk.start for talk in conversation.talks), timedelta())
+        held += sum((piece.end - piece.start for piece in conversation.kept), timedelta())
+    for row in billed:
+        if row.start.astimezone(JST).date() == day and not (row.channels | {row.linkedid}) & known:
+            end = row.start + timedelta(seconds=row.seconds)
+            found.append(
+                Exception_(
+                    lack=Lack.UNWITNESSED, start=row.start, end=end, linkedid=row.linkedid,
+                    phones=tuple(sorted(row.endpoints)), reason="CEL has no row of it",
+                )
+            )  # fmt: skip
+    return Account(
+        day=day,
+        conversations=done,
+        recorded=recorded,
+        going_on=going_on,
+        seconds=round(talked.total_seconds(), 3),
+        kept=round(held.total_seconds(), 3),
+        exceptions=tuple(sorted(found, key=lambda one: (one.start, one.linkedid))),
+    )
+
+
+def _began(conversation: _Conversation) -> date:
+    starts = [talk.start for talk in conversation.talks] or [piece.start for piece in conversation.kept]
+    return min(starts).astimezone(JST).date()
+
+
+def _together(spoken: Sequence[Talk], kept: Sequence[Kept]) -> Iterator[_Conversation]:
+    root: dict[str, str] = {}
+
+    def find(name: str) -> str:
+        while root.setdefault(name, name) != name:
+            root[name] = root[root[name]]
+            name = root[name]
+        return name
+
+    def names(one: Talk | Kept) -> list[str]:
+        return [*one.channels, *one.linkedids] if isinstance(one, Talk) else [one.channel, one.linkedid]
+
+    everything: list[Talk | Kept] = [*spoken, *kept]
+    for one in everything:
+        first, *others = names(one)
+        for other in others:
+            root[find(other)] = find(first)
+    groups: dict[str, _Conversation] = {}
+    for talk in spoken:
+        groups.setdefault(find(names(talk)[0]), _Conversation()).talks.append(talk)
+    for piece in kept:
+        groups.setdefault(find(names(piece)[0]), _Conversation()).kept.append(piece)
+    yield from groups.values()
+
+
+def _compared(conversation: _Conversation) -> Iterator[Exception_]:
+    linkedid = min(
+        (name for talk in conversation.talks for name in talk.linkedids),
+        default=conversation.kept[0].linkedid if conversation.kept else "",
+    )
+    phones = tuple(sorted({phone for talk in conversation.talks for phone in talk.phones}))
+    recording = conversation.kept[0].recording if conversation.kept else None
+    reason = "; ".join(sorted({piece.note for piece in conversation.kept if piece.note}))
+    for start, end, depth in _depths(conversation):
+        if end - start <= TOLERANCE:
+            continue
+        lack = Lack.EXTRA if depth > 0 else Lack.SHORT if conversation.kept else Lack.MISSING
+        yield Exception_(
+            lack=lack, start=start, end=end, linkedid=linkedid, phones=phones, recording=recording, reason=reason
+        )
+
+
+def _depths(conversation: _Conversation) -> Iterator[tuple[datetime, datetime, int]]:
+    """(from, to, recordings more than conversations) wherever that is not 0, longest possible pieces of one sign."""
+    steps: dict[datetime, int] = {}
+    for talk in conversation.talks:
+        if talk.end is not None:
+            end = talk.end
+            if talk.least:  # how much longer it went, only the recording knows
+                end = max([end, *(piece.end for piece in conversation.kept if piece.start < end + TOLERANCE)])
+            steps[talk.start] = steps.get(talk.start, 0) - 1
+            steps[end] = steps.get(end, 0) + 1
+    for piece in conversation.kept:
+        steps[piece.start] = steps.get(piece.start, 0) + 1
+        steps[piece.end] = steps.get(piece.end, 0) - 1
+    depth, since = 0, datetime.min.replace(tzinfo=UTC)
+    for at in sorted(steps):
+        before, depth = depth, depth + steps[at]
+        if _sign(before) != _sign(depth):
+            if before:
+                yield since, at, _sign(before)
+            since = at
+
+
+def _sign(number: int) -> int:
+    return (number > 0) - (number < 0)
+
+
+# --- Asterisk's CDR -------------------------------------------------------------------------------------------------
+
+
+def billed(
+    rows: Iterable[Mapping[str, str]], kind: Callable[[str | None], Kind | None], *, internal_too: bool
+) -> Iterator[Billed]:
+    """The rows of `cdr.csv` in which a designated phone talked with somebody that the rules record it with."""
+    for row in rows:
+        channels = [row["channel"], row["dstchannel"]]
+        endpoints = [endpoint_of(channel) for channel in channels]
+        kinds = [kind(endpoint) for endpoint in endpoints]
+        try:
+            seconds, start = float(row["billsec"]), datetime.fromtimestamp(float(row["answer"]), UTC)
+        except (ValueError, OverflowError, OSError):
+            continue
+        outside = Kind.TRUNK in kinds
+        talked = row["disposition"] == "ANSWERED" and seconds > 0 and all(channels)
+        if talked and Kind.DESIGNATED in kinds and (outside or internal_too):
+            yield Billed(
+                start=start,
+                seconds=seconds,
+                endpoints=frozenset(filter(None, endpoints)),
+                channels=frozenset({row["uniqueid"]}),
+                linkedid=row["linkedid"],
+            )
