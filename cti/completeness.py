@@ -137,31 +137,36 @@ class _Rooms:
     def __init__(self, kind: Callable[[str | None], Kind | None], *, internal_too: bool) -> None:
         self._kind, self._internal_too = kind, internal_too
         self._channels: dict[str, _Channel] = {}
+        self._inside: dict[str, set[str]] = {}  # bridge -> who is in it
+        self._halves: dict[str, set[str]] = {}  # a Local channel without its `;1` or `;2` -> its two ends
         self._open: dict[frozenset[str], _Room] = {}
+        self._room_of: dict[str, frozenset[str]] = {}
         self._newest = (0, -1)  # second and serial number of the newest channel
         self._last: datetime | None = None
         self.talks: list[Talk] = []
 
     def feed(self, event: CelEvent, at: datetime) -> None:
         row = event.row
-        uniqueid, name = row["uniqueid"], row["channame"]
-        if row["eventtype"] == "CHAN_START":
+        uniqueid, kind = row["uniqueid"], row["eventtype"]
+        if kind == "CHAN_START":
             self._restarted(uniqueid)
         self._last = at
         channel = self._channels.get(uniqueid)
         if channel is None:
-            channel = self._channels[uniqueid] = _Channel(name, row["linkedid"])
-        channel.name, channel.linkedid = name, row["linkedid"]
-        for members, room in self._open.items():
-            if uniqueid in members:
-                room.linkedids.add(channel.linkedid)
-        if row["eventtype"] == "BRIDGE_ENTER":
-            channel.bridge = event.get("BridgeUniqueid") or None
-        elif row["eventtype"] == "BRIDGE_EXIT" and channel.bridge == (event.get("BridgeUniqueid") or channel.bridge):
-            channel.bridge = None
-        elif row["eventtype"] == "CHAN_END":
+            channel = self._channels[uniqueid] = _Channel(row["channame"], row["linkedid"])
+        channel.name, channel.linkedid = row["channame"], row["linkedid"]
+        if channel.name.startswith("Local/"):
+            self._halves.setdefault(channel.name.rpartition(";")[0], set()).add(uniqueid)
+        if uniqueid in self._room_of:
+            self._open[self._room_of[uniqueid]].linkedids.add(channel.linkedid)
+        bridge = event.get("BridgeUniqueid") or None
+        if kind == "BRIDGE_ENTER":
+            self._move(uniqueid, channel, bridge, at)
+        elif kind == "CHAN_END" or (kind == "BRIDGE_EXIT" and bridge in (None, channel.bridge)):
+            self._move(uniqueid, channel, None, at)
+        if kind == "CHAN_END":
+            self._halves.pop(channel.name.rpartition(";")[0], None)
             del self._channels[uniqueid]
-        self._compare(at)
 
     def end(self) -> list[Talk]:
         for members, room in self._open.items():
@@ -179,54 +184,64 @@ class _Rooms:
         if serial <= self._newest[1] and second > self._newest[0] + 1 and self._last is not None:
             for members, room in self._open.items():
                 self._tell(members, room, self._last, least=True)
-            self._open.clear()
-            self._channels.clear()
+            for known in (self._open, self._room_of, self._channels, self._inside, self._halves):
+                known.clear()
             self._newest = one
         if serial > self._newest[1]:
             self._newest = one
 
-    def _compare(self, at: datetime) -> None:
-        now = {frozenset(room): room for room in self._talking()}
-        for members in [members for members in self._open if members not in now]:
+    def _move(self, uniqueid: str, channel: _Channel, bridge: str | None, at: datetime) -> None:
+        """A channel leaves its bridge, for `bridge` or for none. Only the rooms about it can change."""
+        about = self._joined(channel.bridge)
+        if channel.bridge is not None:
+            self._inside[channel.bridge].discard(uniqueid)
+        channel.bridge = bridge
+        if bridge is not None:
+            self._inside.setdefault(bridge, set()).add(uniqueid)
+        about |= self._joined(bridge)
+        now = {frozenset(room) for room in self._talking(about)}
+        touched = {uniqueid}.union(*(self._inside.get(other, ()) for other in about))
+        for members in {self._room_of[other] for other in touched if other in self._room_of} - now:
             self._tell(members, self._open.pop(members), at, least=False)
-        for members in now.keys() - self._open.keys():
-            room = self._open[members] = _Room(at)
-            for uniqueid in members:
-                channel = self._channels[uniqueid]
-                room.linkedids.add(channel.linkedid)
-                endpoint = endpoint_of(channel.name)
-                if endpoint and self._kind(endpoint) is Kind.DESIGNATED:
-                    room.phones.add(endpoint)
+            for member in members:
+                self._room_of.pop(member, None)
+        for members in now - self._open.keys():
+            self._open[members] = self._room(members, at)
+            self._room_of |= dict.fromkeys(members, members)
 
-    def _talking(self) -> Iterator[list[str]]:
-        """The rooms in which a designated phone is with somebody that the rules record it with."""
-        for room in self._rooms():
-            kinds = [self._kind(endpoint_of(self._channels[uniqueid].name)) for uniqueid in room]
+    def _room(self, members: frozenset[str], at: datetime) -> _Room:
+        channels = [self._channels[uniqueid] for uniqueid in members]
+        endpoints = [endpoint_of(channel.name) for channel in channels]
+        phones = {endpoint for endpoint in endpoints if endpoint and self._kind(endpoint) is Kind.DESIGNATED}
+        return _Room(at, phones, {channel.linkedid for channel in channels})
+
+    def _joined(self, bridge: str | None) -> set[str]:
+        """`bridge`, and those that Local channels join to it."""
+        found: set[str] = set()
+        waiting = [bridge] if bridge is not None else []
+        while waiting:
+            one = waiting.pop()
+            if one in found:
+                continue
+            found.add(one)
+            for uniqueid in self._inside.get(one, ()):
+                stem = self._channels[uniqueid].name.rpartition(";")[0]
+                ends = (self._channels.get(end) for end in self._halves.get(stem, ()))
+                waiting += [end.bridge for end in ends if end is not None and end.bridge is not None]
+        return found
+
+    def _talking(self, bridges: set[str]) -> Iterator[list[str]]:
+        """The rooms of `bridges` in which a designated phone is with somebody that the rules record it with."""
+        left = set(bridges)
+        while left:
+            room = self._joined(next(iter(left)))
+            left -= room
+            inside = [uniqueid for bridge in room for uniqueid in self._inside.get(bridge, ())]
+            people = [uniqueid for uniqueid in inside if not internal(self._channels[uniqueid].name)]
+            kinds = [self._kind(endpoint_of(self._channels[uniqueid].name)) for uniqueid in people]
             outside = any(kind in (Kind.TRUNK, None) for kind in kinds)
-            if len(room) > 1 and Kind.DESIGNATED in kinds and (outside or self._internal_too):
-                yield room
-
-    def _rooms(self) -> Iterator[list[str]]:
-        """Who hears whom: real channels by bridge, the bridges of the two ends of a Local channel being one."""
-        root: dict[str, str] = {}
-
-        def find(bridge: str) -> str:
-            while root.setdefault(bridge, bridge) != bridge:
-                bridge = root[bridge]
-            return bridge
-
-        halves: dict[str, str] = {}
-        for channel in self._channels.values():
-            if channel.bridge and channel.name.startswith("Local/"):
-                stem = channel.name.rpartition(";")[0]
-                if stem in halves:
-                    root[find(channel.bridge)] = find(halves[stem])
-                halves[stem] = channel.bridge
-        rooms: dict[str, list[str]] = {}
-        for uniqueid, channel in self._channels.items():
-            if channel.bridge and not internal(channel.name):
-                rooms.setdefault(find(channel.bridge), []).append(uniqueid)
-        yield from rooms.values()
+            if len(people) > 1 and Kind.DESIGNATED in kinds and (outside or self._internal_too):
+                yield people
 
     def _tell(self, members: frozenset[str], room: _Room, end: datetime | None, *, least: bool) -> None:
         if end is None or least or end > room.start:
