@@ -4,7 +4,7 @@ import errno
 import fcntl
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -47,6 +47,7 @@ class HoursBook:
     def __init__(self, policies: Path, hours: Path) -> None:
         """Nothing is read before it is asked."""
         self._folder, self._file = policies, overrides_file(hours)
+        self._entered = str(self._file)  # looked at for each call; a Path costs as much as the look itself
         self.plan: Plan | None = None
         self._policies: Policies | None = None
         self._hours: OpeningHours | None = None
@@ -63,7 +64,7 @@ class HoursBook:
         policies = self._seen[0]
         if self._looked is None or not timedelta(0) <= at - self._looked < LOOK:
             policies, self._looked = _signature(sorted(self._folder.glob("*.*"))), at
-        seen = (policies, _signature([self._file]))
+        seen = (policies, _signature([self._entered]))
         if seen != self._seen:
             anew = self._policies is None or policies != self._seen[0]
             self._read(anew=anew, entered=seen[1] != self._seen[1])
@@ -119,11 +120,11 @@ class HoursBook:
         return size
 
 
-def _signature(paths: list[Path]) -> Signature:
+def _signature(paths: Iterable[Path | str]) -> Signature:
     found: list[tuple[int, ...]] = []
     for path in paths:
         try:
-            status = path.stat()
+            status = os.stat(path)  # noqa: PTH116  # see above
         except OSError:
             found.append((0,))
         else:

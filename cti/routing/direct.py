@@ -11,6 +11,7 @@ from cti.routing.route import NOT_KNOWN, Decision, arrival, route
 from cti.routing.speech import Language, opening
 from policies.calendar import JST
 from policies.errors import PolicyError
+from policies.hours import OpeningHours
 
 log = structlog.get_logger()
 
@@ -27,32 +28,39 @@ class Director:
         """`now` is the clock."""
         self._book, self._now = book, now
         self._spoken: tuple[object, dict[Language, str]] = (None, {})
+        # What was told in one second, by one reading of the hours: of a burst of callers most are answered by it.
+        self._second: tuple[object, datetime | None] = (None, None)
+        self._told: dict[str | None, str] = {}
 
-    def decide(self, uniqueid: str, dialled: str | None) -> Decision:
-        """For a call that came in through `dialled`."""
+    def __call__(self, uniqueid: str, dialled: str | None) -> str:
+        """The decision as `FIELDS`, separated by commas."""
+        now = self._now()
         try:
-            now = self._now()
             hours = self._book.now(now)
-            if self._book.plan is not None:
-                return route(dialled, arrival(uniqueid, now), self._book.plan, hours)
+            at = arrival(uniqueid, now)
+            if self._second[0] is not hours or self._second[1] != at:
+                self._second, self._told = (hours, at), {}
+            if dialled not in self._told:
+                self._told[dialled] = self._text(self._decided(dialled, at, hours), now)
+            return self._told[dialled]
         except PolicyError as error:
             log.error("opening hours are not known: callers get the centre and the emergency line", error=str(error))
         except Exception:  # whatever it is, it must not close the line
             log.exception("opening hours are not known: callers get the centre and the emergency line")
-        return NOT_KNOWN
+        return self._text(NOT_KNOWN, now)
 
-    def __call__(self, uniqueid: str, dialled: str | None) -> str:
-        """The decision as `FIELDS`, separated by commas."""
-        made = self.decide(uniqueid, dialled)
+    def _decided(self, dialled: str | None, at: datetime, hours: OpeningHours) -> Decision:
+        return route(dialled, at, self._book.plan, hours) if self._book.plan is not None else NOT_KNOWN
+
+    def _text(self, made: Decision, now: datetime) -> str:
         why = made.why if _PLAIN.fullmatch(made.why) else "override"
-        spoken = (self._say(made, "ja"), self._say(made, "en"))
+        spoken = (self._say(made, "ja", now), self._say(made, "en", now))
         return ",".join((made.route.value, made.rule, why, made.urgent, *spoken))
 
-    def _say(self, made: Decision, language: Language) -> str:
+    def _say(self, made: Decision, language: Language, now: datetime) -> str:
         """When it opens next, as prompts; the same all night, so made once."""
         if made.opens is None:
             return ""
-        now = self._now()
         key = (made.opens, now.astimezone(JST).date())  # "tomorrow" is Japan's
         if self._spoken[0] != key:
             self._spoken = (key, {})

@@ -41,6 +41,7 @@ class Gate:
         self.served = 0
         self.failed = 0
         self._open: set[Agi] = set()
+        self._looking = False
 
     async def start(self, host: str, port: int) -> asyncio.Server:
         """Listen. Raises OSError where the port is taken."""
@@ -50,16 +51,15 @@ class Gate:
         """What the channel is to be told. Raises AgiError where `uniqueid` is none."""
         if not UNIQUEID.fullmatch(uniqueid):
             raise AgiError("agi_uniqueid is not one")
-        if spelt := _SAY.search(request):
-            return {"KIKITORI_SAY": "&".join(number(spelt[1]))}
-        if "/say/" in request:
-            return {"KIKITORI_SAY": ""}
         came_in = _CAME_IN.search(request)
+        if came_in is None and "/say/" in request:
+            spelt = _SAY.search(request)
+            return {"KIKITORI_SAY": "&".join(number(spelt[1])) if spelt else ""}
         answer = await self.ask(uniqueid, came_in[1] if came_in else None)
         armed = "yes" if answer in ("yes", "skip") else "no"
-        return (
-            {"KIKITORI_GATE": f"{armed},{self.direct(uniqueid, came_in[1])}"} if came_in else {"KIKITORI_ARMED": armed}
-        )
+        if came_in is None:
+            return {"KIKITORI_ARMED": armed}
+        return {"KIKITORI_GATE": f"{armed},{self.direct(uniqueid, came_in[1])}"}
 
     async def route(self, question: Mapping[str, Any]) -> dict[str, Any]:
         """The same for `asterisk-config/agi-bin/kikitori-route`, which asks over a Unix socket (`cti.control`)."""
@@ -75,7 +75,8 @@ class Gate:
 
     def _begun(self) -> Agi:
         agi = Agi(self._talk, self._ended)
-        if not self._open:
+        if not self._looking:
+            self._looking = True
             asyncio.get_running_loop().call_later(LOOK, self._look)
         self._open.add(agi)
         return agi
@@ -84,7 +85,8 @@ class Gate:
         loop = asyncio.get_running_loop()
         for agi in [agi for agi in self._open if agi.due <= loop.time()]:
             agi.end(TimeoutError("Asterisk or the recorder took too long"))
-        if self._open:
+        self._looking = bool(self._open)
+        if self._looking:
             loop.call_later(LOOK, self._look)
 
     def _ended(self, agi: Agi, error: BaseException | None) -> None:

@@ -166,6 +166,34 @@ async def test_a_wire_finds_the_next_server_and_leaves_nobody_waiting_for_the_la
         wire.transport.close()
 
 
+async def test_however_many_are_asked_one_looks_at_the_deadlines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times: list[float] = []
+    enough = asyncio.Event()
+    look = control.Wire._look
+
+    def counted(self: control.Wire) -> None:
+        times.append(asyncio.get_running_loop().time())
+        look(self)
+        if len(times) == 5:
+            enough.set()
+
+    monkeypatch.setattr(control.Wire, "_look", counted)
+    async with listening(tmp_path / "s") as path:
+        wire = control.Wire(path)
+        for number in range(300):
+            await wire.ask({"ask": "double", "number": number}, 5)
+        hanging = asyncio.create_task(wire.ask({"ask": "hang"}, 60))
+        times.clear()
+        enough.clear()
+        await enough.wait()
+        assert times[-1] - times[0] > control.LOOK * (5 - 2)
+        hanging.cancel()
+        await asyncio.wait([hanging])
+        wire.transport.close()
+
+
 async def test_a_wire_does_not_fill_up_for_a_server_that_does_not_read(tmp_path: Path) -> None:
     deaf = socket.socket(socket.AF_UNIX)
     deaf.bind(str(tmp_path / "s"))

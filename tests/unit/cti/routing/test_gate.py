@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from cti.routing import agi as agi_module
 from cti.routing.agi import COMMAND_SECONDS, ENVIRONMENT_LIMIT, Agi, AgiError
-from cti.routing.gate import Ask, Gate
+from cti.routing.gate import LOOK, Ask, Gate
 
 ENVIRONMENT = (
     b"agi_network: yes\nagi_request: agi://127.0.0.1:4573/in/0664581132\nagi_channel: PJSIP/trunk-00000001\n"
@@ -412,6 +412,29 @@ async def test_silent_connections_hold_nobody_and_cost_no_task(monkeypatch: pyte
             assert await reader.read() == b""
             writer.close()
         assert (made.served, made.failed) == (1, 300)
+
+
+async def test_however_many_have_called_one_looks_at_the_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
+    times: list[float] = []
+    enough = asyncio.Event()
+    look = Gate._look
+
+    def counted(self: Gate) -> None:
+        times.append(asyncio.get_running_loop().time())
+        look(self)
+        if len(times) == 4:
+            enough.set()
+
+    monkeypatch.setattr(Gate, "_look", counted)
+    async with gate() as (_, port):
+        for _call in range(100):
+            await converse(port, PLAIN)
+        _, silent = await asyncio.open_connection("127.0.0.1", port)
+        times.clear()
+        enough.clear()
+        await enough.wait()
+        assert times[-1] - times[0] > LOOK * (4 - 2)
+        silent.close()
 
 
 async def test_a_fault_of_ours_leaves_the_call_to_the_dialplan() -> None:

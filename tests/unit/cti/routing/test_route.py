@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from cti.hours import HoursBook, overrides_file
 from cti.prompts import LANGUAGES, texts
 from cti.routing.direct import FIELDS, Director
-from cti.routing.route import LATE, NOT_KNOWN, Route, arrival, route
+from cti.routing.route import LATE, Route, arrival, route
 from policies.calendar import JST, midnight
 from policies.load import Policies, shipped
 
@@ -172,6 +172,19 @@ def desk(tmp_path: Path) -> Desk:
     return Desk(tmp_path, jst(2027, 1, 5, 12))
 
 
+def test_within_a_second_each_number_has_its_own_answer_and_the_next_second_another(desk: Desk) -> None:
+    last = jst(2027, 1, 5, 19, 59, 59)
+    asked = [(last, CENTRE), (last, OFFICE), (last, CENTRE), (last + timedelta(seconds=1), CENTRE), (last, CENTRE)]
+    assert [desk.at(now, dialled)[0] for now, dialled in asked] == ["centre", "closed", "centre", "closed", "centre"]
+
+
+@pytest.mark.rule("A-13")
+def test_a_decision_counts_for_the_next_call_of_the_same_second(desk: Desk) -> None:
+    assert desk.at(desk.now)[0] == "centre"
+    desk.decided()
+    assert desk.at(desk.now)[0] == "closed"
+
+
 def test_open_is_six_fields_of_which_the_last_two_are_empty(desk: Desk) -> None:
     assert desk.director(called(desk.now), CENTRE) == "centre,A-08,weekday,emergency,,"
 
@@ -248,7 +261,6 @@ def test_whatever_is_dialled_the_answer_has_six_plain_fields(desk: Desk) -> None
 def test_policies_that_cannot_be_read_close_nothing(desk: Desk) -> None:
     (desk.policies / "hours.toml").write_text("basis = ")
     assert desk.director(called(desk.now), CENTRE) == UNSURE
-    assert desk.director.decide(called(desk.now), CENTRE) == NOT_KNOWN
 
 
 @pytest.mark.rule("A-12")
@@ -273,6 +285,7 @@ def test_a_calendar_that_is_lost_between_two_readings_closes_nothing(desk: Desk)
     book.plan = book.plan.model_copy(update={"number": numbers})
     with pytest.raises(KeyError):
         route(CENTRE, jst(2027, 1, 5, 12), book.plan, HOURS)
+    desk.now += timedelta(seconds=1)
     assert desk.director(called(desk.now), CENTRE) == UNSURE
 
 
