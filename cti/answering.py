@@ -55,6 +55,11 @@ class Answered:
         """Of those answered, the part that was answered in time; None where none was."""
         return self.in_time / self.answered if self.answered else None
 
+    @property
+    def share_of_all(self) -> float:
+        """Of all that rang, also of those that nobody answered."""
+        return self.in_time / self.rang if self.rang else 0.0
+
     def add(self, call: Mapping[str, Any]) -> None:
         """Count one that rang."""
         self.rang += 1
@@ -66,7 +71,8 @@ class Answered:
     def public(self) -> dict[str, Any]:
         """As one JSON line."""
         share = None if self.share is None else round(self.share, 4)
-        return asdict(self) | {"unanswered": self.rang - self.answered, "share": share}
+        shares = {"share": share, "share_of_all": round(self.share_of_all, 4)}
+        return asdict(self) | {"unanswered": self.rang - self.answered} | shares
 
 
 def count(calls: Iterable[Mapping[str, Any]], key: Callable[[Mapping[str, Any]], str]) -> dict[str, Answered]:

@@ -8,12 +8,12 @@ from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from cti import control, recovery
 from cti.ami.client import AmiClient, AmiConfig
@@ -37,7 +37,7 @@ from cti.routing.gate import Gate
 from cti.settings import Settings
 from cti.setup import prepare_spool
 from cti.steps import StepTail
-from cti.store import engine, migrate
+from cti.store import TROUBLE, database_answers, engine, migrate
 from cti.supervise import SUPERVISED, WATCHDOG
 from cti.switch import AmiSwitch
 from cti.witness import CelFile
@@ -45,7 +45,6 @@ from policies.calendar import JST
 from policies.errors import PolicyError
 from policies.load import Policies
 from policies.toml import read
-from recorder.access.errors import AccessError
 from recorder.access.log import AccessLog
 from recorder.catalogue import Catalogue
 from recorder.decide import Rules
@@ -61,6 +60,8 @@ log = structlog.get_logger()
 
 CHECKPOINT_SECONDS = 60
 STATEMENT_SECONDS = 600
+STATEMENT_AFTER = timedelta(hours=4)  # the end of the day: calls over midnight have ended, logrotate is done
+STATEMENT_AGAIN = timedelta(hours=6)  # between two attempts for one day
 SOCKET = "recorder.sock"
 GATE_SOCKET = "gate.sock"
 
@@ -226,16 +227,19 @@ async def run_recorder(settings: Settings, clock: Clock, notifier: Notifier) -> 
     async def damaged(_: dict[str, Any]) -> dict[str, Any]:
         return {"damaged": [str(path) for path in await recorder.damaged()]}
 
+    condensing = asyncio.Lock()
+
     async def witness(question: dict[str, Any]) -> dict[str, Any]:
-        day, cel, reading = date.fromisoformat(str(question["day"])), settings.pbx.cel_file, pipeline.reading
+        day, cel = date.fromisoformat(str(question["day"])), settings.pbx.cel_file
         if cel is None:
-            return {"problem": "pbx.cel_file is not set: what Asterisk itself writes of calls is not known"}
-        write = partial(condense, cel, settings.paths.vault, settings.site.pbx, day, clock())
-        rules = {"kind": reading.plan.kind, "internal_too": reading.rules.record_internal}
-        try:
-            return {"file": str(await asyncio.to_thread(write, **rules))}
-        except (WitnessError, OSError) as error:
-            return {"problem": str(error)}
+            return {
+                "problem": "[pbx] cel_file is not set in kikitori.toml: where Asterisk writes its own record of calls"
+            }
+        async with condensing:
+            try:
+                return await asyncio.to_thread(_condense, settings, cel, day)
+            except (WitnessError, PolicyError, OSError) as error:
+                return {"problem": str(error)}
 
     one_at_a_time = asyncio.Lock()
 
@@ -266,6 +270,16 @@ async def run_recorder(settings: Settings, clock: Clock, notifier: Notifier) -> 
         await asyncio.to_thread(parts.journal.append, "recorder.stopped", settings.site.pbx, {})
         await asyncio.to_thread(parts.journal.close)
         beating.cancel()
+
+
+def _condense(settings: Settings, cel: Path, day: date) -> dict[str, Any]:
+    # By the policies as they lie there, not as the recorder has read them: it may be that which went wrong.
+    policies = Policies(settings.paths.policies)
+    rules = policies.recording
+    path = condense(
+        cel, settings.paths.vault, settings.site.pbx, day, kind=policies.plan.kind, internal_too=rules.record_internal
+    )
+    return {"file": str(path), "follow": rules.after_transfer == "continue"}
 
 
 async def _be_the_only_one(spool: Spool) -> None:
@@ -361,10 +375,19 @@ async def run_gate(settings: Settings, clock: Clock, notifier: Notifier) -> None
         task.cancel()
 
 
+def _database(settings: Settings) -> AsyncEngine:
+    url, password = settings.database.url, settings.database.password_file
+    if not url:
+        return engine(f"sqlite+aiosqlite:///{settings.paths.desk / 'catalogue.db'}")
+    try:
+        return engine(url, password.read_text("utf-8").strip() if password else None)
+    except (OSError, UnicodeDecodeError, ArgumentError) as error:
+        raise SettingsError(_("database: {error}").format(error=explain(error))) from error
+
+
 async def build_desk(settings: Settings, clock: Clock, actor: str) -> Desk:
     """The desk's one service object; `actor` is who asks."""
-    database = engine(f"sqlite+aiosqlite:///{settings.paths.desk / 'catalogue.db'}")
-    await migrate(database)
+    database, site = _database(settings), settings.site.pbx
     book = HoursBook(settings.paths.policies, settings.paths.hours)
 
     def due(at: datetime) -> date | None:
@@ -374,17 +397,21 @@ async def build_desk(settings: Settings, clock: Clock, actor: str) -> Desk:
             log.error("no due day: the opening hours are not known", error=str(error))
             return None
 
+    catalogue, intake = Catalogue(database, site), IntakeBook(database, site, due)
+    with database_answers(connecting=True):
+        await migrate(database)
+        await catalogue.adopt()
+        await intake.adopt()
     return Desk(
         ask=lambda question, deadline: control.ask(settings.paths.run / SOCKET, question, deadline),
         vault=vault_of(settings),
         keys=settings.paths.keys,
         access=lambda: AccessLog(settings.paths.log / "access.db"),
         checkpoints=settings.paths.mirror / "checkpoints",
-        catalogue=Catalogue(database),
+        catalogue=catalogue,
         now=clock,
         actor=actor,
-        intake=IntakeBook(database, due),
-        site=settings.site.pbx,
+        intake=intake,
     )
 
 
@@ -399,7 +426,7 @@ async def run_desk(settings: Settings, clock: Clock, notifier: Notifier) -> None
     async with asyncio.TaskGroup() as group:
         beating = group.create_task(notifier.beat())
         indexing = group.create_task(_every(1.0, look))
-        stating = group.create_task(_every(STATEMENT_SECONDS, lambda: _state(desk, clock())))
+        stating = group.create_task(_every(STATEMENT_SECONDS, Stating(desk, clock).look))
         notifier.send("READY=1")
         await _terminated()
         notifier.send("STOPPING=1")
@@ -408,27 +435,44 @@ async def run_desk(settings: Settings, clock: Clock, notifier: Notifier) -> None
     await desk.close()
 
 
-async def _state(desk: Desk, now: datetime) -> None:
-    """The statement of yesterday, once: a day later Asterisk has written everything of it."""
-    day = now.astimezone(JST).date() - timedelta(days=1)
-    if desk.stated(day):
-        return
-    try:
-        path, exceptions = await desk.state_completeness(day)
-    except (KikitoriError, AccessError, VaultError) as error:
-        log.error("no statement of completeness", day=day.isoformat(), error=str(error))
-        return
-    if exceptions:
-        log.error("not everything agrees with Asterisk's own records", file=str(path), exceptions=exceptions)
-    else:
-        log.info("everything agrees with Asterisk's own records", file=str(path))
+class Stating:
+    """The statements of the days before, once Asterisk and the vault have everything of them."""
+
+    def __init__(self, desk: Desk, now: Clock) -> None:
+        """`look` as often as you like."""
+        self._desk, self._now = desk, now
+        self._tried: dict[date, datetime] = {}
+
+    async def look(self) -> None:
+        """State what is not stated, of the last week; and again where something went on."""
+        now = self._now()
+        today = (now - STATEMENT_AFTER).astimezone(JST).date()
+        for day in (today - timedelta(days=ago) for ago in range(1, 8)):
+            if now - self._tried.get(day, now - STATEMENT_AGAIN) >= STATEMENT_AGAIN:
+                self._tried[day] = now
+                await self._state(day)
+
+    async def _state(self, day: date) -> None:
+        try:
+            before = self._desk.stated(day)
+            if before and not self._desk.read_statement(before[-1])["going_on"]:
+                return
+            path, exceptions = await self._desk.state_completeness(day)
+        except KikitoriError as error:
+            log.error("no statement of completeness", day=day.isoformat(), error=str(error))  # a sentence
+            return
+        except Exception:  # whatever it is, it must not end the desk
+            log.exception("no statement of completeness", day=day.isoformat())
+            return
+        say = log.error if exceptions else log.info
+        say("completeness stated", file=str(path), exceptions=exceptions)
 
 
 async def _every(seconds: float, what: Callable[[], Awaitable[object]]) -> None:
     while True:
         try:
             await what()
-        except (OSError, SQLAlchemyError) as error:
+        except (OSError, *TROUBLE) as error:
             log.error("not done", what=what.__qualname__, error=str(error))
         await asyncio.sleep(seconds)
 

@@ -20,6 +20,15 @@ from policies.model import Kind
 TOLERANCE: Final = timedelta(seconds=1)
 """A piece shorter than this may be missing or be too much: a bridge is entered by one party after the other, and
 Asterisk's files lag or lead by a few packets (asterisk.md: half a second where one side has not sent yet)."""
+SHORTEST: Final = timedelta(milliseconds=300)
+"""A talk as short as this may be over before there is anything to keep; then it is none."""
+ALL_IN_ALL: Final = 2 * TOLERANCE
+"""So much may be missing of one talk in such pieces."""
+LONGEST: Final = timedelta(days=1)
+"""A conversation that has not ended after so long has ended without a word."""
+
+
+_Span = tuple[datetime, datetime]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +55,6 @@ class Kept:
     end: datetime
     channel: str
     linkedid: str
-    number: str | None = None
     note: str = ""
 
 
@@ -68,10 +76,12 @@ class Lack(StrEnum):
     SHORT = "short"  # a piece of a conversation is not kept
     EXTRA = "extra"  # kept, and nobody designated talked
     UNWITNESSED = "unwitnessed"  # CDR knows a conversation that CEL does not
+    ENDLESS = "endless"  # Asterisk never said that it ended
+    UNKNOWN = "unknown"  # Asterisk's records do not reach so far
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exception_:  # noqa: N801  # the statement's own word; Exception is Python's
+class Mismatch:
     """Something that does not agree, from `start` to `end`."""
 
     lack: Lack
@@ -98,20 +108,24 @@ class Exception_:  # noqa: N801  # the statement's own word; Exception is Python
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """One day (JST) of conversations, by when they began. `seconds` of talk, `kept` of them in the vault."""
+    """One day (JST) of conversations, by when they began. `seconds` of talk, `kept` of them in the vault.
+
+    `over`: the day is. Those that go on are counted, and not judged yet.
+    """
 
     day: date
+    over: bool
     conversations: int
     recorded: int
     going_on: int
     seconds: float
     kept: float
-    exceptions: tuple[Exception_, ...]
+    exceptions: tuple[Mismatch, ...]
 
     @property
     def complete(self) -> bool:
-        """Whether everything agrees."""
-        return not self.exceptions
+        """Whether everything agrees. Of a day that is over, nothing may go on."""
+        return not self.exceptions and not (self.over and self.going_on)
 
 
 # --- who talked with whom -------------------------------------------------------------------------------------------
@@ -141,7 +155,7 @@ class _Rooms:
         self._halves: dict[str, set[str]] = {}  # a Local channel without its `;1` or `;2` -> its two ends
         self._open: dict[frozenset[str], _Room] = {}
         self._room_of: dict[str, frozenset[str]] = {}
-        self._newest = (0, -1)  # second and serial number of the newest channel
+        self._newest = (-1, 0)  # serial number of the newest channel, and its second
         self._last: datetime | None = None
         self.talks: list[Talk] = []
 
@@ -161,7 +175,8 @@ class _Rooms:
             self._open[self._room_of[uniqueid]].linkedids.add(channel.linkedid)
         bridge = event.get("BridgeUniqueid") or None
         if kind == "BRIDGE_ENTER":
-            self._move(uniqueid, channel, bridge, at)
+            # Whoever waits in a holding bridge (parked, queued) hears nobody.
+            self._move(uniqueid, channel, None if event.get("BridgeTechnology") == "holding_bridge" else bridge, at)
         elif kind == "CHAN_END" or (kind == "BRIDGE_EXIT" and bridge in (None, channel.bridge)):
             self._move(uniqueid, channel, None, at)
         if kind == "CHAN_END":
@@ -175,20 +190,23 @@ class _Rooms:
         return sorted(self.talks, key=lambda talk: talk.start)
 
     def _restarted(self, uniqueid: str) -> None:
-        """Asterisk counts its channels from 0 anew: what was open then has ended without a word."""
+        """Asterisk counts its channels from 0 anew: what was open then has ended without a word.
+
+        Not by the order of times: the clock may be set back. Two channels of one moment may be written in either order.
+        """
         one = born(uniqueid)
         if one is None:
             return
         second, serial = one
-        # Two channels of one moment may be written in either order.
-        if serial <= self._newest[1] and second > self._newest[0] + 1 and self._last is not None:
+        newest, born_at = self._newest
+        again = serial <= newest and second > born_at + 5
+        if again or (serial <= 1 and serial + 1 < newest) or serial < newest - 100:
             for members, room in self._open.items():
-                self._tell(members, room, self._last, least=True)
+                self._tell(members, room, self._last or room.start, least=True)
             for known in (self._open, self._room_of, self._channels, self._inside, self._halves):
                 known.clear()
-            self._newest = one
-        if serial > self._newest[1]:
-            self._newest = one
+            self._newest = serial, second
+        self._newest = max(self._newest, (serial, second))
 
     def _move(self, uniqueid: str, channel: _Channel, bridge: str | None, at: datetime) -> None:
         """A channel leaves its bridge, for `bridge` or for none. Only the rooms about it can change."""
@@ -244,22 +262,27 @@ class _Rooms:
                 yield people
 
     def _tell(self, members: frozenset[str], room: _Room, end: datetime | None, *, least: bool) -> None:
-        if end is None or least or end > room.start:
+        if end is None or least or end != room.start:
             self.talks.append(
                 Talk(
-                    start=room.start, end=end, phones=frozenset(room.phones), channels=members,
-                    linkedids=frozenset(room.linkedids), least=least,
+                    start=room.start,
+                    end=None if end is None else max(room.start, end),  # the clock may have been set back
+                    phones=frozenset(room.phones),
+                    channels=members,
+                    linkedids=frozenset(room.linkedids),
+                    least=least,
                 )
-            )  # fmt: skip
+            )
 
 
 def talks(events: Iterable[CelEvent], kind: Callable[[str | None], Kind | None], *, internal_too: bool) -> list[Talk]:
-    """Every conversation of a designated phone in `events`, which may come in any order. `kind` of an endpoint.
+    """Every conversation of a designated phone in `events`, as they lie in Asterisk's file. `kind` of an endpoint.
 
-    `internal_too`: whether the rules record what it says to another phone of the house (`record_internal`).
+    Their order is the true one, even where the clock was set back. `internal_too`: whether the rules record what a
+    designated phone says to another phone of the house (`record_internal`).
     """
     rooms = _Rooms(kind, internal_too=internal_too)
-    for at, event in sorted(_timed(events), key=lambda pair: pair[0]):
+    for at, event in _timed(events):
         rooms.feed(event, at)
     return rooms.end()
 
@@ -284,44 +307,66 @@ class _Conversation:
 
 
 def account(
-    day: date, spoken: Sequence[Talk], kept: Sequence[Kept], billed: Iterable[Billed] = (), *, now: datetime
+    day: date,
+    spoken: Sequence[Talk],
+    kept: Sequence[Kept],
+    billed: Iterable[Billed] = (),
+    *,
+    now: datetime,
+    unknown: Sequence[Mismatch] = (),
+    follow: bool = False,
 ) -> Account:
-    """Conversations that began on `day` (JST) against the vault. Those that go on at `now` are counted, not judged."""
-    done = going_on = recorded = 0
+    """Conversations that began on `day` (JST) against the vault.
+
+    `unknown`: what of the day the witness does not reach. `follow`: the rules go on recording after a transfer, so that
+    sound beyond a talk is none too much.
+    """
+    conversations = recorded = going_on = 0
     talked, held = timedelta(), timedelta()
-    found: list[Exception_] = []
-    known: set[str] = set()
+    found: list[Mismatch] = [*unknown]
+    of: dict[str, list[Talk]] = {}
     for conversation in _together(spoken, kept):
-        known |= {name for talk in conversation.talks for name in talk.channels | talk.linkedids}
+        for talk in conversation.talks:
+            for name in talk.channels | talk.linkedids:
+                of.setdefault(name, []).append(talk)
         if _began(conversation) != day:
             continue
-        if any(talk.end is None for talk in conversation.talks):
-            going_on += 1
-            continue
-        lacks = list(_compared(conversation))
+        open_now = [talk for talk in conversation.talks if talk.end is None and now - talk.start <= LONGEST]
+        lacks = [one for one in _compared(conversation, now) if not (follow and one.lack is Lack.EXTRA)]
         found += lacks
-        done += bool(conversation.talks)
-        recorded += bool(conversation.talks) and not any(lack.lack is not Lack.EXTRA for lack in lacks)
-        talked += sum(((talk.end or now) - talk.start for talk in conversation.talks), timedelta())
+        going_on += bool(open_now)
+        heard = (
+            conversation.kept or lacks or any((talk.end or now) - talk.start > SHORTEST for talk in conversation.talks)
+        )
+        if conversation.talks and heard and not open_now:
+            conversations += 1
+            recorded += bool(conversation.kept) and all(lack.lack is Lack.EXTRA for lack in lacks)
+        talked += sum((talk.end - talk.start for talk in conversation.talks if talk.end), timedelta())
         held += sum((piece.end - piece.start for piece in conversation.kept), timedelta())
     for row in billed:
-        if row.start.astimezone(JST).date() == day and not (row.channels | {row.linkedid}) & known:
-            end = row.start + timedelta(seconds=row.seconds)
+        span = (row.start, row.start + timedelta(seconds=row.seconds))
+        talks_of_it = [talk for name in (*row.channels, row.linkedid) for talk in of.get(name, ())]
+        if span[0].astimezone(JST).date() == day and not any(_meet(span, talk, now) for talk in talks_of_it):
+            phones = tuple(sorted(row.endpoints))
+            why = "CEL has no row of it"
             found.append(
-                Exception_(
-                    lack=Lack.UNWITNESSED, start=row.start, end=end, linkedid=row.linkedid,
-                    phones=tuple(sorted(row.endpoints)), reason="CEL has no row of it",
-                )
+                Mismatch(lack=Lack.UNWITNESSED, start=span[0], end=span[1], linkedid=row.linkedid, phones=phones,
+                         reason=why)
             )  # fmt: skip
     return Account(
         day=day,
-        conversations=done,
+        over=now.astimezone(JST).date() > day,
+        conversations=conversations,
         recorded=recorded,
         going_on=going_on,
         seconds=round(talked.total_seconds(), 3),
         kept=round(held.total_seconds(), 3),
         exceptions=tuple(sorted(found, key=lambda one: (one.start, one.linkedid))),
     )
+
+
+def _meet(span: _Span, talk: Talk, now: datetime) -> bool:
+    return span[0] <= (talk.end or now) + TOLERANCE and talk.start <= span[1] + TOLERANCE
 
 
 def _began(conversation: _Conversation) -> date:
@@ -354,47 +399,81 @@ def _together(spoken: Sequence[Talk], kept: Sequence[Kept]) -> Iterator[_Convers
     yield from groups.values()
 
 
-def _compared(conversation: _Conversation) -> Iterator[Exception_]:
-    linkedid = min(
-        (name for talk in conversation.talks for name in talk.linkedids),
-        default=conversation.kept[0].linkedid if conversation.kept else "",
-    )
-    phones = tuple(sorted({phone for talk in conversation.talks for phone in talk.phones}))
-    recording = conversation.kept[0].recording if conversation.kept else None
-    reason = "; ".join(sorted({piece.note for piece in conversation.kept if piece.note}))
-    for start, end, depth in _depths(conversation):
-        if end - start <= TOLERANCE:
-            continue
-        lack = Lack.EXTRA if depth > 0 else Lack.SHORT if conversation.kept else Lack.MISSING
-        yield Exception_(
-            lack=lack, start=start, end=end, linkedid=linkedid, phones=phones, recording=recording, reason=reason
-        )
-
-
-def _depths(conversation: _Conversation) -> Iterator[tuple[datetime, datetime, int]]:
-    """(from, to, recordings more than conversations) wherever that is not 0, longest possible pieces of one sign."""
-    steps: dict[datetime, int] = {}
+def _compared(conversation: _Conversation, now: datetime) -> Iterator[Mismatch]:
+    """Each talk by the recordings of its own channels: one kept twice does not excuse another that is lost."""
+    channels = frozenset().union(*(talk.channels for talk in conversation.talks))
+    spans: dict[str, list[_Span]] = {}
     for talk in conversation.talks:
-        if talk.end is not None:
-            end = talk.end
-            if talk.least:  # how much longer it went, only the recording knows
-                end = max([end, *(piece.end for piece in conversation.kept if piece.start < end + TOLERANCE)])
-            steps[talk.start] = steps.get(talk.start, 0) - 1
-            steps[end] = steps.get(end, 0) + 1
+        # What is of no channel that talked may be of any: a masquerade gives channels other names.
+        own = [piece for piece in conversation.kept if piece.channel in talk.channels or piece.channel not in channels]
+        if talk.end is None:
+            if now - talk.start > LONGEST:
+                yield _mismatch(conversation, Lack.ENDLESS, talk, (talk.start, talk.start), own)
+            span = (talk.start, now)
+        else:
+            yield from _uncovered(conversation, talk, talk.end, own)
+            # How much longer it went when Asterisk died, only the recording knows.
+            span = (talk.start, max([talk.end, *(piece.end for piece in own)]) if talk.least else talk.end)
+        for piece in own:
+            spans.setdefault(piece.channel, []).append(span)
+    by_channel: dict[str, list[Kept]] = {}
     for piece in conversation.kept:
-        steps[piece.start] = steps.get(piece.start, 0) + 1
-        steps[piece.end] = steps.get(piece.end, 0) - 1
-    depth, since = 0, datetime.min.replace(tzinfo=UTC)
-    for at in sorted(steps):
-        before, depth = depth, depth + steps[at]
-        if _sign(before) != _sign(depth):
-            if before:
-                yield since, at, _sign(before)
-            since = at
+        by_channel.setdefault(piece.channel, []).append(piece)
+    for channel, pieces in by_channel.items():
+        yield from _too_much(conversation, pieces, spans.get(channel, []))
 
 
-def _sign(number: int) -> int:
-    return (number > 0) - (number < 0)
+def _uncovered(conversation: _Conversation, talk: Talk, end: datetime, own: Sequence[Kept]) -> Iterator[Mismatch]:
+    gaps = _without((talk.start, end), [(piece.start, piece.end) for piece in own])
+    if not any(_meet((piece.start, piece.end), talk, end) for piece in own):
+        if talk.least or end - talk.start > SHORTEST:
+            yield _mismatch(conversation, Lack.MISSING, talk, (talk.start, end), ())
+        return
+    many = sum((last - first for first, last in gaps), timedelta()) > ALL_IN_ALL
+    for gap in gaps:
+        if many or gap[1] - gap[0] > TOLERANCE:
+            yield _mismatch(conversation, Lack.SHORT, talk, gap, own)
+
+
+def _too_much(conversation: _Conversation, pieces: Sequence[Kept], spans: Sequence[_Span]) -> Iterator[Mismatch]:
+    """Sound of one channel that is kept while nobody talks, or twice."""
+    known: list[_Span] = []
+    for piece in sorted(pieces, key=lambda one: one.start):
+        span = (piece.start, piece.end)
+        twice = [(max(span[0], first), min(span[1], last)) for first, last in known]
+        for first, last in (*_without(span, spans), *twice):
+            if last - first > TOLERANCE:
+                yield _mismatch(conversation, Lack.EXTRA, None, (first, last), [piece])
+        known.append(span)
+
+
+def _without(span: _Span, others: Iterable[_Span]) -> list[_Span]:
+    """What of `span` none of `others` covers."""
+    left, at = [], span[0]
+    for first, last in sorted(others):
+        if first > at:
+            left.append((at, min(first, span[1])))
+        at = max(at, last)
+        if at >= span[1]:
+            break
+    if at < span[1]:
+        left.append((at, span[1]))
+    return [(first, last) for first, last in left if first < last]
+
+
+def _mismatch(
+    conversation: _Conversation, lack: Lack, talk: Talk | None, span: _Span, pieces: Sequence[Kept]
+) -> Mismatch:
+    linkedids = [name for one in conversation.talks for name in one.linkedids]
+    return Mismatch(
+        lack=lack,
+        start=span[0],
+        end=span[1],
+        linkedid=min(linkedids, default=pieces[0].linkedid if pieces else ""),
+        phones=tuple(sorted(talk.phones)) if talk else (),
+        recording=pieces[0].recording if pieces else None,
+        reason="; ".join(sorted({piece.note for piece in pieces if piece.note})),
+    )
 
 
 # --- Asterisk's CDR -------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
@@ -20,13 +20,13 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from cti import statement
 from cti.answering import answering, rang
-from cti.completeness import Account, account
+from cti.completeness import LONGEST, Account, Lack, Mismatch, account
 from cti.completeness import Kept as Piece
 from cti.errors import LogUnavailableError, NotFoundError, NotRunningError, UsageError
 from cti.explain import explain
 from cti.i18n import _
 from cti.intake import Intake, IntakeBook, Kept
-from cti.records import LONGEST, Day, WitnessError, load_day
+from cti.records import Day, WitnessError, load_day
 from cti.steps import at_of
 from policies.calendar import midnight
 from recorder import callfile, export
@@ -40,7 +40,7 @@ from recorder.catalogue import row as catalogue_row
 from recorder.replay import Part, Player, layout, manifests, side, wav_head
 from recorder.vault.age import Identity, Recipient
 from recorder.vault.errors import VaultError
-from recorder.vault.folder import CALLS, KEPT, STATEMENTS, STEPS, VaultFolder, split_name, write_new
+from recorder.vault.folder import CALLS, KEPT, STATEMENTS, STEPS, VaultFolder, one_at_a_time, prepared, split_name
 from recorder.vault.keys import load_recipients, load_signer, load_verifier, unlock
 from recorder.vault.manifest import ManifestError, digest, load
 from recorder.verify import Finding, Verifying
@@ -49,6 +49,7 @@ log = structlog.get_logger()
 Progress = Callable[[int], None]
 Ask = Callable[[Mapping[str, Any], float], Awaitable[dict[str, Any]]]
 READING_SECONDS = 120.0  # for an answer before which bodies of hours are read from end to end
+LONG_AGO = datetime(1970, 1, 2, tzinfo=UTC)
 DAMAGED = "is being written, and is not as it was written"
 
 
@@ -100,12 +101,11 @@ class Desk:
         now: Callable[[], datetime],
         actor: str,
         intake: IntakeBook,
-        site: str = "pbx1",
         ask: Ask | None = None,
     ) -> None:
-        """Built by `cti.app`. `site`: the PBX. `ask` puts a question to the recorder, with a deadline in seconds."""
+        """Built by `cti.app`. `ask` puts a question to the recorder, with a deadline in seconds."""
         self._ask = ask
-        self.intake, self.site = intake, site
+        self.intake = intake
         self.vault, self.keys, self.checkpoints = vault, keys, checkpoints
         self.catalogue, self.now, self.actor = catalogue, now, actor
         self._open_log = access
@@ -284,40 +284,58 @@ class Desk:
     # --- completeness -----------------------------------------------------------------------------------------------
 
     async def completeness(self, day: date) -> tuple[Account, Day]:
-        """Asterisk's own records of `day` against the vault. Raises WitnessError, NotRunningError."""
+        """Asterisk's own records of `day` against the vault. Raises WitnessError, NotRunningError, UsageError."""
+        if midnight(day) > self.now():
+            raise UsageError(_("{day} has not begun").format(day=day.isoformat()))
         try:
             answer = await self.ask({"ask": "witness", "day": day.isoformat()}, READING_SECONDS)
         except (OSError, TimeoutError) as error:
             raise NotRunningError(
-                _("the recorder, which reads what Asterisk writes, does not answer ({error})").format(
-                    error=explain(error)
-                )
+                _(
+                    "the recorder, which reads what Asterisk writes, does not answer ({error}): start the service"
+                ).format(error=explain(error))
             ) from error
         if "file" not in answer:
             raise WitnessError(str(answer.get("problem") or answer.get("error")))
         witness = load_day(Path(answer["file"]))
         await self.catch_up()
-        around = midnight(day) - LONGEST, midnight(day + timedelta(days=1)) + LONGEST
-        kept = [self._kept_piece(name) for name in await self.catalogue.begun_between(*around)]
-        return account(day, witness.talks, kept, witness.billed, now=self.now()), witness
+        first, last = midnight(day), midnight(day + timedelta(days=1))
+        names = await self.catalogue.begun_between(first - LONGEST, last + LONGEST)
+        kept = [piece for name in names if (piece := self._kept_piece(name)) is not None]
+        unknown = []
+        if witness.first > first and await self.catalogue.begun_between(LONG_AGO, min(witness.first, last) - LONGEST):
+            # Not the first day of this installation: what was written before that is gone.
+            unknown.append(Mismatch(lack=Lack.UNKNOWN, start=first, end=min(witness.first, last), linkedid="",
+                                    reason="Asterisk's records do not reach so far back"))  # fmt: skip
+        if not witness.cdr:
+            unknown.append(Mismatch(lack=Lack.UNKNOWN, start=first, end=last, linkedid="", reason="there is no CDR"))
+        found = account(
+            day, witness.talks, kept, witness.billed, now=self.now(), unknown=unknown, follow=bool(answer.get("follow"))
+        )
+        return found, witness
 
-    def _kept_piece(self, name: str) -> Piece:
+    def _kept_piece(self, name: str) -> Piece | None:
+        """None where manifest or body cannot be used: then that is not kept."""
         path = self.vault.manifest_path(*split_name(name))
-        found = load(path.read_text("utf-8"), self._verifiers, str(path))
+        try:
+            found = load(path.read_text("utf-8"), self._verifiers, str(path))
+            if path.with_suffix(".agebody").stat().st_size != found.body_size:
+                raise ManifestError(str(path), "body_size", "the body is of another size")  # noqa: TRY301  # as the others
+        except (ManifestError, OSError, UnicodeDecodeError) as error:
+            log.error("a segment does not count as kept", segment=name, error=str(error))
+            return None
         return Piece(
             recording=found.recording,
             start=found.start,
             end=found.start + timedelta(seconds=found.frames / found.rate),
             channel=found.uniqueid,
             linkedid=found.linkedid,
-            number=found.number,
             note="" if found.state == "sealed" else ": ".join(filter(None, (found.state, found.reason))),
         )
 
     def stated(self, day: date) -> list[Path]:
         """The statements of `day`, in their order."""
-        found = (self.vault.root / STATEMENTS).glob(f"{day.isoformat()}*.note")
-        return sorted(found, key=lambda path: (len(path.name), path.name))
+        return sorted((self.vault.root / STATEMENTS).glob(f"{day.isoformat()}*.note"), key=statement.number_of)
 
     async def state_completeness(self, day: date) -> tuple[Path, int]:
         """Issue the statement of `day`: where it lies, and how many exceptions are in it.
@@ -325,18 +343,23 @@ class Desk:
         Its hash is in the access log. One that says what the last one said is not issued again. Raises UsageError for
         a day that is not over, WitnessError, NotRunningError, LogUnavailableError.
         """
-        now, before = self.now(), self.stated(day)
+        now = self.now()
         if now < midnight(day + timedelta(days=1)):
             raise UsageError(_("{day} is not over yet: a statement is of a whole day").format(day=day.isoformat()))
         found, witness = await self.completeness(day)
-        stated = statement.values(found, witness, self.site)
-        if before and statement.same(stated, self.read_statement(before[-1])):
-            return before[-1], len(found.exceptions)
-        text = statement.dump(stated, now, load_signer(self.keys / "log.key"))
-        detail = {"sha256": sha256(text.encode()).hexdigest(), "conversations": found.conversations}
-        self.log("completeness.statement", day.isoformat(), detail | {"exceptions": len(found.exceptions)})
-        name = day.isoformat() if not before else f"{day.isoformat()}-{len(before) + 1}"
-        write_new(path := self.vault.root / STATEMENTS / f"{name}.note", text.encode(), 0o640)
+        stated = statement.values(found, witness, self.catalogue.pbx)
+        folder = self.vault.root / STATEMENTS
+        with one_at_a_time(folder):
+            before = self.stated(day)
+            if before and statement.same(stated, self.read_statement(before[-1])):
+                return before[-1], len(found.exceptions)
+            number = max((statement.number_of(path) for path in before), default=0) + 1
+            text = statement.dump(stated, now, load_signer(self.keys / "log.key"))
+            detail = {"sha256": sha256(text.encode()).hexdigest(), "conversations": found.conversations}
+            path = folder / statement.name_of(day, number)
+            # On the disk before it is in the log, under its name only then.
+            with prepared(path, text.encode(), 0o640):
+                self.log("completeness.statement", path.stem, detail | {"exceptions": len(found.exceptions)})
         return path, len(found.exceptions)
 
     def read_statement(self, path: Path) -> dict[str, Any]:
@@ -545,6 +568,19 @@ class Desk:
             return []  # nobody writes any
         return [Finding(what=path, problem=DAMAGED) for path in damaged]
 
+    def _verify_statements(self) -> Iterator[Finding]:
+        """Each statement that was issued is there, and each that is there was issued."""
+        issued: dict[str, str] = {}
+        with self._open_log() as access:
+            for entry in access.find(action="completeness.statement"):
+                issued[entry.object] = str(entry.detail.get("sha256"))
+        here = {path.stem: path for path in (self.vault.root / STATEMENTS).glob("*.note")}
+        for name in sorted(issued.keys() | here.keys()):
+            if name not in here:
+                yield Finding(what=f"statement: {name}", problem="was issued, and is not there")
+            elif sha256(here[name].read_bytes()).hexdigest() != issued.get(name):
+                yield Finding(what=str(here[name]), problem="is not the statement that the access log knows")
+
     def _verify_rest(self, checks: Verifying) -> Iterator[Finding]:
         try:
             report, problems = self.verify_log()
@@ -555,6 +591,7 @@ class Desk:
             yield Finding(what="access log", problem=problem)
         for problem in problems:
             yield Finding(what="checkpoints", problem=problem)
+        yield from self._verify_statements()
         try:
             with self._open_log() as access:
                 sealed: dict[str, set[str]] = {}

@@ -50,6 +50,13 @@ class LogUnavailableError(KikitoriError):
     status = 75
 
 
+class DatabaseError(KikitoriError):
+    """The database does not answer."""
+
+    code = "database"
+    status = 69
+
+
 class NotRunningError(KikitoriError):
     """The recorder does not answer."""
 

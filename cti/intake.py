@@ -31,7 +31,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from cti.calls.said import FORMS
 from cti.steps import Step, at_of
-from recorder.catalogue import plain
+from recorder.catalogue import of_site, plain, positions, put
 
 log = structlog.get_logger()
 metadata = MetaData()
@@ -45,10 +45,11 @@ steps = Table(
     Column("at", DateTime, nullable=False),
     Column("what", String(16), nullable=False),
     Column("values", JSON, nullable=False),
+    Column("pbx", String(32), nullable=False, index=True, server_default=""),
 )
 
 line_files = Table(
-    "step_files", metadata, Column("name", String(32), primary_key=True), Column("read", Integer, nullable=False)
+    "step_files", metadata, Column("name", String(120), primary_key=True), Column("read", Integer, nullable=False)
 )
 
 intakes = Table(
@@ -65,6 +66,7 @@ intakes = Table(
     Column("answered_by", String(32)),
     Column("unanswered", Boolean, nullable=False),
     Column("due", Date),
+    Column("pbx", String(32), nullable=False, index=True, server_default=""),
 )
 
 kept = Table(
@@ -74,6 +76,7 @@ kept = Table(
     Column("at", DateTime, nullable=False),
     Column("by", String(120), nullable=False),
     Column("note", String(1000), nullable=False),
+    Column("pbx", String(32), nullable=False, index=True, server_default=""),
 )
 
 _ROWS = select(intakes, kept.c.at.label("done_at"), kept.c.by.label("done_by"), kept.c.note.label("note")).outerjoin(
@@ -171,15 +174,20 @@ def identity(uniqueid: str, family: str) -> str:
 class IntakeBook:
     """Steps and intakes in the database; one transaction a file."""
 
-    def __init__(self, engine: AsyncEngine, due: Callable[[datetime], date | None]) -> None:
-        """`due(at)`: 翌営業日 of what came in at `at`. `engine` is migrated already."""
-        self._engine, self._due = engine, due
+    def __init__(self, engine: AsyncEngine, pbx: str, due: Callable[[datetime], date | None]) -> None:
+        """`due(at)`: 翌営業日 of what came in at `at`. `engine` is migrated already; `pbx` as in `Catalogue`."""
+        self._engine, self._pbx, self._due = engine, pbx, due
         self._alarmed: set[str] = set()
 
     async def read_until(self) -> dict[str, int]:
         """How far each file of steps and of promises kept was read, in bytes, by its name."""
-        async with self._engine.connect() as connection:
-            return {str(name): int(read) for name, read in await connection.execute(select(line_files))}
+        return await positions(self._engine, line_files, self._pbx)
+
+    async def adopt(self) -> None:
+        """As `Catalogue.adopt`."""
+        async with self._engine.begin() as connection:
+            for table in (steps, intakes, kept):
+                await connection.execute(update(table).where(table.c.pbx == "").values(pbx=self._pbx))
 
     async def take(self, new: Sequence[Step], file: str, read: int) -> list[Intake]:
         """Add steps of `file`, which was read up to byte `read`; the rows that are new or changed."""
@@ -188,7 +196,8 @@ class IntakeBook:
             for step in new:
                 if await connection.scalar(select(steps.c.key).where(steps.c.key == step["key"])):
                     continue
-                await connection.execute(insert(steps).values(**step | {"at": plain(at_of(step))}))
+                values = {**step, "at": plain(at_of(step)), "pbx": self._pbx}
+                await connection.execute(insert(steps).values(**values))
                 if (row := await self._apply(connection, step)) is not None:
                     changed[row.id] = row
             await self._remember(connection, file, read)
@@ -199,19 +208,19 @@ class IntakeBook:
         async with self._engine.begin() as connection:
             for line in lines:
                 if not await connection.scalar(select(kept.c.id).where(kept.c.id == line.id)):
-                    await connection.execute(insert(kept).values(**asdict(line) | {"at": plain(line.at)}))
+                    values = asdict(line) | {"at": plain(line.at), "pbx": self._pbx}
+                    await connection.execute(insert(kept).values(**values))
             await self._remember(connection, file, read)
 
-    @staticmethod
-    async def _remember(connection: AsyncConnection, file: str, read: int) -> None:
-        await connection.execute(delete(line_files).where(line_files.c.name == file))
-        await connection.execute(insert(line_files).values(name=file, read=read))
+    async def _remember(self, connection: AsyncConnection, file: str, read: int) -> None:
+        await put(connection, line_files, {"name": f"{self._pbx}/{file}", "read": read})
 
     async def clear(self) -> None:
-        """Forget everything; the vault has it all."""
+        """Forget everything of this PBX; the vault has it all."""
         async with self._engine.begin() as connection:
-            for table in (steps, intakes, kept, line_files):
-                await connection.execute(delete(table))
+            for table in (steps, intakes, kept):
+                await connection.execute(delete(table).where(table.c.pbx == self._pbx))
+            await connection.execute(delete(line_files).where(of_site(line_files, self._pbx)))
 
     async def alarm(self) -> None:
         """Say who waits because the emergency line did not answer: once for each, whichever process took the step."""
@@ -232,10 +241,7 @@ class IntakeBook:
         if row is None or row == known:
             return None
         stored = {name: value for name, value in asdict(row).items() if name in intakes.c} | {"at": plain(row.at)}
-        if known is None:
-            await connection.execute(insert(intakes).values(**stored))
-        else:
-            await connection.execute(update(intakes).where(intakes.c.id == row.id).values(**stored))
+        await put(connection, intakes, stored | {"pbx": self._pbx})
         return row
 
     async def _one(self, connection: AsyncConnection, identity: str) -> Intake | None:
@@ -284,7 +290,7 @@ def _in_order(row: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _intake(row: Mapping[Any, Any]) -> Intake:
-    values = dict(row)
+    values = {name: value for name, value in row.items() if name != "pbx"}
     for name in ("at", "done_at"):
         values[name] = values[name].replace(tzinfo=UTC) if values[name] else None
     return Intake(**values)

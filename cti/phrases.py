@@ -22,6 +22,7 @@ KINDS: Mapping[str, str] = {
     "stream": mark("A captured stream cannot be replayed"),
     "statement": mark("This is no statement that can be believed"),
     "witness": mark("What Asterisk wrote of a day cannot be used"),
+    "database": mark("The database does not answer"),
     "not-running": mark("The recorder does not answer"),
     "prompt": mark("A prompt cannot be used or made"),
     "prompt-sound": mark("A file holds no sound that can be played"),
@@ -88,11 +89,16 @@ KINDS: Mapping[str, str] = {
 # What the packages below say behind the kind of an error, and of what they find.
 OURS = (
     # Asterisk's own records, and statements
-    mark("{path}: Asterisk has written nothing since {time}"),
+    mark("{path}: Asterisk's records do not reach back to {day}"),
+    mark("{path}: is being rotated; try again"),
+    mark("Asterisk's records do not reach so far back"),
+    mark("there is no CDR"),
+    mark("was issued, and is not there"),
+    mark("is not the statement that the access log knows"),
     mark("{path}: cannot be unpacked ({why})"),
     mark("{path}: not as it was written ({why}); it can be made anew"),
     mark("{path}: not a statement of completeness, but {text}"),
-    mark("pbx.cel_file is not set: what Asterisk itself writes of calls is not known"),
+    mark("[pbx] cel_file is not set in kikitori.toml: where Asterisk writes its own record of calls"),
     mark("CEL has no row of it"),
     # policies
     mark("not UTF-8"),
@@ -341,6 +347,8 @@ WORDS = frozenset({
     mark("short"),
     mark("extra"),
     mark("unwitnessed"),
+    mark("endless"),
+    mark("unknown"),
     mark("completeness.statement"),
     mark("conversations"),
     mark("exceptions"),

@@ -101,6 +101,24 @@ class Gate(_Section):
     deadline: float = Field(0.5, gt=0, le=2, description=mark("seconds that the recorder has to answer"))
 
 
+class Database(_Section):
+    """Where catalogue, steps and intakes are indexed. The vault is the truth; all of it can be made anew."""
+
+    url: str = Field(
+        "",
+        pattern=r"^(postgresql(\+asyncpg)?://.*)?$",
+        description=mark(
+            "postgresql://user@host/name, or ...?host=/run/postgresql; empty: SQLite in the desk's folder"
+        ),
+    )
+    password_file: Path | None = Field(None, description=mark("file that holds the database user's password"))
+
+    @field_validator("password_file", mode="before")
+    @classmethod
+    def _none(cls, value: object) -> object:
+        return None if value == "" else value
+
+
 class Users(_Section):
     """System users, one a process."""
 
@@ -119,6 +137,7 @@ class Settings(_Section):
     asterisk: Asterisk = Asterisk()
     gate: Gate = Gate()
     users: Users = Users()
+    database: Database = Database()
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,4 +242,6 @@ def _anchor(settings: Settings, folder: Path) -> Settings:
         }
     )
     asterisk = settings.asterisk.model_copy(update={"phones_file": folder / settings.asterisk.phones_file})
-    return settings.model_copy(update={"paths": paths, "pbx": pbx, "asterisk": asterisk})
+    password = settings.database.password_file
+    database = settings.database.model_copy(update={"password_file": folder / password if password else None})
+    return settings.model_copy(update={"paths": paths, "pbx": pbx, "asterisk": asterisk, "database": database})

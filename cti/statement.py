@@ -14,7 +14,8 @@ It names no caller: whoever has the log's public key may read it and verify it.
 
 import json
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import date, datetime
+from pathlib import Path
 from typing import Any, Final
 
 from cti.completeness import Account
@@ -34,7 +35,7 @@ class StatementError(KikitoriError):
 
 
 def values(account: Account, witness: Day, pbx: str) -> dict[str, Any]:
-    """What is stated. The same account of the same records is the same, whenever it is made."""
+    """What is stated: the same of the same account of the same records, whenever it is made."""
     return {
         "day": account.day.isoformat(),
         "pbx": pbx,
@@ -45,14 +46,26 @@ def values(account: Account, witness: Day, pbx: str) -> dict[str, Any]:
         "kept_seconds": account.kept,
         "exceptions": [exception.public() for exception in account.exceptions],
         "complete": account.complete,
+        "witness_from": witness.first.astimezone(JST).isoformat(),
         "witness_sha256": witness.sha256,
         "sources": list(witness.sources),
     }
 
 
+def name_of(day: date, number: int) -> str:
+    """`2027-04-01.note`; the second of that day `2027-04-01-2.note`."""
+    return f"{day.isoformat()}.note" if number == 1 else f"{day.isoformat()}-{number}.note"
+
+
+def number_of(path: Path) -> int:
+    """Which of its day it is; 1 is the first."""
+    tail = path.stem[len("2027-04-01-") :]
+    return int(tail) if tail.isdecimal() else 1
+
+
 def same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether two statements say the same of the day, whenever and out of which files."""
-    how = dict.fromkeys(("issued", "sources", "witness_sha256"))
+    how = dict.fromkeys(("issued", "sources", "witness_from", "witness_sha256"))
     return {**one, **how} == {**other, **how}
 
 

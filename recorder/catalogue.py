@@ -1,10 +1,29 @@
-"""The catalogue: an index over manifests and call records. The vault folder is the truth."""
+"""The catalogue: an index over manifests and call records. The vault folder is the truth.
 
-from collections.abc import Sequence
+Several sites, a PBX and a vault each, may share a database: each writes its own rows, and sees those of all in lists.
+"""
+
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Column, DateTime, Float, Integer, MetaData, String, Table, delete, func, insert, select, true
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    DateTime,
+    Float,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    delete,
+    func,
+    select,
+    true,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from recorder.vault.manifest import Manifest
@@ -30,6 +49,7 @@ segments = Table(
     Column("slot", Integer, nullable=False),
     Column("epoch", Integer, nullable=False),
     Column("manifest_sha256", String(64), nullable=False),
+    Column("pbx", String(32), nullable=False, index=True, server_default=""),
 )
 
 calls = Table(
@@ -43,10 +63,11 @@ calls = Table(
     Column("caller", String(32), index=True),
     Column("disposition", String(16)),
     Column("recording", String(36)),
+    Column("pbx", String(32), nullable=False, index=True, server_default=""),
 )
 
 call_files = Table(
-    "call_files", metadata, Column("name", String(32), primary_key=True), Column("read", Integer, nullable=False)
+    "call_files", metadata, Column("name", String(120), primary_key=True), Column("read", Integer, nullable=False)
 )
 
 
@@ -63,41 +84,64 @@ def row(name: str, manifest: Manifest, digest: str) -> dict[str, Any]:
     return values | {"seconds": manifest.frames / manifest.rate, "manifest_sha256": digest}
 
 
+async def put(connection: AsyncConnection, table: Table, values: Mapping[str, Any]) -> None:
+    """Add a row, or replace the one of the same key; whoever adds it at the same time."""
+    insert = {"sqlite": sqlite_insert, "postgresql": postgresql_insert}[connection.dialect.name]
+    made: Any = insert(table).values(**values)
+    (key,) = table.primary_key.columns
+    others = {name: made.excluded[name] for name in values if name != key.name}
+    await connection.execute(made.on_conflict_do_update(index_elements=[key], set_=others))
+
+
+def of_site(table: Table, pbx: str) -> ColumnElement[bool]:
+    """The files of one site in a table of positions."""
+    return table.c.name.startswith(f"{pbx}/", autoescape=True)
+
+
+async def positions(engine: AsyncEngine, table: Table, pbx: str) -> dict[str, int]:
+    """How many bytes of each file of `pbx` have been read, by the name of the file."""
+    async with engine.connect() as connection:
+        found = await connection.execute(select(table).where(of_site(table, pbx)))
+        return {str(name).removeprefix(f"{pbx}/"): int(read) for name, read in found}
+
+
 class Catalogue:
     """Looks up and keeps; one transaction a call."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        """`engine` is migrated already."""
-        self.engine = engine
+    def __init__(self, engine: AsyncEngine, pbx: str) -> None:
+        """`engine` is migrated already. `pbx`: the one whose vault is read here."""
+        self.engine, self.pbx = engine, pbx
+
+    async def adopt(self) -> None:
+        """Rows of before a database could hold several sites are this one's."""
+        async with self.engine.begin() as connection:
+            for table in (segments, calls):
+                await connection.execute(update(table).where(table.c.pbx == "").values(pbx=self.pbx))
 
     async def put(self, rows: Sequence[dict[str, Any]]) -> None:
         """Add segments; those known already are replaced."""
         async with self.engine.begin() as connection:
-            await self._replace(connection, segments, "name", rows)
+            for values in rows:
+                await put(connection, segments, {**values, "pbx": self.pbx})
 
     async def put_calls(self, rows: Sequence[dict[str, Any]], file: str, read: int) -> None:
         """Add call records, and remember that `file` was read up to byte `read`."""
         rows = [call | {field: plain(call[field]) for field in ("arrived", "answered", "ended")} for call in rows]
         async with self.engine.begin() as connection:
-            await self._replace(connection, calls, "conversation", rows)
-            await self._replace(connection, call_files, "name", [{"name": file, "read": read}])
-
-    @staticmethod
-    async def _replace(connection: AsyncConnection, table: Table, key: str, rows: Sequence[dict[str, Any]]) -> None:
-        for values in rows:
-            await connection.execute(delete(table).where(table.c[key] == values[key]))
-            await connection.execute(insert(table).values(**values))
+            for values in rows:
+                await put(connection, calls, {**values, "pbx": self.pbx})
+            await put(connection, call_files, {"name": f"{self.pbx}/{file}", "read": read})
 
     async def read_until(self) -> dict[str, int]:
         """How many bytes of each call file are in the catalogue, by its name."""
-        async with self.engine.connect() as connection:
-            return {str(name): int(read) for name, read in await connection.execute(select(call_files))}
+        return await positions(self.engine, call_files, self.pbx)
 
     async def clear(self) -> None:
-        """Forget everything; the vault has it all."""
+        """Forget everything of this PBX; the vault has it all."""
         async with self.engine.begin() as connection:
-            for table in (segments, calls, call_files):
-                await connection.execute(delete(table))
+            for table in (segments, calls):
+                await connection.execute(delete(table).where(table.c.pbx == self.pbx))
+            await connection.execute(delete(call_files).where(of_site(call_files, self.pbx)))
 
     async def recordings(self, **wanted: str | None) -> list[dict[str, Any]]:
         """Recordings, whole and newest first; `wanted` compares number, caller, callee, agent or recording.
@@ -109,6 +153,7 @@ class Catalogue:
             select(
                 segments.c.recording,
                 segments.c.conversation,
+                func.min(segments.c.pbx).label("pbx"),
                 func.min(segments.c.number).label("number"),
                 func.min(segments.c.direction).label("direction"),
                 func.min(segments.c.caller).label("caller"),
@@ -126,14 +171,15 @@ class Catalogue:
         return await self._rows(query)
 
     async def segments(self) -> dict[str, dict[str, Any]]:
-        """Segment name -> what `row` made of its manifest, for all."""
+        """Segment name -> what `row` made of its manifest, for all of this PBX."""
+        wanted = select(*(column for column in segments.c if column.name != "pbx")).where(segments.c.pbx == self.pbx)
         async with self.engine.connect() as connection:
-            found = (await connection.execute(select(segments))).mappings().all()
+            found = (await connection.execute(wanted)).mappings().all()
         return {record["name"]: dict(record) for record in found}
 
     async def begun_between(self, first: datetime, last: datetime) -> list[str]:
-        """The names of the segments that begin then, in their order."""
-        begun = (segments.c.start >= plain(first)) & (segments.c.start < plain(last))
+        """The names of this PBX's segments that begin then, in their order."""
+        begun = (segments.c.pbx == self.pbx) & (segments.c.start >= plain(first)) & (segments.c.start < plain(last))
         wanted = select(segments.c.name).where(begun).order_by(segments.c.start)
         async with self.engine.connect() as connection:
             return [str(name) for name in await connection.scalars(wanted)]
@@ -149,8 +195,8 @@ class Catalogue:
         return bool(await self._rows(select(calls.c.conversation).where(calls.c.recording == recording)))
 
     async def beginning(self, text: str) -> list[str]:
-        """The ids of the recordings that begin with `text`, in order."""
-        same = segments.c.recording.startswith(text, autoescape=True)
+        """The ids of this PBX's recordings that begin with `text`, in order."""
+        same = (segments.c.pbx == self.pbx) & segments.c.recording.startswith(text, autoescape=True)
         rows = await self._rows(select(segments.c.recording).where(same).distinct().order_by(segments.c.recording))
         return [str(found["recording"]) for found in rows]
 

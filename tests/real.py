@@ -461,10 +461,10 @@ async def _over(live: Live, seconds: float) -> None:
 
 
 @contextlib.asynccontextmanager
-async def a_house(gate: str = "fastagi") -> AsyncIterator[House]:
-    """A house of its own, with everything running; gone at the end. `gate`: how its Asterisk asks."""
+async def a_house(gate: str = "fastagi", database: str = "") -> AsyncIterator[House]:
+    """A house of its own, with everything running; gone at the end. `gate`, `database`: as its settings have them."""
     folder = Path(tempfile.mkdtemp(prefix="kikitori-house-", dir="/var/tmp"))
-    lab, far = Lab(folder, gate=gate, plain=True), Far()
+    lab, far = Lab(folder, gate=gate, plain=True, database=database), Far()
     try:
         await lab.start()
         await far.open()

@@ -13,7 +13,7 @@ from cti.calls.model import Fact
 from cti.calls.tracker import Silence, Tracker
 from cti.cli import capture, why
 from cti.cli.common import Commands, Json, out, say_json, table, when
-from cti.cli.hours import time_of
+from cti.cli.hours import day_of
 from cti.cli.recordings import at_desk
 from cti.cli.terminal import one_line
 from cti.explain import word
@@ -31,7 +31,10 @@ def register(app: typer.Typer) -> None:
     )(list_)
     group.command(
         "answering",
-        help=_("How soon the telephones were answered: rings, and the share within those promised (C-07)."),
+        help=_(
+            "How soon the telephones were answered: rings, and the share within those promised, of the calls that were "
+            "answered and of all that rang (C-07)."
+        ),
         epilog=_("Examples: kikitori calls answering --from 2027-04-01 · kikitori calls answering --by month --json"),
     )(answering)
     group.command(
@@ -55,10 +58,12 @@ def list_(as_json: Json = False) -> None:
             say_json(call)
         return
     table(
-        (_("Arrived"), _("Answered"), _("Rings"), _("Ended"), _("Number"), _("Caller"), _("Outcome"), _("Recording")),
+        (_("Call"), _("Arrived"), _("Answered"), _("Rings"), _("Ended"), _("Number"), _("Caller"), _("Outcome"),
+         _("Recording")),
         (
-            (when(call["arrived"]), when(call["answered"]), call["rings"], when(call["ended"]), call["number"],
-             call["caller"], word(call["disposition"]), str(call["recording"] or "")[:8])
+            (call["conversation"][:8], when(call["arrived"]), when(call["answered"]), call["rings"],
+             when(call["ended"]), call["number"], call["caller"], word(call["disposition"]),
+             str(call["recording"] or "")[:8])
             for call in found
         ),
     )  # fmt: skip
@@ -86,8 +91,8 @@ def answering(
     as_json: Json = False,
 ) -> None:
     """Count how soon the telephones were answered."""
-    first = time_of(start, "--from").astimezone(JST).date() if start else date.min
-    last = time_of(end, "--to").astimezone(JST).date() if end else date.max
+    first = day_of(start, "--from") if start else date.min
+    last = day_of(end, "--to") if end else date.max
     calls = at_desk(lambda desk: desk.calls())
     wanted = [call for call in calls if call["rang"] and first <= call["rang"].astimezone(JST).date() <= last]
     found = count(wanted, by.of)
@@ -98,16 +103,34 @@ def answering(
         return
     titles = {By.DAY: _("Day"), By.MONTH: _("Month"), By.NUMBER: _("Number")}
     table(
-        (titles[by], _("Rang"), _("Answered"), _("In time"), _("Share"), _("Not answered"), _("Most rings")),
         (
-            (name, row.rang, row.answered, row.in_time, _share(row), row.rang - row.answered, row.longest or "")
+            titles[by],
+            _("Rang"),
+            _("Answered"),
+            _("In time"),
+            _("Of answered"),
+            _("Of all"),
+            _("Not answered"),
+            _("Most rings"),
+        ),
+        (
+            (
+                name,
+                row.rang,
+                row.answered,
+                row.in_time,
+                _percent(row.share),
+                _percent(row.share_of_all),
+                row.rang - row.answered,
+                row.longest or "",
+            )
             for name, row in [*found.items(), (_("All"), whole)]
         ),
     )
 
 
-def _share(row: Answered) -> str:
-    return "" if row.share is None else f"{row.share:.1%}"
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{share:.1%}"
 
 
 def replay(

@@ -1,5 +1,6 @@
 """`kikitori completeness`: whether every conversation was recorded, by a witness that is not us."""
 
+from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,10 +9,11 @@ import typer
 
 from cti import statement
 from cti.app import wall_clock
-from cti.cli.common import Commands, Json, out, say_json, settings, table
-from cti.cli.hours import time_of
+from cti.cli.common import Commands, Json, installed, out, say_json, settings, table
+from cti.cli.hours import day_of
 from cti.cli.recordings import at_desk
 from cti.completeness import Account
+from cti.errors import UsageError
 from cti.explain import localise, word
 from cti.i18n import _
 from cti.records import Day as Witness
@@ -63,7 +65,12 @@ def state(
     day: Day = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help=_("A copy of the statement."))] = None,
     verify: Annotated[
-        Path | None, typer.Option("--verify", help=_("Verify this statement instead."), metavar="FILE")
+        Path | None,
+        typer.Option(
+            "--verify",
+            help=_("Verify this statement instead; ends with 1 where it says that something is missing."),
+            metavar="FILE",
+        ),
     ] = None,
     key: Annotated[
         Path | None,
@@ -72,26 +79,59 @@ def state(
     as_json: Json = False,
 ) -> None:
     """Issue a statement, or verify one."""
+    if verify is not None and day is not None:
+        raise UsageError(_("--verify reads the day from the statement: leave --day out"))
+    if verify is not None and key is None and installed() is None:
+        raise UsageError(_("name the log's public key, which the bureau has given you: --key log.pub"))
     path = verify or at_desk(lambda desk: desk.state_completeness(_day(day)))[0]
-    text, public = _note(path), key or settings().settings.paths.keys / "log.pub"
-    said = statement.load(text, [load_verifier(public)], str(path))
+    text, public = _note(path), load_verifier(key or settings().settings.paths.keys / "log.pub")
+    said = statement.load(text, [public], str(path))
     if output is not None:
         output.write_text(text, "utf-8")
     if as_json:
         say_json({"file": str(path)} | said)
-        return
-    if verify is None:
+    elif verify is None:
         out.print(text, highlight=False, markup=False, soft_wrap=True, end="")
         out.print(_("Lies in {file}").format(file=path), style="dim", highlight=False, soft_wrap=True)
-        return
+    else:
+        _show_statement(said, public.name)
+    if verify is not None and not said["complete"]:
+        raise typer.Exit(1)
+
+
+def _show_statement(said: dict[str, Any], signer: str) -> None:
     out.print(
-        _("As it was signed by {key}: {day}, {conversations} conversations, {recorded} recorded, {count} exceptions.")
-        .format(
-            key=public.name, day=said["day"], conversations=said["conversations"], recorded=said["recorded"],
-            count=len(said["exceptions"]),
+        _("As {signer} signed it: {day}, {conversations} conversations, {recorded} of them recorded.").format(
+            signer=signer, day=said["day"], conversations=said["conversations"], recorded=said["recorded"]
         ),
-        style="green" if said["complete"] else "yellow", highlight=False, soft_wrap=True,
+        highlight=False, soft_wrap=True,
     )  # fmt: skip
+    if said["complete"]:
+        out.print(_("Complete: everything agrees."), style="green")
+        return
+    out.print(_("NOT complete."), style="bold red")
+    _exceptions(
+        (
+            row["lack"],
+            row["from"][11:23],
+            row["seconds"],
+            row["phones"],
+            row["recording"],
+            row["linkedid"],
+            row["reason"],
+        )
+        for row in said["exceptions"]
+    )
+
+
+def _exceptions(rows: Iterable[tuple[str, str, float, Sequence[str], str | None, str, str]]) -> None:
+    table(
+        (_("Mismatch"), _("Since"), _("Seconds"), _("Phones"), _("Recording"), _("Asterisk's call"), _("Reason")),
+        (
+            (word(lack), since, f"{seconds:.3f}", ", ".join(phones), (recording or "")[:8], linkedid, localise(reason))
+            for lack, since, seconds, phones, recording, linkedid, reason in rows
+        ),
+    )
 
 
 def _note(path: Path) -> str:
@@ -104,7 +144,7 @@ def _note(path: Path) -> str:
 def _day(text: str | None) -> date:
     if text is None:
         return wall_clock().astimezone(JST).date() - timedelta(days=1)
-    return time_of(text, "--day").astimezone(JST).date()
+    return day_of(text, "--day")
 
 
 def _show(account: Account, witness: Witness) -> None:
@@ -123,14 +163,9 @@ def _show(account: Account, witness: Witness) -> None:
     )
     files = ", ".join(str(source["file"]) for source in witness.sources)
     out.print(_("By Asterisk's own records: {files}").format(files=files), style="dim", highlight=False)
-    if account.complete:
-        return
-    table(
-        (_("What"), _("From"), _("Seconds"), _("Phones"), _("Recording"), _("Call"), _("Reason")),
-        (
-            (word(row.lack.value), row.start.astimezone(JST).strftime("%H:%M:%S.%f")[:-3],
-             f"{(row.end - row.start).total_seconds():.3f}", ", ".join(row.phones), (row.recording or "")[:8],
-             row.linkedid, localise(row.reason))
+    if account.exceptions:
+        _exceptions(
+            (row.lack.value, row.start.astimezone(JST).strftime("%H:%M:%S.%f")[:-3],
+             (row.end - row.start).total_seconds(), row.phones, row.recording, row.linkedid, row.reason)
             for row in account.exceptions
-        ),
-    )  # fmt: skip
+        )  # fmt: skip

@@ -1,5 +1,6 @@
 """`kikitori hours`: open or closed, and why."""
 
+import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -19,7 +20,7 @@ from cti.hours import known
 from cti.i18n import _, ngettext
 from cti.ics import year_ics
 from cti.sentences import certainty, day_text, moment_text, sentences
-from policies.calendar import Hours
+from policies.calendar import JST, Hours
 from policies.hours import HORIZON, Day, OpeningHours
 from policies.load import Policies, shipped
 from policies.load import check as fits
@@ -105,6 +106,13 @@ def time_of(text: str, where: str = "TIME") -> datetime:
             )
         )
     return at
+
+
+def day_of(text: str, where: str) -> date:
+    """A day in Japan that was typed. Raises UsageError."""
+    if not re.fullmatch(r"\d{4}-\d\d-\d\d", text):
+        raise UsageError(_("{where}: {text!r} is no day: write 2027-04-01").format(where=where, text=text))
+    return time_of(text, where).astimezone(JST).date()
 
 
 def times_of(given_times: list[str] | None) -> list[datetime]:

@@ -15,6 +15,7 @@ from cti.cli.terminal import one_line
 from cti.desk import Desk, closing
 from cti.explain import word
 from cti.i18n import _
+from cti.store import database_answers
 from recorder.memory import seal_memory
 
 Result = TypeVar("Result")
@@ -33,7 +34,8 @@ def at_desk(what: Callable[[Desk], Awaitable[Result]], *, unlocked: bool = False
 
     async def do() -> Result:
         async with closing(await build_desk(loaded, wall_clock, who)) as desk:
-            return await what(desk)
+            with database_answers():
+                return await what(desk)
 
     with users.acting_as(loaded.users.desk):
         return asyncio.run(do())

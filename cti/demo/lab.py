@@ -42,12 +42,15 @@ class LabError(Exception):
 class Lab:
     """`async with Lab(folder) as lab:`; everything lies below `folder`, the installation on a disk image of its own."""
 
-    def __init__(self, folder: Path, *, disk_size: str = "1G", gate: str = "fastagi", plain: bool = False) -> None:
-        """Nothing is made before `start`. `gate`: how Asterisk asks it, as `[asterisk] gate` has it.
+    def __init__(
+        self, folder: Path, *, disk_size: str = "1G", gate: str = "fastagi", plain: bool = False, database: str = ""
+    ) -> None:
+        """Nothing is made before `start`. `gate`: how Asterisk asks it, as `[asterisk] gate` has it; `database`: as
+        `[database] url` has it.
 
         `plain`: no announcement, and the trunk's own ringing: a call is put through at once.
         """
-        self.gate, self.plain = gate, plain
+        self.gate, self.plain, self.database = gate, plain, database
         self.folder = folder
         self.disk = folder / "disk"
         self.image = folder / "disk.img"
@@ -143,6 +146,9 @@ class Lab:
                 # the host's Asterisk runs with what this runs with; one in a root file system has a Python of its own
                 f'python = "{sys.executable if find_root() is None else "/usr/bin/python3"}"',
                 f'var_dir = "{asterisk}/var"',
+                "",
+                "[database]",
+                f'url = "{self.database}"',
                 "",
             )
         )
@@ -245,7 +251,9 @@ class Lab:
             await self.until(quiet, seconds, "the recorder did not finish")
         except LabError as error:
             spool = [f"{path.name} {path.stat().st_size}" for path in (self.home / "spool/audio").iterdir()]
-            raise LabError(f"{error}; {self.status()}; spool: {spool}; {self._last_words()}") from error
+            asked = self.pbx.rx("core show channels concise").splitlines()[:20]
+            said = f"{error}; {self.status()}; Asterisk's channels: {asked}; spool: {spool}; {self._last_words()}"
+            raise LabError(said) from error
 
     def _last_words(self) -> str:
         """The end of the service's log, which goes with the laboratory."""

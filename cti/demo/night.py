@@ -31,6 +31,23 @@ async def call_at_night(lab: Lab, reason: str) -> Night:
     Raises LabError or PhoneError where it went otherwise.
     """
     lab.kikitori("hours", "close", reason, "--by", "水道局長", "--yes")
+    try:
+        heard = await _call(lab)
+    finally:
+        (decision,) = [row for row in lab.rows("hours", "override", "list") if row["reason"] == reason]
+        revoked = ("--by", "水道局長", "--reason", reason, "--yes")
+        lab.kikitori("hours", "override", "revoke", decision["id"], *revoked)
+
+    def left() -> list[dict[str, Any]]:
+        return [row for row in lab.rows("intake", "list") if row["number"] == CALLER]
+
+    await lab.until(lambda: bool(left()), 15, "the emergency line left no intake")
+    intake = left()[0]
+    return Night(heard=heard, steps=lab.rows("calls", "why", intake["conversation"]), intake=intake)
+
+
+async def _call(lab: Lab) -> list[str]:
+    """The prompts that the caller heard."""
     folder = lab.folder / "phones" / str(CALL)
     talk = Talk(audio=None, keys=True, media_port=MEDIA_PORT)
     line = Phone(lab.line(LINE, port=10000 + int(LINE), host="127.0.0.1"), Answer(talk=KEYS), folder)
@@ -49,9 +66,4 @@ async def call_at_night(lab: Lab, reason: str) -> Night:
             await caller.finished(15)
     finally:
         ear.close()
-    await lab.until(lambda: bool(lab.rows("intake", "list")), 15, "the emergency line left no intake")
-    intake = lab.rows("intake", "list")[0]
-    (decision,) = [row for row in lab.rows("hours", "override", "list") if row["reason"] == reason]
-    revoked = ("--by", "水道局長", "--reason", reason, "--yes")
-    lab.kikitori("hours", "override", "revoke", decision["id"], *revoked)
-    return Night(heard=heard, steps=lab.rows("calls", "why", intake["conversation"]), intake=intake)
+    return heard

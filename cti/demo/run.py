@@ -280,6 +280,7 @@ def _prove(
     claims.claim(_("nothing is left in RAM"), not any((lab.home / "spool/audio").iterdir()))
     _prove_play(claims, lab, listed[0]["recording"])
     _prove_log(claims, lab)
+    _prove_completeness(claims, lab)
     _prove_vault(claims, lab)
     _prove_secrecy(claims, lab, made, during)
 
@@ -360,6 +361,16 @@ def _flip(path: Path, at: int) -> None:
         byte = file.read(1)[0]
         file.seek(at)
         file.write(bytes([byte ^ 1]))
+
+
+def _prove_completeness(claims: Claims, lab: Lab) -> None:
+    today = wall_clock().astimezone(JST).date()
+    (found,) = lab.rows("completeness", "check", "--day", today.isoformat())
+    claims.claim(
+        _("by Asterisk's own records every conversation is recorded, and every recording is of a conversation"),
+        found["complete"] and found["conversations"] == found["recorded"] == 4,
+        _("{count} conversations").format(count=found["conversations"]),
+    )
 
 
 def _prove_secrecy(claims: Claims, lab: Lab, made: list[Made], during: list[Find]) -> None:

@@ -15,11 +15,13 @@ The folder of a recording follows from its id alone, so that a process that has 
 """
 
 import errno
+import fcntl
 import os
 import re
 import secrets
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,6 +89,31 @@ def write_new(path: Path, data: bytes, mode: int) -> None:
     finally:
         temporary.unlink()
     sync_folder(path.parent)
+
+
+@contextmanager
+def prepared(path: Path, data: bytes, mode: int) -> Iterator[None]:
+    """A new file, durable under another name before the block, under its own after it; gone where the block raises."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
+    temporary.unlink(missing_ok=True)
+    write_new(temporary, data, mode)
+    try:
+        yield
+        os.link(temporary, path)
+    finally:
+        temporary.unlink()
+    sync_folder(path.parent)
+
+
+@contextmanager
+def one_at_a_time(folder: Path) -> Iterator[None]:
+    """Alone in `folder`, among those who ask."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def replace_whole(path: Path, data: bytes, mode: int, gid: int | None = None) -> None:

@@ -16,12 +16,13 @@ PACKAGES = (cti, policies, recorder, retention)
 
 STATUSES = {
     0: "done; for `verify`, `audit verify` and `demo`: nothing is wrong",
-    1: "`verify`, `audit verify`, `status`, `demo`: something is wrong, and was named; else an error listed below",
+    1: "`verify`, `audit verify`, `completeness`, `asterisk doctor`, `status`, `demo`: something is wrong, "
+    "and was named; else an error listed below",
     2: "the command line itself is wrong: unknown option, missing argument, value out of range",
     64: "what was asked for makes no sense",
     65: "the input is not what it should be",
     66: "there is no such thing",
-    69: "the recorder, or the PBX, does not answer",
+    69: "the recorder, the PBX or the database does not answer",
     70: "the gate's watchdog ended a gate that hung; `serve` starts it again",
     73: "the installation cannot be made there",
     74: "a file or folder cannot be read or written; the message names it",

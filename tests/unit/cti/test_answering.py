@@ -73,6 +73,7 @@ def test_calls_are_counted_with_their_share() -> None:
     assert found["0664587211"] == Answered(rang=4, answered=3, in_time=2, longest=4)
     assert found["0664587211"].public() == {
         "rang": 4, "answered": 3, "in_time": 2, "longest": 4, "unanswered": 1, "share": 0.6667,
+        "share_of_all": 0.5,
     }  # fmt: skip
 
 

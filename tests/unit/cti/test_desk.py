@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 import soundfile
 
-from cti import store
+from cti import statement, store
+from cti.app import Stating
 from cti.callbook import CallRecord
 from cti.calls.said import said
 from cti.desk import DAMAGED, Desk, Purpose, Sound, closing
@@ -150,10 +151,10 @@ async def open_office(root: Path, **more: Any) -> Office:
         keys=root / "keys",
         access=lambda: AccessLog(root / "log/access.db"),
         checkpoints=root / "checkpoints",
-        catalogue=Catalogue(engine),
+        catalogue=Catalogue(engine, "pbx1"),
         now=lambda: START + timedelta(hours=2),
         actor="staff-1",
-        intake=IntakeBook(engine, lambda _at: None),
+        intake=IntakeBook(engine, "pbx1", lambda _at: None),
         **more,
     )
     return Office(root, desk, vault)
@@ -175,21 +176,18 @@ async def witnessed(
 ) -> AsyncIterator[Desk]:
     """A desk to which Asterisk's records name a conversation for each recording but that of `without`."""
 
+    lines: list[dict[str, Any]] = [{"day": DAY.isoformat(), "first": START.isoformat(), "cdr": True, "sources": []}]
+    for name in SIDES:
+        parts = [load(path.read_text(), office.desk._verifiers, "") for path in office.vault.manifests_of(uuid(name))]
+        last = max(part.start + timedelta(seconds=part.frames / part.rate) for part in parts)
+        talk = {"start": parts[0].start.isoformat(), "end": last.isoformat(), "phones": ["2001"], "least": False}
+        talk |= {"channels": [parts[0].uniqueid], "linkedids": [parts[0].linkedid]}
+        lines += [{"talk": talk}] if name != without else []
+    path = office.root / "witness.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
     async def ask(question: Mapping[str, Any], _deadline: float) -> dict[str, Any]:
         assert question == {"ask": "witness", "day": DAY.isoformat()}
-        lines: list[dict[str, Any]] = [
-            {"day": DAY.isoformat(), "at": now.isoformat(), "sources": [{"file": "cel.csv"}]}
-        ]
-        for name in SIDES:
-            parts = [
-                load(path.read_text(), office.desk._verifiers, "") for path in office.vault.manifests_of(uuid(name))
-            ]
-            last = max(part.start + timedelta(seconds=part.frames / part.rate) for part in parts)
-            talk = {"start": parts[0].start.isoformat(), "end": last.isoformat(), "phones": ["2001"], "least": False}
-            talk |= {"channels": [parts[0].uniqueid], "linkedids": [parts[0].linkedid]}
-            lines += [{"talk": talk}] if name != without else []
-        path = office.root / "witness.jsonl"
-        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
         return {"file": str(path)}
 
     (office.vault.root / "statements").mkdir(exist_ok=True)
@@ -230,6 +228,95 @@ async def test_a_statement_that_somebody_changed_is_refused(office: Office) -> N
             path.write_text(changed)
             with pytest.raises(StatementError):
                 desk.read_statement(path)
+
+
+async def test_a_body_or_a_manifest_that_is_gone_is_not_kept_and_stops_nothing(office: Office) -> None:
+    async with witnessed(office) as desk:
+        office.segment("one", 1, "agebody").write_bytes(b"x")
+        office.segment("two", 1, "manifest").write_bytes(b"\xff\xfe")
+        found, _ = await desk.completeness(DAY)
+        assert sorted(row.lack.value for row in found.exceptions) == ["missing", "short"]
+        assert found.recorded == 1
+
+
+async def test_statements_are_verified_against_the_log(office: Office) -> None:
+    async with witnessed(office) as desk:
+        path, _ = await desk.state_completeness(DAY)
+        assert await office.verify() == []
+        text = path.read_bytes()
+        path.write_bytes(text + b" ")
+        assert [finding.what for finding in await office.verify()] == [str(path)]
+        path.unlink()
+        assert [finding.problem for finding in await office.verify()] == ["was issued, and is not there"]
+        path.write_bytes(text)
+        path.with_name("2020-01-01.note").write_bytes(text)
+        assert [finding.what for finding in await office.verify()] == [str(path.with_name("2020-01-01.note"))]
+
+
+async def test_a_log_that_cannot_be_written_leaves_no_statement(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise LogUnavailableError("full")
+
+    async with witnessed(office) as desk:
+        monkeypatch.setattr(desk, "log", full)
+        with pytest.raises(LogUnavailableError):
+            await desk.state_completeness(DAY)
+        assert list((office.vault.root / "statements").iterdir()) == []
+        monkeypatch.undo()
+        await desk.state_completeness(DAY)
+    assert len(office.entries("completeness.statement")) == 1
+
+
+async def test_a_statement_that_was_removed_does_not_stop_the_next(office: Office) -> None:
+    async with witnessed(office) as desk:
+        first, _ = await desk.state_completeness(DAY)
+    async with witnessed(office, without="one") as desk:
+        await desk.state_completeness(DAY)
+        first.unlink()
+    async with witnessed(office) as desk:
+        third, _ = await desk.state_completeness(DAY)
+    assert third.name == f"{DAY.isoformat()}-3.note"
+
+
+async def test_the_days_of_a_week_are_stated_once_whatever_fails_between(office: Office) -> None:
+    asked: list[str] = []
+
+    async def ask(question: Mapping[str, Any], _deadline: float) -> dict[str, Any]:
+        asked.append(question["day"])
+        if question["day"] == "2026-04-03":
+            raise ZeroDivisionError
+        return {"problem": "no records"}
+
+    now = [datetime(2026, 4, 6, 3, 59, tzinfo=JST)]
+    desk = (await open_office(office.root, ask=ask)).desk
+    desk.now = lambda: now[0]
+    stating = Stating(desk, lambda: now[0])
+    async with closing(desk):
+        await stating.look()
+        assert asked == [f"2026-0{month}-{day:02d}" for month, day in
+                         ((4, 4), (4, 3), (4, 2), (4, 1), (3, 31), (3, 30), (3, 29))]  # fmt: skip
+        asked.clear()
+        now[0] += timedelta(minutes=1)
+        await stating.look()
+        assert asked == ["2026-04-05"], "four hours after its end; the others are tried again later"
+        now[0] += timedelta(hours=6)
+        await stating.look()
+        assert len(asked) == 8
+
+
+async def test_what_went_on_is_stated_again(office: Office) -> None:
+    async with witnessed(office) as desk:
+        path, _ = await desk.state_completeness(DAY)
+        said = desk.read_statement(path)
+        signer = keys.load_signer(office.root / "keys/log.key")
+        path.write_text(statement.dump(said | {"going_on": 1}, START, signer))
+        stating = Stating(desk, lambda: START + timedelta(days=1))
+        await stating.look()
+        assert [desk.read_statement(one)["going_on"] for one in desk.stated(DAY)] == [1, 0]
+        await Stating(desk, lambda: START + timedelta(days=1)).look()
+        assert len(desk.stated(DAY)) == 2
 
 
 async def test_a_day_that_is_not_over_is_not_stated(office: Office) -> None:
@@ -340,10 +427,10 @@ def bad_head(office: Office) -> None:
     sql(office.log, "DROP TRIGGER head_grows", "UPDATE head SET frontier = x'00'")
 
 
-def sql(path: Path, *statements: str) -> None:
+def sql(path: Path, *commands: str) -> None:
     connection = sqlite3.connect(path)
-    for statement in statements:
-        connection.execute(statement)
+    for command in commands:
+        connection.execute(command)
     connection.commit()
     connection.close()
 

@@ -16,6 +16,7 @@ from cti.intake import Intake, IntakeBook, Kept, identity, taken
 from cti.steps import Step
 from policies.calendar import JST
 from policies.load import Policies, shipped
+from tests import databases
 from tests.unit.recorder.rig import ram_folder, uuid
 
 HOURS = Policies(shipped()).opening_hours()
@@ -60,10 +61,10 @@ Opened = Callable[[], Awaitable[IntakeBook]]
 
 @asynccontextmanager
 async def database(folder: Path) -> AsyncIterator[IntakeBook]:
-    engine = store.engine(f"sqlite+aiosqlite:///{folder}/desk.db")
+    engine = store.engine(databases.url(folder))
     await store.migrate(engine)
     try:
-        yield IntakeBook(engine, HOURS.next_business_day)
+        yield IntakeBook(engine, "pbx1", HOURS.next_business_day)
     finally:
         await engine.dispose()
 

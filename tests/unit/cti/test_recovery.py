@@ -22,6 +22,7 @@ from recorder.take import History
 from recorder.vault import keys
 from recorder.vault.age import Identity, wrap
 from recorder.vault.errors import VaultError
+from tests import databases
 from tests.unit.recorder.rig import (
     LEFT,
     RATE,
@@ -95,15 +96,15 @@ async def site() -> AsyncIterator[Site]:
                     work_factor=10)  # fmt: skip
         rig = Rig(root, folder / "spool", identity=keys.unlock(root / "keys", 1, PASSPHRASE),
                   signer=keys.load_signer(root / "keys/recorder.key"))  # fmt: skip
-        engine = store.engine(f"sqlite+aiosqlite:///{root}/catalogue.db")
+        engine = store.engine(databases.url(root))
         await store.migrate(engine)
 
         def access() -> AccessLog:
             return AccessLog(root / "log/access.db")
 
         desk = Desk(vault=rig.vault, keys=root / "keys", access=access, checkpoints=root / "checkpoints",
-                    catalogue=Catalogue(engine), now=lambda: START, actor="os:tanaka",
-                    intake=IntakeBook(engine, lambda _at: None),
+                    catalogue=Catalogue(engine, "pbx1"), now=lambda: START, actor="os:tanaka",
+                    intake=IntakeBook(engine, "pbx1", lambda _at: None),
                     ask=lambda question, deadline: made.ask(question, deadline))  # fmt: skip
         made = Site(rig, Journal(access, rig.vault, lambda: START), desk)
         rig.told = made.journal  # type: ignore[assignment]

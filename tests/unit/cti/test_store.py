@@ -1,15 +1,23 @@
 """The database: migrations make what the code believes, and can be run again."""
 
+import asyncio
+import sys
 from pathlib import Path
 
 from sqlalchemy import inspect, text
 
 from cti import intake, store
 from recorder import catalogue
+from tests import databases
+
+
+def _spelled(kind: object) -> str:
+    """PostgreSQL has names of its own."""
+    return {"TIMESTAMP": "DATETIME", "DOUBLE PRECISION": "FLOAT"}.get(str(kind), str(kind))
 
 
 async def test_the_migrations_make_exactly_the_tables_of_the_code(tmp_path: Path) -> None:
-    engine = store.engine(f"sqlite+aiosqlite:///{tmp_path}/a.db")
+    engine = store.engine(databases.url(tmp_path))
     for _ in range(2):
         await store.migrate(engine)
     async with engine.connect() as connection:
@@ -17,7 +25,7 @@ async def test_the_migrations_make_exactly_the_tables_of_the_code(tmp_path: Path
         def shape(sync: object) -> dict[str, dict[str, tuple[str, bool]]]:
             inspector = inspect(sync)
             return {
-                name: {c["name"]: (str(c["type"]), c["nullable"]) for c in inspector.get_columns(name)}
+                name: {c["name"]: (_spelled(c["type"]), c["nullable"]) for c in inspector.get_columns(name)}
                 for name in inspector.get_table_names()
                 if name != "alembic_version"
             }
@@ -29,7 +37,72 @@ async def test_the_migrations_make_exactly_the_tables_of_the_code(tmp_path: Path
             for table in metadata.tables.values()
         }
         assert found == expected
-        assert (await connection.execute(text("PRAGMA journal_mode"))).scalar() == "wal"
-        assert (await connection.execute(text("PRAGMA foreign_keys"))).scalar() == 1
-        assert (await connection.execute(text("PRAGMA busy_timeout"))).scalar() == 5000
+        if not databases.POSTGRESQL:
+            pragmas = {"journal_mode": "wal", "foreign_keys": 1, "busy_timeout": 5000}
+            for name, value in pragmas.items():
+                assert (await connection.execute(text(f"PRAGMA {name}"))).scalar() == value
+    await engine.dispose()
+
+
+MIGRATES = """
+import asyncio, sys
+from cti import store
+
+async def main():
+    engine = store.engine(sys.argv[1])
+    await store.migrate(engine)
+    await engine.dispose()
+
+asyncio.run(main())
+"""
+
+
+async def test_processes_that_migrate_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
+    where = databases.url(tmp_path, "two.db")
+    if not databases.POSTGRESQL:  # there the service makes the tables, alone
+        engine = store.engine(where)
+        await store.migrate(engine)
+        await engine.dispose()
+    begun = [await asyncio.create_subprocess_exec(sys.executable, "-c", MIGRATES, where) for _ in range(4)]
+    assert [await process.wait() for process in begun] == [0] * 4
+
+
+async def test_rows_of_before_the_sites_are_adopted_by_who_opens_the_database(tmp_path: Path) -> None:
+    engine = store.engine(databases.url(tmp_path, "old.db"))
+    await store.migrate(engine)
+    async with engine.begin() as connection:
+        await connection.execute(text("INSERT INTO calls (conversation, pbx) VALUES ('a', ''), ('b', 'pbx2')"))
+    ours = catalogue.Catalogue(engine, "pbx1")
+    await ours.adopt()
+    async with engine.connect() as connection:
+        rows = (await connection.execute(text("SELECT conversation, pbx FROM calls ORDER BY 1"))).all()
+    assert [tuple(row) for row in rows] == [("a", "pbx1"), ("b", "pbx2")]
+    await engine.dispose()
+
+
+async def test_what_two_add_at_once_is_there_once(tmp_path: Path) -> None:
+    where = databases.url(tmp_path, "race.db")
+    engines = [store.engine(where) for _ in range(4)]
+    await store.migrate(engines[0])
+    call = {"conversation": "a", "arrived": None, "answered": None, "ended": None, "number": "1", "caller": None}
+    rows = [call | {"conversation": str(number), "disposition": None, "recording": None} for number in range(50)]
+    ours = [catalogue.Catalogue(engine, "pbx1") for engine in engines]
+    await asyncio.gather(*(one.put_calls(rows, "2027-01-01.jsonl", 7) for one in ours))
+    assert len(await ours[0].call_list()) == 50
+    assert await ours[0].read_until() == {"2027-01-01.jsonl": 7}
+    for engine in engines:
+        await engine.dispose()
+
+
+async def test_sites_share_a_database_and_clear_only_what_is_theirs(tmp_path: Path) -> None:
+    engine = store.engine(databases.url(tmp_path, "sites.db"))
+    await store.migrate(engine)
+    one, other = (catalogue.Catalogue(engine, name) for name in ("pbx1", "pbx10"))
+    call = {"arrived": None, "answered": None, "ended": None, "number": None, "caller": None, "disposition": None}
+    for site, name in ((one, "a"), (other, "b")):
+        await site.put_calls([call | {"conversation": name, "recording": None}], "2027-01-01.jsonl", len(name))
+    assert {row["conversation"]: row["pbx"] for row in await one.call_list()} == {"a": "pbx1", "b": "pbx10"}
+    await one.clear()
+    assert [row["conversation"] for row in await other.call_list()] == ["b"]
+    assert (await one.read_until(), await other.read_until()) == ({}, {"2027-01-01.jsonl": 1})
     await engine.dispose()

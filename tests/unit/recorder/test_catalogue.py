@@ -9,6 +9,7 @@ import pytest
 
 from cti import store
 from recorder.catalogue import Catalogue
+from tests import databases
 from tests.unit.recorder.rig import START, uuid
 
 
@@ -37,9 +38,9 @@ def segment(recording: str, number: int, **changes: Any) -> dict[str, Any]:
 
 @pytest.fixture
 async def catalogue(tmp_path: Path) -> AsyncIterator[Catalogue]:
-    engine = store.engine(f"sqlite+aiosqlite:///{tmp_path}/a.db")
+    engine = store.engine(databases.url(tmp_path))
     await store.migrate(engine)
-    yield Catalogue(engine)
+    yield Catalogue(engine, "pbx1")
     await engine.dispose()
 
 
