@@ -28,15 +28,17 @@ asterisk: ## a working Asterisk >= 18: the host's own, or a root file system of 
 demo: packages env asterisk ## real calls, a recorder killed mid-sentence, every claim proved
 	@$(BIN)/kikitori demo $(if $(KEEP),--keep)
 
-test: packages env asterisk ## everything: checks, unit tests, properties, real Asterisk, faults
-	@$(MAKE) --no-print-directory check
+test: packages env asterisk lint ## everything: checks, unit tests, properties, real Asterisk, faults
+	@$(CHECKS)
 	@scripts/test-real
 
-check: env ## format, lint, types, import contracts, unit tests (under a minute)
+check: lint ## format, lint, types, import contracts, unit tests without the thorough ones (under a minute)
+	@$(CHECKS) -m "not thorough"
+
+lint: env ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check -q . && $(BIN)/ruff check -q .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --config pyproject.toml >/tmp/.kikitori-contracts.$$$$ || { cat /tmp/.kikitori-contracts.$$$$; rm -f /tmp/.kikitori-contracts.$$$$; exit 1; }; rm -f /tmp/.kikitori-contracts.$$$$
-	@$(CHECKS)
 
 bench: packages env asterisk ## figures for docs/benchmarks.md (medians; quiet machine)
 	@scripts/bench
@@ -50,4 +52,4 @@ messages: env ## collect translatable strings into cti/locale
 format: env ## rewrite the code in its format
 	@$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix .
 
-.PHONY: help packages env asterisk demo test check bench lock messages format
+.PHONY: help packages env asterisk demo test check lint bench lock messages format

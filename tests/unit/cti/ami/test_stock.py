@@ -27,6 +27,8 @@ from cti.calls.tracker import Tracker
 from tests.unit.cti.ami.fake import FakeAmi, Peer, config, connected, events_of, take
 from tests.unit.cti.calls.streams import Script
 
+pytestmark = pytest.mark.thorough
+
 
 class Stock(Manager):  # type: ignore[misc]
     """panoramisk's manager; `end` keeps it from coming back for ever."""

@@ -19,6 +19,8 @@ from cti.replay import facts_of
 from cti.visit import Pieces
 from policies.load import Policies, shipped
 
+pytestmark = pytest.mark.thorough
+
 PLAN = Policies(shipped()).plan
 OURS = ours(PLAN)
 REPLAYS = sorted((Path(__file__).parents[3] / "replays").glob("*.ami"))

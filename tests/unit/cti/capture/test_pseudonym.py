@@ -1,9 +1,12 @@
 """A number for a number: the same each time, another for another, never its own, never one of ours."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cti.capture.pseudonym import Pseudonyms
+
+pytestmark = pytest.mark.thorough
 
 OURS = {"0664581132", "2001", "2002"}
 KEYS = st.binary(min_size=16, max_size=32)

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from cti.demo.compare import Comparison, compare
 from cti.demo.tones import PREAMBLE, Samples, reference
 
+pytestmark = pytest.mark.thorough
+
 LEAD = round(PREAMBLE * 8000)
 SAID = reference(321, "caller", 6)
 TALK = SAID[LEAD:]

@@ -16,6 +16,8 @@ from cti.demo.plaintext import Find, Hunter, PlaintextError, alaw_encode, needle
 from cti.demo.tones import PREAMBLE, Samples, Side, reference, ulaw_encode
 from recorder.audio import Encoder
 
+pytestmark = pytest.mark.thorough
+
 LEAD = round(PREAMBLE * 8000)
 SECONDS = 12.0
 SIDES: tuple[Side, Side] = ("caller", "callee")

@@ -18,6 +18,8 @@ from cti.demo.tones import (
     ulaw_encode,
 )
 
+pytestmark = pytest.mark.thorough
+
 LEAD = round(PREAMBLE * 8000)
 calls = st.integers(0, CALLS - 1)
 sides = st.sampled_from(["caller", "callee"])

@@ -17,6 +17,8 @@ from policies.hours import OpeningHours
 from policies.load import Policies, shipped
 from policies.overrides import Kind, Override, Overrides
 
+pytestmark = pytest.mark.thorough
+
 POLICIES = Policies(shipped())
 FIRST_DAYS = (
     date(2026, 11, 26), date(2026, 12, 31), date(2027, 1, 1), date(2027, 2, 28), date(2027, 3, 31), date(2027, 10, 30),

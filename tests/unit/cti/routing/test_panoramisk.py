@@ -19,6 +19,8 @@ from cti.routing import agi as agi_module
 from cti.routing.agi import Agi
 from cti.routing.gate import Gate
 
+pytestmark = pytest.mark.thorough
+
 ENVIRONMENT = (
     b"agi_network: yes\nagi_network_script: in/0664581132\nagi_request: agi://127.0.0.1:4573/in/0664581132\n"
     b"agi_uniqueid: pbx1-1764547200.0\nagi_calleridname: unknown\n\n"

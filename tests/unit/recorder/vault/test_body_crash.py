@@ -23,6 +23,8 @@ from recorder.vault import body, stream, tail
 from recorder.vault.disk import Disk
 from recorder.vault.errors import BodyStateError, PayloadError
 
+pytestmark = pytest.mark.thorough
+
 KEY = bytes(range(16))
 NAME = "b3f1.001"
 CHUNK = stream.CHUNK
