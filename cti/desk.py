@@ -8,7 +8,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
@@ -49,7 +49,6 @@ log = structlog.get_logger()
 Progress = Callable[[int], None]
 Ask = Callable[[Mapping[str, Any], float], Awaitable[dict[str, Any]]]
 READING_SECONDS = 120.0  # for an answer before which bodies of hours are read from end to end
-LONG_AGO = datetime(1970, 1, 2, tzinfo=UTC)
 DAMAGED = "is being written, and is not as it was written"
 
 
@@ -303,9 +302,10 @@ class Desk:
         names = await self.catalogue.begun_between(first - LONGEST, last + LONGEST)
         kept = [piece for name in names if (piece := self._kept_piece(name)) is not None]
         unknown = []
-        if witness.first > first and await self.catalogue.begun_between(LONG_AGO, min(witness.first, last) - LONGEST):
+        begun, reached = await self.catalogue.first_begin(), min(witness.first, last)
+        if reached > first and begun is not None and begun < reached - LONGEST:
             # Not the first day of this installation: what was written before that is gone.
-            unknown.append(Mismatch(lack=Lack.UNKNOWN, start=first, end=min(witness.first, last), linkedid="",
+            unknown.append(Mismatch(lack=Lack.UNKNOWN, start=first, end=reached, linkedid="",
                                     reason="Asterisk's records do not reach so far back"))  # fmt: skip
         if not witness.cdr:
             unknown.append(Mismatch(lack=Lack.UNKNOWN, start=first, end=last, linkedid="", reason="there is no CDR"))

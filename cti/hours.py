@@ -47,7 +47,7 @@ class HoursBook:
     def __init__(self, policies: Path, hours: Path) -> None:
         """Nothing is read before it is asked."""
         self._folder, self._file = policies, overrides_file(hours)
-        self._entered = str(self._file)  # looked at for each call; a Path costs as much as the look itself
+        self._entered = str(self._file)
         self.plan: Plan | None = None
         self._policies: Policies | None = None
         self._hours: OpeningHours | None = None
@@ -124,7 +124,7 @@ def _signature(paths: Iterable[Path | str]) -> Signature:
     found: list[tuple[int, ...]] = []
     for path in paths:
         try:
-            status = os.stat(path)  # noqa: PTH116  # see above
+            status = os.stat(path)  # noqa: PTH116  # looked at for each call; a Path costs as much as the look itself
         except OSError:
             found.append((0,))
         else:

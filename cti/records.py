@@ -15,6 +15,7 @@ import json
 import lzma
 import os
 import re
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -234,12 +235,10 @@ def _pieces(stream: BinaryIO, row: re.Pattern[bytes]) -> Iterator[bytes]:
     rest = b"\n"
     while data := stream.read(_CHUNK):
         rest += data
-        last = None
-        for last in row.finditer(rest, max(1, len(rest) - len(data) - 200)):  # noqa: B007  # the last one
-            pass
-        if last is not None:
-            yield rest[1 : last.start() + 1]
-            rest = rest[last.start() :]
+        last = deque(row.finditer(rest, max(1, len(rest) - len(data) - 200)), maxlen=1)
+        if last:
+            yield rest[1 : last[0].start() + 1]
+            rest = rest[last[0].start() :]
         elif len(rest) > _MOST:
             raise ValueError("no rows of Asterisk's")
     whole, newline, _ = rest.rpartition(b"\n")  # a row that is being written has no end yet

@@ -184,6 +184,12 @@ class Catalogue:
         async with self.engine.connect() as connection:
             return [str(name) for name in await connection.scalars(wanted)]
 
+    async def first_begin(self) -> datetime | None:
+        """When the first of this PBX's segments begins."""
+        (found,) = await self._rows(select(func.min(segments.c.start).label("at")).where(segments.c.pbx == self.pbx))
+        at: datetime | None = found["at"]
+        return at
+
     async def conversations_of(self, recording: str) -> list[str]:
         """The conversations whose recording begins with `recording`."""
         wanted = select(calls.c.conversation).where(calls.c.recording.startswith(recording, autoescape=True))

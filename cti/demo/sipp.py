@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import re
 import socket
 from collections.abc import Awaitable, Callable
@@ -109,11 +108,7 @@ class Phone:
                 cwd=self._folder,
                 start_new_session=self._alone,
             )
-        if self._alone:
-            scheduling.favour(self._process.pid, NICENESS, session=NICENESS)
-        else:
-            with contextlib.suppress(OSError):
-                os.setpriority(os.PRIO_PROCESS, self._process.pid, NICENESS)
+        scheduling.favour(self._process.pid, NICENESS, session=NICENESS if self._alone else None)
         await self._until(self._bound, 5.0, f"port {self.line.port} was not bound")
 
     def script(self) -> bytes:

@@ -328,6 +328,25 @@ async def test_a_day_that_is_not_over_is_not_stated(office: Office) -> None:
         await desk.state_completeness(DAY)
 
 
+@pytest.mark.parametrize(("hours", "lacks"), [(0, []), (23, []), (25, ["unknown"])])
+async def test_what_asterisks_records_do_not_reach_is_said_unless_the_installation_is_that_young(
+    office: Office, hours: int, lacks: list[str]
+) -> None:
+    day = (START + timedelta(hours=hours)).astimezone(JST).date() if hours < 25 else DAY + timedelta(days=1)
+    head = {"day": day.isoformat(), "first": (START + timedelta(hours=hours)).isoformat(), "cdr": True, "sources": []}
+    path = office.root / "witness.jsonl"
+    path.write_text(json.dumps(head) + "\n")
+
+    async def ask(_question: Mapping[str, Any], _deadline: float) -> dict[str, Any]:
+        return {"file": str(path)}
+
+    desk = (await open_office(office.root, ask=ask)).desk
+    desk.now = lambda: START + timedelta(days=3)
+    async with closing(desk):
+        found, _ = await desk.completeness(day)
+    assert [row.lack.value for row in found.exceptions if row.lack.value == "unknown"] == lacks
+
+
 async def test_without_a_recorder_nothing_is_stated(office: Office) -> None:
     with pytest.raises(NotRunningError):
         await office.desk.state_completeness(DAY - timedelta(days=1))

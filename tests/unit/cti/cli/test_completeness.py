@@ -1,6 +1,7 @@
 """`kikitori completeness statement --verify` as an auditor runs it: a statement, a public key, and nothing else."""
 
 import json
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -53,9 +54,9 @@ def test_one_that_says_that_something_is_missing_names_it_and_ends_with_1(kikito
     "change",
     [lambda text: text.replace('"recorded": 2', '"recorded": 3'), lambda text: text[:-9], lambda _: "", lambda _: "\0"],
 )
-def test_one_that_somebody_changed_is_refused(kikitori: Kikitori, change: object) -> None:
+def test_one_that_somebody_changed_is_refused(kikitori: Kikitori, change: Callable[[str], str]) -> None:
     path = issued(LOST)
-    path.write_text(change(path.read_text("utf-8")), "utf-8")  # type: ignore[operator]
+    path.write_text(change(path.read_text("utf-8")), "utf-8")
     said = kikitori("completeness", "statement", "--verify", path, "--key", "log.pub")
     assert (said.status, said.out) == (65, "")
     assert "2027-04-01.note" in said.err
