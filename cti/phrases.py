@@ -377,6 +377,7 @@ WORDS = frozenset({
     # why sound was not kept
     mark("no designated phone"),
     mark("second recording of the same channel"),
+    mark("shorter recording of the same channel"),
     # what the access log knows
     mark("play.intent"),
     mark("play.result"),

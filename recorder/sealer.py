@@ -37,6 +37,10 @@ def take_slack(take: Take) -> int:
     return take.rate // 2
 
 
+# Seconds between the last writes of two recordings of one channel that were ended by one stop, or by its hangup.
+TOGETHER = 1.0
+
+
 class Told(Protocol):
     """Who wants to know what became of a take."""
 
@@ -51,7 +55,8 @@ class Told(Protocol):
 class Work:
     """A take and what this process holds open for it.
 
-    `twin`: another take of the same channel that was begun first. Both starters may have run; one recording is kept.
+    `twin`: another take of the same channel that was begun first; `second`: the one whose twin this is. Both starters
+    may have run; one recording is kept.
     `inherited`: a predecessor left it, and its open segment is still to be ended.
     """
 
@@ -61,7 +66,14 @@ class Work:
     closed: bool = False
     done: bool = False
     twin: "Work | None" = None
+    second: "Work | None" = None
     inherited: bool = False
+
+    def follows(self, twin: "Work | None") -> None:
+        """`twin`, if any, was begun first."""
+        self.twin = twin
+        if twin is not None:
+            twin.second = self
 
 
 class Sealer:
@@ -82,8 +94,7 @@ class Sealer:
             self._inherit(work)
         # Before the sizes: what is written before the closing is in them then.
         closed = work.closed
-        sizes = [self.spool.size(take.stem, side, take.rate) for side in "rt"]
-        known = [size for size in sizes if size is not None]
+        known = self._sizes(take)
         if work.twin is not None:
             return closed and self._compare(work, work.twin, max(known, default=0))
         if not take.joined:
@@ -101,6 +112,20 @@ class Sealer:
             self._finish(work)
         return more
 
+    def _outlasted(self, work: Work, second: Work) -> bool:
+        """Whether `second` holds all that `work` does, and more: it was begun earlier, whatever we believed.
+
+        In a flood our start may reach Asterisk seconds after the dialplan's. Both end together then; one that broke off
+        may hold a beginning that the other has not. What is finished already is not taken back.
+        """
+        sizes = [max(self._sizes(each.take), default=0) for each in (work, second)]
+        ends = [self.spool.written(each.take.stem, each.take.rate) for each in (work, second)]
+        return work.take.position == 0 and sizes[1] > sizes[0] + take_slack(work.take) and ends[1] - ends[0] <= TOGETHER
+
+    def _sizes(self, take: Take) -> list[int]:
+        sizes = (self.spool.size(take.stem, side, take.rate) for side in "rt")
+        return [size for size in sizes if size is not None]
+
     def _compare(self, work: Work, twin: Work, samples: int) -> bool:
         """Drop the second recording of a channel, unless the first turns out to be the shorter one."""
         if not twin.done:
@@ -108,8 +133,10 @@ class Sealer:
         if samples <= twin.take.position + take_slack(work.take):
             self._discard(work, "second recording of the same channel", samples)
             return False
-        log.warning("the first recording of a channel is the shorter one, keeping both", run=work.take.stem)
-        work.take.joined, work.take.spans, work.twin = twin.take.joined, list(twin.take.spans), None
+        log.warning("the first recording of a channel is the shorter one", run=work.take.stem, kept=twin.take.position)
+        mine, first = work.take, twin.take
+        mine.joined, mine.spans, mine.cuts, mine.marks = first.joined, list(first.spans), list(first.cuts), first.marks
+        work.twin = None
         return True
 
     def _read(self, work: Work, available: int) -> bool:
@@ -212,6 +239,17 @@ class Sealer:
         self.told.sealed(name, manifest)
 
     def _finish(self, work: Work) -> None:
+        second = work.second
+        if second is not None and not second.done:
+            if not second.closed:
+                return  # which of the two was begun first is told by their lengths, in the end
+            if self._outlasted(work, second):
+                samples = max(self._sizes(work.take), default=0)
+                if work.segment is not None:
+                    work.segment.discard(self.writer)
+                    work.segment = None
+                self._discard(work, "shorter recording of the same channel", samples)
+                return
         self.seal(work, None)
         self.forget(work)
 

@@ -34,9 +34,9 @@ class Segment:
         """
         assert take.segment is not None  # noqa: S101  # the caller has just set it
         self.meta: OpenSegment = take.segment
-        name = segment_name(take.order.recording, self.meta.number)
+        self._name = segment_name(take.order.recording, self.meta.number)
         key = bytes.fromhex(self.meta.file_key)
-        self._body = BodyWriter.create(writer.prepare(take.order.recording), name, key)
+        self._body = BodyWriter.create(writer.prepare(take.order.recording), self._name, key)
         self._encoder = Encoder(
             rate=take.rate, level=level, comment=About.of(take, self.meta, now).signed(writer.signer)
         )
@@ -74,6 +74,11 @@ class Segment:
         ended = self._body.close()
         return Body(nonce=ended.nonce, size=ended.size, sha256=ended.sha256.hex()), self._streaminfo
 
+    def discard(self, writer: Writer) -> None:
+        """Take back what was written: no manifest names it, and nothing opens it afterwards."""
+        self._body.abandon()
+        _remove(writer, self._name, self.meta.slot)
+
 
 def cut(writer: Writer, take: Take) -> tuple[Body, bytes, int] | None:
     """End the segment that a dead predecessor left open: (body, STREAMINFO, samples), None where it held no sound."""
@@ -95,13 +100,19 @@ def end(writer: Writer, name: str, file_key: bytes, slot: int) -> tuple[Body, by
     folder = writer.folder.folder(name)
     ended = adopt(folder, name, file_key)
     if ended.samples == 0:
-        (folder / f"{name}.agebody").unlink()
-        discard_tails(folder, name)
-        writer.folder.slots.wipe(slot)
+        _remove(writer, name, slot)
         return None
     start = read_start(folder, name, file_key) or b""
     body = Body(nonce=ended.nonce, size=ended.size, sha256=ended.sha256.hex())
     return body, cut_streaminfo(start, ended.samples), ended.samples
+
+
+def _remove(writer: Writer, name: str, slot: int) -> None:
+    """A body that nobody needs, and the key that opened it."""
+    folder = writer.folder.folder(name)
+    (folder / f"{name}.agebody").unlink(missing_ok=True)
+    discard_tails(folder, name)
+    writer.folder.slots.wipe(slot)
 
 
 def sweep(writer: Writer, recording: str) -> None:

@@ -272,7 +272,8 @@ class Recorder:
 
     def _add(self, take: Take) -> Work:
         of = self._of.setdefault(take.order.uniqueid, [])
-        work = Work(take, twin=next((work for work in of if not work.take.stopped), None))
+        work = Work(take)
+        work.follows(next((work for work in of if not work.take.stopped), None))
         of.append(work)
         self.works[take.id] = work
         return work
@@ -290,7 +291,7 @@ class Recorder:
             of = self._of.setdefault(take.order.uniqueid, [])
             work = Work(take, inherited=True)
             if take.position == 0 and take.segment is None:
-                work.twin = next((first for first in of if first.take.beside(take)), None)
+                work.follows(next((first for first in of if first.take.beside(take)), None))
             self.works[take.id] = work
             of.append(work)
             if not take.stopped:
@@ -337,9 +338,13 @@ class Recorder:
         self._closed.pop(stem, None)
         for work in self.works.values():
             if work.take.stem == stem:
-                work.closed = True
-                self._rounds.want([work.take.id])
+                self._is_closed(work)
                 return
+
+    def _is_closed(self, work: Work) -> None:
+        work.closed = True
+        # The one that was begun first waits for the length of this one.
+        self._rounds.want(each.take.id for each in (work, work.twin) if each is not None)
 
     def adopt_strangers(self) -> None:
         """Runs that the dialplan started: give them an order as soon as the call behind them is known."""
@@ -389,8 +394,7 @@ class Recorder:
             if size != before:
                 self._quiet[take.id] = (size, self._loop.time())
             elif self._loop.time() - since >= GONE:
-                work.closed = True
-                self._rounds.want([take.id])
+                self._is_closed(work)
 
     def _step(self, take_id: str) -> bool:
         """In a thread: what one take needs now; True when there is more."""

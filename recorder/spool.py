@@ -157,6 +157,11 @@ class Spool:
         handle = self._file(stem, side, rate)
         return None if handle is None else os.fstat(handle).st_size // SAMPLE
 
+    def written(self, stem: str, rate: int) -> float:
+        """When either side was written to last, seconds since the epoch; 0 where there is no file."""
+        handles = [self._file(stem, side, rate) for side in "rt"]
+        return max((os.fstat(handle).st_mtime for handle in handles if handle is not None), default=0.0)
+
     def read(self, stem: str, side: str, rate: int, start: int, count: int) -> bytes:
         """Up to `count` samples from sample `start`; empty where the file ends before or does not exist."""
         handle = self._file(stem, side, rate)

@@ -1,6 +1,7 @@
 """Growing files in RAM into the vault and out again, with the process killed and the disk full wherever they can be."""
 
 import errno
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -23,6 +24,7 @@ from recorder.spool import SAMPLE, Spool
 from recorder.take import Take
 from recorder.vault import folder as folder_module
 from recorder.vault.age import Identity
+from recorder.vault.errors import SlotErasedError
 from recorder.vault.folder import Writer
 from recorder.vault.note import Signer
 from recorder.vault.stream import Reader
@@ -303,7 +305,8 @@ def test_of_two_recordings_of_one_channel_the_first_is_kept_and_the_other_named(
     MixMonitor(rig.spool_root, first.stem, LEFT, RIGHT).write(2 * LENGTH, 2 * LENGTH)
     MixMonitor(rig.spool_root, second.stem, LEFT[8000:], RIGHT[8000:]).write(2 * LENGTH, 2 * LENGTH)
     one, two = life.begin(first), life.begin(second)
-    two.twin, two.closed = one, True
+    two.follows(one)
+    two.closed = True
     assert not life.sealer.step(two)
     assert not two.done, "the first is not over yet"
     run(life, one)
@@ -312,19 +315,86 @@ def test_of_two_recordings_of_one_channel_the_first_is_kept_and_the_other_named(
     check(rig, first.order.recording, BOTH)
 
 
-def test_the_second_recording_is_kept_where_the_first_broke_off(rig: Rig) -> None:
-    life = rig.life()
+def two_of_one_channel(rig: Rig, life: Life, shorter: tuple[bytes, bytes]) -> tuple[Work, Work]:
+    """A first recording that holds `shorter`, and a second one that holds everything."""
     first, second = take(), take()
     second.id, second.starter = "1775001600.9", "fb"
-    MixMonitor(rig.spool_root, first.stem, LEFT[:16000], RIGHT[:16000]).write(2 * LENGTH, 2 * LENGTH)
+    MixMonitor(rig.spool_root, first.stem, *shorter).write(2 * LENGTH, 2 * LENGTH)
     MixMonitor(rig.spool_root, second.stem, LEFT, RIGHT).write(2 * LENGTH, 2 * LENGTH)
     one, two = life.begin(first), life.begin(second)
-    two.twin = one
+    two.follows(one)
+    return one, two
+
+
+def test_both_are_kept_where_the_first_broke_off(rig: Rig) -> None:
+    life = rig.life()
+    one, two = two_of_one_channel(rig, life, (LEFT[:16000], RIGHT[:16000]))
+    for side in "rt":
+        os.utime(life.spool.path(one.take.stem, side, RATE), (0, rig.spool_root.stat().st_mtime - 2))
+    two.closed = True
     run(life, one)
     run(life, two)
     assert not rig.told.dropped
-    sounds = {part.manifest.take: part.manifest.frames for part in rig.parts(first.order.recording)}
-    assert sounds == {first.stem: 8000, second.stem: LENGTH}
+    sounds = {part.manifest.take: part.manifest.frames for part in rig.parts(one.take.order.recording)}
+    assert sounds == {one.take.stem: 8000, two.take.stem: LENGTH}
+
+
+@pytest.mark.rule("B-03")
+def test_the_one_that_was_begun_earlier_is_kept_whole_and_alone(rig: Rig) -> None:
+    life = rig.life()
+    one, two = two_of_one_channel(rig, life, (LEFT[-16000:], RIGHT[-16000:]))
+    run(life, one, closed=False)  # it is being written into the vault
+    assert one.segment is not None
+    slot = one.segment.meta.slot
+    run(life, one)
+    assert not one.done, "how long the other one is, is not known before it is closed"
+    two.closed = True
+    run(life, one)
+    assert one.done
+    run(life, two)
+    assert rig.told.dropped == [(one.take.id, "shorter recording of the same channel", 8000)]
+    (part,) = rig.parts(two.take.order.recording)
+    assert (part.manifest.take, part.manifest.frames) == (two.take.stem, LENGTH)
+    check(rig, two.take.order.recording, BOTH)
+    with pytest.raises(SlotErasedError):
+        rig.vault.slots.read(slot)
+    kinds = [path.suffix for path in rig.vault.root.glob("segments/*/*")]
+    assert sorted(kinds) == [".agebody", ".manifest"]
+
+
+@pytest.mark.rule("B-03")
+def test_what_is_finished_of_the_shorter_one_is_not_taken_back(rig: Rig) -> None:
+    life = rig.life()
+    one, two = two_of_one_channel(rig, life, (LEFT[-16000:], RIGHT[-16000:]))
+    run(life, one, closed=False)
+    life.sealer.seal(one, "recorder stopped in good order")
+    two.closed = True
+    run(life, one)
+    run(life, two)
+    assert {part.manifest.take for part in rig.parts(one.take.order.recording)} == {one.take.stem, two.take.stem}
+
+
+@pytest.mark.parametrize("number", range(1, 36))
+def test_killed_anywhere_while_the_shorter_one_gives_way(rig: Rig, number: int) -> None:
+    """A successor finds the two of them, or the longer one: it comes to the same."""
+    life = rig.life()
+    one, two = two_of_one_channel(rig, life, (LEFT[-16000:], RIGHT[-16000:]))
+    run(life, one, closed=False)
+    two.closed = True
+    with fused(Fuse(number)), suppress(Killed):
+        run(life, one)
+        run(life, two)
+    life.die()
+    heir = rig.life()
+    works = {work.take.starter: work for work in heir.recover()}
+    if len(works) == 2:
+        works["fb"].follows(works["am"])
+        works["fb"].closed = True
+    for starter in sorted(works):
+        run(heir, works[starter])
+    heir.die()
+    check(rig, two.take.order.recording, BOTH)
+    assert {part.manifest.take for part in rig.parts(two.take.order.recording)} == {two.take.stem}
 
 
 # --- killed -----------------------------------------------------------------------------------------------------------

@@ -356,6 +356,29 @@ async def test_of_two_recordings_one_is_kept_and_the_other_told(site: Site) -> N
     assert not site.left()
 
 
+@pytest.mark.rule("B-03")
+async def test_a_start_that_came_seconds_late_does_not_keep_the_call_twice(site: Site) -> None:
+    """The dialplan, which heard nothing of us, had begun before it."""
+    site.pbx.slow = asyncio.Event()
+    async with site.running() as recorder:
+        recorder.arm(CALL)
+        fallback(site)
+        site.known[CALL.uniqueid] = history()
+        await until(lambda: len(recorder.works) == 2)
+        talk(recorder)
+        site.pbx.speak(CALL.channel, 0, 16000)
+        site.pbx.slow.set()
+        await recorder.armed(CALL.uniqueid)
+        site.pbx.speak(CALL.channel, 16000, LENGTH)
+        await until(recorder.open_segments)
+        recorder.ended(CALL.uniqueid, at(6))
+        site.pbx.hang_up(CALL.channel)
+        await until(lambda: not recorder.works)
+    assert [reason for _, reason, _ in site.told.dropped] == ["shorter recording of the same channel"]
+    assert site.sound(CALL.recording) == interleave(LEFT, RIGHT)
+    assert not site.left()
+
+
 @pytest.mark.parametrize("stopped", [False, True])
 async def test_and_so_it_is_after_a_restart_in_between(site: Site, stopped: bool) -> None:
     async with site.running() as recorder:
