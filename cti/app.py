@@ -4,6 +4,7 @@ import asyncio
 import os
 import resource
 import signal
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from cti.ami.client import AmiClient, AmiConfig
 from cti.ami.errors import LoginRefusedError
 from cti.ami.tls import pinned
 from cti.calls.tracker import Tracker
+from cti.clock import ClockWatch
 from cti.desk import Desk
 from cti.errors import KikitoriError, SettingsError
 from cti.explain import explain
@@ -221,11 +223,19 @@ async def run_recorder(settings: Settings, clock: Clock, notifier: Notifier) -> 
             "spool_free": free,
             "spool_size": size,
             "open": recorder.open_segments(),
+            "clock_steps": [{"at": at.isoformat(), "seconds": step} for at, step in watch.steps[-10:]],
             "trouble": recorder.trouble,
         }
 
     async def damaged(_: dict[str, Any]) -> dict[str, Any]:
         return {"damaged": [str(path) for path in await recorder.damaged()]}
+
+    watch = ClockWatch()
+
+    async def watch_clock() -> None:
+        if step := watch.look(clock(), time.monotonic()):
+            log.error("the clock was set", seconds=round(step, 3))
+            await asyncio.to_thread(parts.journal.append, "clock.set", settings.site.pbx, {"seconds": round(step, 3)})
 
     condensing = asyncio.Lock()
 
@@ -260,11 +270,12 @@ async def run_recorder(settings: Settings, clock: Clock, notifier: Notifier) -> 
         listening = group.create_task(_listen(pipeline))
         telling = group.create_task(_tell(parts.journal, recorder.writer, settings))
         copying = group.create_task(_every(1.0, _copying(settings)))
+        watching = group.create_task(_every(1.0, watch_clock))
         notifier.send("READY=1")
         await _terminated()
         notifier.send("STOPPING=1")
         server.close()
-        for task in (listening, telling, copying, recording):
+        for task in (listening, telling, copying, watching, recording):
             task.cancel()
             await asyncio.wait([task])
         await asyncio.to_thread(parts.journal.append, "recorder.stopped", settings.site.pbx, {})

@@ -88,6 +88,8 @@ KINDS: Mapping[str, str] = {
 
 # What the packages below say behind the kind of an error, and of what they find.
 OURS = (
+    mark("the spool is nearly full: {free} of {size} MiB are free"),
+    mark("{stem} in the spool belongs to no call that is understood"),
     # Asterisk's own records, and statements
     mark("{path}: Asterisk's records do not reach back to {day}"),
     mark("{path}: is being rotated; try again"),
@@ -359,6 +361,7 @@ WORDS = frozenset({
     mark("cut by the rules"),
     mark("recorder stopped"),
     mark("recorder stopped in good order"),
+    mark("Asterisk stopped writing before the call had ended"),
     mark("key lost, recovered"),
     # how a call ended
     mark("completed"),
@@ -387,6 +390,7 @@ WORDS = frozenset({
     mark("recover.intent"),
     mark("recover.result"),
     mark("sound.discarded"),
+    mark("clock.set"),
     mark("recorder.started"),
     mark("recorder.stopped"),
     # what it says of an act

@@ -148,7 +148,9 @@ class Pipeline:
                 seen.answered = history.talks[0][0] if history.talks else seen.answered
                 seen.recording = seen.recording or (history.order.recording if history.talks else None)
             if uniqueid not in alive:
-                recorder.ended(uniqueid, (history.ended if history else None) or at)
+                # Asterisk wrote down that the channel began, and not that it ended: it was killed, or restarted.
+                said = history is None or history.ended is not None
+                recorder.ended(uniqueid, (history.ended if history else None) or at, said=said)
                 if history is not None and uniqueid not in known:
                     self.book_adopted(replace(history, ended=history.ended or at))
         self.synced.set()
@@ -251,7 +253,7 @@ class Pipeline:
             # asked, and that it did not name then, has ended without saying so.
             if self._asked is None or history.began is None or history.began >= self._asked:
                 return None
-            history = replace(history, ended=self.now())
+            history = replace(history, ended=self.now(), said=False)
         self.book_adopted(history)
         return history
 

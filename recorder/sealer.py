@@ -28,6 +28,7 @@ log = structlog.get_logger()
 STRIDE_SECONDS = 30
 # Recordings whose next segment number is remembered: more than there are calls at once.
 MANY = 10_000
+BROKEN = "Asterisk stopped writing before the call had ended"
 # Punching is a system call a side: not for less than this.
 PUNCH_BYTES = 65536
 
@@ -94,7 +95,7 @@ class Sealer:
             self._inherit(work)
         # Before the sizes: what is written before the closing is in them then.
         closed = work.closed
-        known = self._sizes(take)
+        known = self.sizes(take)
         if work.twin is not None:
             return closed and self._compare(work, work.twin, max(known, default=0))
         if not take.joined:
@@ -118,11 +119,12 @@ class Sealer:
         In a flood our start may reach Asterisk seconds after the dialplan's. Both end together then; one that broke off
         may hold a beginning that the other has not. What is finished already is not taken back.
         """
-        sizes = [max(self._sizes(each.take), default=0) for each in (work, second)]
+        sizes = [max(self.sizes(each.take), default=0) for each in (work, second)]
         ends = [self.spool.written(each.take.stem, each.take.rate) for each in (work, second)]
         return work.take.position == 0 and sizes[1] > sizes[0] + take_slack(work.take) and ends[1] - ends[0] <= TOGETHER
 
-    def _sizes(self, take: Take) -> list[int]:
+    def sizes(self, take: Take) -> list[int]:
+        """Samples that the files of a take hold, for each that is there."""
         sizes = (self.spool.size(take.stem, side, take.rate) for side in "rt")
         return [size for size in sizes if size is not None]
 
@@ -200,7 +202,7 @@ class Sealer:
         if synced * SAMPLE - work.punched >= PUNCH_BYTES:
             work.punched = self.spool.punch(take.stem, take.rate, synced)
 
-    def seal(self, work: Work, reason: str | None) -> None:
+    def seal(self, work: Work, reason: str | None, *, state: str = "sealed") -> None:
         """End the open segment in good order; the take may go on with another."""
         segment, take = work.segment, work.take
         if segment is None:
@@ -215,7 +217,7 @@ class Sealer:
                 streaminfo,
                 segment.fed,
                 pbx=self.pbx,
-                state="sealed",
+                state=state,
                 reason=reason,
                 now=self.now(),
             ),
@@ -244,13 +246,16 @@ class Sealer:
             if not second.closed:
                 return  # which of the two was begun first is told by their lengths, in the end
             if self._outlasted(work, second):
-                samples = max(self._sizes(work.take), default=0)
+                samples = max(self.sizes(work.take), default=0)
                 if work.segment is not None:
                     work.segment.discard(self.writer)
                     work.segment = None
                 self._discard(work, "shorter recording of the same channel", samples)
                 return
-        self.seal(work, None)
+        if work.take.broken:
+            self.seal(work, BROKEN, state="cut")
+        else:
+            self.seal(work, None)
         self.forget(work)
 
     def _discard(self, work: Work, reason: str, samples: int) -> None:

@@ -143,7 +143,7 @@ def manifest_of(
     start = take.time_of(meta.offset) or now
     end = take.time_of(meta.offset + samples) or now
     begin, finish = meta.offset, meta.offset + samples
-    last = state == "sealed" and reason is None
+    last = take.broken or (state == "sealed" and reason is None)
     return Manifest(
         recording=order.recording,
         segment=meta.number,

@@ -31,7 +31,10 @@ Answer = Future[list[Path]]
 
 TICK = 0.5  # seconds; Asterisk writes in steps of 32 KiB, two seconds at 8 kHz
 SWEEP = 10  # ticks after which every take is looked at, whatever inotify told
+LOW = 0.25  # of the spool: below that somebody should look; an hour's spool lasts a quarter of an hour then
+FULL = 128 * 1024  # bytes: Asterisk writes the two sides of one call in steps of half of that
 AGAIN = 2.0  # seconds before a channel whose start was not answered is armed once more
+UNSAID = 10.0  # seconds that the PBX is given to say why it closed the files of a call
 GONE = 3.0  # seconds without growth after which the files of a dead channel are complete
 
 
@@ -87,6 +90,9 @@ class Recorder:
         self._disarming: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._closed: dict[str, set[str]] = {}
+        self._unsaid: dict[str, float] = {}
+        self._room: str | None = None
+        self._full = False
         self._quiet: dict[str, tuple[int, float]] = {}
         self._asked: dict[str, Answer] = {}
         self._unkept: set[str] = set()
@@ -97,7 +103,7 @@ class Recorder:
     def trouble(self) -> str | None:
         """Why sound waits in RAM, or what else needs a person; None where all is well."""
         foreign = next((f"{stem} in the spool belongs to no call that is understood" for stem in self._foreign), None)
-        return next(iter(self._troubles.values()), None) or foreign or self.writer.mirror_trouble
+        return next(iter(self._troubles.values()), None) or self._room or foreign or self.writer.mirror_trouble
 
     def open_segments(self) -> list[str]:
         """The names of the segments that are being written."""
@@ -193,6 +199,7 @@ class Recorder:
         for take in takes:
             take.stop_at(at)
             self._keep(take)
+        self._close_said(uniqueid)
         if takes:
             ending = self._spawn(self._stop(takes[-1].order.channel, starting))
             self._disarming[uniqueid] = ending
@@ -215,7 +222,7 @@ class Recorder:
         """A designated phone is joined: from now on the sound of this channel is kept."""
         for take in self._takes(uniqueid):
             if take.describe(agent=agent) | (not take.joined):
-                take.join(at)
+                take.join(at, self.spool.laid(take.stem, take.rate))
                 self._keep(take)
                 self._rounds.want([take.id])
 
@@ -237,12 +244,17 @@ class Recorder:
             take.mark(at, what)
             self._keep(take)
 
-    def ended(self, uniqueid: str, at: datetime) -> None:
-        """The channel is gone; Asterisk writes what it still holds and closes the files."""
+    def ended(self, uniqueid: str, at: datetime, *, said: bool = True) -> None:
+        """The channel is gone; Asterisk writes what it still holds and closes the files.
+
+        `said` False: it is gone without having ended, and what Asterisk still held is lost.
+        """
         for take in self._takes(uniqueid):
             take.leave(at)
             take.stopped = True
+            take.broken = not said
             self._keep(take)
+        self._close_said(uniqueid)
         self._armed.pop(uniqueid, None)
         self._arming.pop(uniqueid, None)
 
@@ -308,9 +320,11 @@ class Recorder:
         try:
             while not self._failure.done():
                 self.spool.keep_reserve()
+                self._look_at_room()
                 for take_id in [take_id for take_id in self._unkept if take_id in self.works]:
                     self._keep(self.works[take_id].take)
                 self.adopt_strangers()
+                self._settle_unsaid()
                 self._settle_quiet()
                 self._drop_done()
                 grown = watch.grown()
@@ -338,8 +352,33 @@ class Recorder:
         self._closed.pop(stem, None)
         for work in self.works.values():
             if work.take.stem == stem:
-                self._is_closed(work)
+                if work.take.stopped:
+                    self._is_closed(work)
+                else:  # what ended it is on its way, by another road
+                    self._unsaid.setdefault(work.take.id, asyncio.get_running_loop().time())
                 return
+
+    def _close_said(self, uniqueid: str) -> None:
+        """Why the files of a channel were closed is known now."""
+        for work in self._of.get(uniqueid, []):
+            if work.take.stopped and self._unsaid.pop(work.take.id, None) is not None:
+                self._is_closed(work)
+
+    def _settle_unsaid(self) -> None:
+        """Files that were closed long ago, and still nobody said that the call had ended: Asterisk died, or was told to
+        stop writing by somebody else.
+        """
+        now = asyncio.get_running_loop().time()
+        for take_id in [take_id for take_id, since in self._unsaid.items() if now - since >= UNSAID]:
+            work = self.works[take_id]
+            try:
+                history = self.resolve(work.take.order.uniqueid)
+            except Exception:  # what a witness says of one call must not end the others
+                log.exception("how a call ended is not known", recording=work.take.order.recording)
+                history = None
+            said = history is not None and history.ended is not None and history.said
+            at = (history.ended if history else None) or self.now()
+            self.ended(work.take.order.uniqueid, at, said=said)
 
     def _is_closed(self, work: Work) -> None:
         work.closed = True
@@ -377,10 +416,27 @@ class Recorder:
         if work.twin is None:
             take.revise(history)
         take.stopped = history.ended is not None
+        take.broken = not history.said
         self._keep(take)
         if not take.stopped:
             self._armed.setdefault(name.uniqueid, work)
         log.warning("recording begun by the dialplan adopted", run=stem, second=work.twin is not None)
+
+    def _look_at_room(self) -> None:
+        """Somebody is told while there is room; what Asterisk may not have been able to write is marked."""
+        free, size = self.spool.free()
+        low = free < size * LOW
+        if low and self._room is None:
+            log.error("the spool is nearly full", free=free, size=size)
+        self._room = f"the spool is nearly full: {free >> 20} of {size >> 20} MiB are free" if low else None
+        full = free < FULL
+        if full and not self._full:
+            log.error("the spool is full: Asterisk cannot write", size=size)
+            for work in self.works.values():
+                if not work.closed:
+                    work.take.mark(self.now(), "spool full")
+                    self._keep(work.take)
+        self._full = full
 
     def _settle_quiet(self) -> None:
         """A take whose channel is gone and whose files were closed while nobody watched: wait until they are still."""
@@ -422,6 +478,7 @@ class Recorder:
     def _drop(self, take_id: str) -> None:
         work = self.works.pop(take_id)
         self._unkept.discard(take_id)
+        self._unsaid.pop(take_id, None)
         self._troubles.pop(take_id, None)
         self._answer(take_id, work)
         # An event may have saved it once more after the sealing thread forgot it; from here on none can.

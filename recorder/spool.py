@@ -157,6 +157,14 @@ class Spool:
         handle = self._file(stem, side, rate)
         return None if handle is None else os.fstat(handle).st_size // SAMPLE
 
+    def laid(self, stem: str, rate: int) -> int:
+        """Samples that the longer side holds; opens nothing, for who is in no sealing thread."""
+        sizes = [0]
+        for side in "rt":
+            with contextlib.suppress(FileNotFoundError):
+                sizes.append(self.path(stem, side, rate).stat().st_size // SAMPLE)
+        return max(sizes)
+
     def written(self, stem: str, rate: int) -> float:
         """When either side was written to last, seconds since the epoch; 0 where there is no file."""
         handles = [self._file(stem, side, rate) for side in "rt"]

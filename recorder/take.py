@@ -36,6 +36,11 @@ class History:
     talks: tuple[Span, ...]
     ended: datetime | None
     began: datetime | None = None
+    said: bool = True  # False where it ended and Asterisk did not write that down: it died before it could
+
+
+# Asterisk writes a file in steps of 32 KiB: so much may have been said and not be in it.
+HELD_BACK = timedelta(seconds=3)
 
 
 # Two channels enter a bridge one after the other, milliseconds apart: so short a time alone is no reason to cut.
@@ -69,7 +74,8 @@ class Take:
 
     `spans`: when the hooked channel was in a bridge (Asterisk writes only then), ISO times, the last end None while it
     is. `position`: samples that are sealed in finished segments, or cut; `sealed_to`: where the last of
-    these ended. `cuts`: sample ranges that the rules say not to keep.
+    these ended. `cuts`: sample ranges that the rules say not to keep. `broken`: Asterisk stopped writing before it said
+    that the call had ended.
     """
 
     id: str
@@ -78,6 +84,7 @@ class Take:
     order: Order
     joined: bool = False
     stopped: bool = False
+    broken: bool = False
     spans: list[tuple[str, str | None]] = field(default_factory=list)
     cuts: list[tuple[int, int]] = field(default_factory=list)
     marks: list[dict[str, Any]] = field(default_factory=list)
@@ -125,9 +132,12 @@ class Take:
             self.mark(at, "left")
             self.spans[-1] = (self.spans[-1][0], at.isoformat())
 
-    def join(self, at: datetime) -> None:
-        """A designated phone is with the hooked channel; what that said to others before is not kept."""
-        alone = self.sample_at(at)
+    def join(self, at: datetime, written: int) -> None:
+        """A designated phone is with the hooked channel; what that said to others before is not kept.
+
+        `written`: samples that the files hold now. By a clock that was set ahead, hours would have been said before.
+        """
+        alone = min(self.sample_at(at), written + round(HELD_BACK.total_seconds() * self.rate))
         if not self.joined and alone > ENTERING.total_seconds() * self.rate:
             self.cuts.append((0, alone))
         self.joined = True
@@ -137,7 +147,8 @@ class Take:
         self.stopped = True
         begun = [start for start, end in self.spans if end is None]
         # A clock that was set back says nothing of samples: better some milliseconds too much than a call lost.
-        if begun and at + BACKSTOP > datetime.fromisoformat(begun[-1]):
+        times = [start for start, _ in self.spans] + [end for _, end in self.spans if end is not None]
+        if begun and at + BACKSTOP > max(map(datetime.fromisoformat, times)):
             self.cuts.append((self.sample_at(at + BACKSTOP), FOREVER))
 
     def mark(self, at: datetime, what: str) -> None:

@@ -73,9 +73,9 @@ class FakeRecorder:
     def mark(self, uniqueid: str, at: datetime, what: str) -> None:
         self.told.append((what, self.orders[uniqueid].channel))
 
-    def ended(self, uniqueid: str, at: datetime) -> None:
+    def ended(self, uniqueid: str, at: datetime, *, said: bool = True) -> None:
         if self.orders.pop(uniqueid, None):
-            self.told.append(("ended", uniqueid))
+            self.told.append(("ended" if said else "broken", uniqueid))
 
     def adopt_strangers(self) -> None:
         self.orders |= self.strangers

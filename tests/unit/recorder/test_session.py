@@ -117,6 +117,7 @@ def release(recorder: Recorder) -> None:
 def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     monkeypatch.setattr(session, "TICK", 0.01)
     monkeypatch.setattr(session, "GONE", 0.05)
+    monkeypatch.setattr(session, "UNSAID", 0.1)
     with ram_folder() as folder:
         yield Site(folder / "vault", folder / "spool")
 
@@ -333,6 +334,93 @@ async def test_what_the_dialplan_began_is_adopted_and_whole(site: Site) -> None:
     assert site.sound(CALL.recording) == interleave(LEFT, RIGHT)
     assert site.parts(CALL.recording)[0].manifest.take == f"fb-{CALL.uniqueid}"
     assert not site.left()
+
+
+# --- Asterisk dies ----------------------------------------------------------------------------------------------------
+
+
+BROKEN = ("cut", "Asterisk stopped writing before the call had ended")
+
+
+async def closed_without_a_word(site: Site, recorder: Recorder) -> None:
+    """A call of which no end is told; its files are closed."""
+    recorder.arm(CALL)
+    await recorder.armed(CALL.uniqueid)
+    talk(recorder)
+    site.pbx.speak(CALL.channel, 0, LENGTH)
+    await until(recorder.open_segments)
+    site.pbx.hang_up(CALL.channel)
+
+
+@pytest.mark.rule("B-03")
+async def test_a_call_that_asterisk_did_not_live_to_end_is_kept_and_says_so(site: Site) -> None:
+    async with site.running() as recorder:
+        await closed_without_a_word(site, recorder)
+        await until(lambda: not recorder.works)
+    (part,) = site.parts(CALL.recording)
+    assert (part.manifest.state, part.manifest.reason) == BROKEN
+    assert site.sound(CALL.recording) == interleave(LEFT, RIGHT)
+    assert not site.left()
+
+
+@pytest.mark.parametrize("said", [True, False])
+async def test_what_the_pbx_says_of_it_later_counts(site: Site, monkeypatch: pytest.MonkeyPatch, said: bool) -> None:
+    monkeypatch.setattr(session, "UNSAID", 60.0)
+    async with site.running() as recorder:
+        await closed_without_a_word(site, recorder)
+        await until(lambda: recorder._unsaid)
+        assert recorder.works, "it waits"
+        recorder.ended(CALL.uniqueid, at(6), said=said)
+        await until(lambda: not recorder.works)
+    (part,) = site.parts(CALL.recording)
+    assert (part.manifest.state, part.manifest.reason) == (("sealed", None) if said else BROKEN)
+
+
+async def test_an_end_that_asterisks_own_record_knows_is_one_in_order(site: Site) -> None:
+    site.known[CALL.uniqueid] = history(ended=at(6))
+    async with site.running() as recorder:
+        await closed_without_a_word(site, recorder)
+        await until(lambda: not recorder.works)
+    (part,) = site.parts(CALL.recording)
+    assert (part.manifest.state, part.manifest.reason) == ("sealed", None)
+
+
+async def test_a_witness_that_fails_ends_no_recorder(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with site.running() as recorder:
+        monkeypatch.setattr(recorder, "resolve", {}.__getitem__)
+        await closed_without_a_word(site, recorder)
+        await until(lambda: not recorder.works)
+    assert [part.manifest.state for part in site.parts(CALL.recording)] == ["cut"]
+
+
+# --- the spool fills up -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.rule("B-04")
+async def test_somebody_is_told_early_and_what_may_be_missing_is_marked(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = [400 << 20]
+    monkeypatch.setattr(Spool, "free", lambda _: (free[0], 512 << 20))
+    async with site.running() as recorder:
+        recorder.arm(CALL)
+        await recorder.armed(CALL.uniqueid)
+        talk(recorder)
+        assert recorder.trouble is None
+        free[0] = 100 << 20
+        await until(lambda: recorder.trouble)
+        assert recorder.trouble == "the spool is nearly full: 100 of 512 MiB are free"
+        site.pbx.speak(CALL.channel, 0, 20000)
+        free[0] = 0
+        (work,) = recorder.works.values()
+        await until(lambda: any(mark["what"] == "spool full" for mark in work.take.marks))
+        free[0] = 400 << 20
+        await until(lambda: recorder.trouble is None)
+        recorder.ended(CALL.uniqueid, at(6))
+        site.pbx.hang_up(CALL.channel)
+        await until(lambda: not recorder.works)
+    (part,) = site.parts(CALL.recording)
+    assert [mark.what for mark in part.manifest.marks] == ["joined", "spool full", "left"]
 
 
 async def both_starters(site: Site, recorder: Recorder) -> None:

@@ -125,18 +125,33 @@ def test_the_stem_names_starter_and_run() -> None:
 def test_what_was_said_before_the_designated_phone_came_is_cut() -> None:
     made = talking((0, None))
     made.joined = False
-    made.join(at(7))
+    made.join(at(7), 6 * RATE)
     assert made.joined
     assert made.next_stretch(0) == (7 * RATE, None)
-    made.join(at(9))
+    made.join(at(9), 8 * RATE)
     assert made.next_stretch(0) == (7 * RATE, None), "once joined, the call is one"
+
+
+def test_a_clock_that_is_set_ahead_before_the_phone_joins_cuts_off_no_call() -> None:
+    made = talking((0, None))
+    made.joined = False
+    made.join(at(3600), RATE)
+    start, until = made.next_stretch(0)
+    assert start == 4 * RATE
+    assert until is None
 
 
 def test_two_who_enter_a_bridge_one_after_the_other_lose_nothing() -> None:
     made = talking((0, None))
     made.joined = False
-    made.join(at(0.02))
+    made.join(at(0.02), 0)
     assert made.cuts == []
+
+
+def test_a_clock_that_was_set_back_in_an_earlier_bridge_cuts_off_nothing() -> None:
+    made = talking((0, -3590), (-3589, None))  # ten seconds, and then some more
+    made.stop_at(at(-3580))
+    assert made.next_stretch(0) == (0, None)
 
 
 @pytest.mark.rule("B-03")
