@@ -25,3 +25,6 @@ class CallBook(Protocol):
 
     def write(self, record: CallRecord) -> None:
         """Keep it, durable soon."""
+
+    def unheard(self, pbx: str, since: datetime, until: datetime, reason: str) -> None:
+        """For so long nobody heard what happened on `pbx`."""

@@ -85,6 +85,11 @@ class Journal:
         """One line in the file of the day on which the call arrived; synced in a thread, never on the event loop."""
         self._writing.submit(self._write, record)
 
+    def unheard(self, pbx: str, since: datetime, until: datetime, reason: str) -> None:
+        """A gap is known: an entry of its own in the access log. What the dialplan recorded in it was taken in."""
+        detail: dict[str, object] = {"from": since.isoformat(), "until": until.isoformat(), "reason": reason}
+        self._writing.submit(self.append, "pbx.unheard", pbx, detail)
+
     def close(self) -> None:
         """Wait until every call record is on the disk."""
         self._writing.shutdown()

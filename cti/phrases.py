@@ -391,6 +391,7 @@ WORDS = frozenset({
     mark("recover.result"),
     mark("sound.discarded"),
     mark("clock.set"),
+    mark("pbx.unheard"),
     mark("recorder.started"),
     mark("recorder.stopped"),
     # what it says of an act

@@ -55,6 +55,7 @@ class Pipeline:
         self._seen: dict[UUID, Seen] = {}
         self._changed = asyncio.Event()
         self.synced = asyncio.Event()
+        self._deaf: tuple[datetime, str] | None = None  # since when nobody hears what happens on the PBX, and why
         self._asked: datetime | None = None  # when Asterisk was last asked what exists, so that it answered
 
     def attach(self, recorder: Recorder) -> None:
@@ -74,6 +75,7 @@ class Pipeline:
                     self._resync(item)
                 elif isinstance(item, LinkDown):
                     self.synced.clear()
+                    self._deaf = self._deaf or (self.now(), item.reason)
                     self._asked = None  # a clock that is set back meanwhile must not make it newer than it is
                     log.warning("what happens on the PBX is not known until the next resync", reason=item.reason)
 
@@ -154,6 +156,10 @@ class Pipeline:
                 if history is not None and uniqueid not in known:
                     self.book_adopted(replace(history, ended=history.ended or at))
         self.synced.set()
+        if self._deaf is not None:
+            since, reason = self._deaf
+            self._deaf = None
+            self.book.unheard(self.tracker.pbx, since, at, reason)
         for conversation, linkedid, legs in self.tracker.calls():
             # The list may tell what a call dialled of which the events before it did not.
             self.reading.describe(self._seen.setdefault(conversation, Seen()), legs)

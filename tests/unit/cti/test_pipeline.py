@@ -123,9 +123,14 @@ class Book:
 
     def __init__(self) -> None:
         self.records: list[CallRecord] = []
+        self.gaps: list[tuple[str, str]] = []
 
     def write(self, record: CallRecord) -> None:
         self.records.append(record)
+
+    def unheard(self, pbx: str, since: datetime, until: datetime, reason: str) -> None:
+        assert since <= until
+        self.gaps.append((pbx, reason))
 
 
 class Blind:
@@ -781,6 +786,7 @@ async def test_over_the_wire_up_events_down() -> None:
         await stage.pipeline.synced.wait()
     assert stage.hooked() == []
     assert len(stage.book.records) == 1
+    assert stage.book.gaps == [(stage.pipeline.tracker.pbx, "lost")]
     stage.ami.refused.set()
     with pytest.raises(ExceptionGroup) as raised:
         await running

@@ -1,0 +1,72 @@
+"""Recorder, gate and desk are each down, hang or loop for a while, in the middle of calls that stand, come and go.
+
+Callers are connected within three seconds all the time, and every call is kept whole, once (D5, D7).
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from tests.figures import times
+from tests.real import House
+from tests.traffic import traffic
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+SECONDS = times(short=4, long=60)
+CONNECTED_WITHIN = 3.0  # s
+SETTLED = 4  # s that calls go on for after the fault
+ROLES = ("recorder", "gate", "desk")
+# What is done to each process of the role that shows itself meanwhile: the supervisor puts others in its place.
+FAULTS = {"down": signal.SIGKILL, "hung": signal.SIGSTOP, "looping": signal.SIGUSR2}
+
+
+@contextlib.asynccontextmanager
+async def broken(house: House, role: str, number: signal.Signals) -> AsyncIterator[Callable[[], int]]:
+    """Nobody of `role` does its work in the block. Yields how many processes were hit by now."""
+    hit: list[int] = []
+
+    async def again() -> None:
+        while True:
+            pid = house.pid_of(role)
+            if pid is not None and pid not in hit:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
+                    hit.append(pid)
+            await asyncio.sleep(0.02)  # it may be another at any moment
+
+    hitting = asyncio.create_task(again())
+    try:
+        yield lambda: len(hit)
+    finally:
+        hitting.cancel()
+        await asyncio.wait([hitting])
+        for pid in hit:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.rule("B-03")
+@pytest.mark.parametrize("how", FAULTS)
+@pytest.mark.parametrize("role", ROLES)
+async def test_calls_stand_come_and_go(house: House, role: str, how: str) -> None:
+    async with traffic(house, SECONDS + SETTLED, seed=SECONDS) as calls, broken(house, role, FAULTS[how]) as hit:
+        await asyncio.sleep(SECONDS)  # as long as the fault lasts
+        tries = hit()
+    assert tries
+    await house.lab.until(lambda: house.lab.status().get("in_step", False), 30, "the recorder did not come back")
+    await house.lab.idle(60)
+    house.survived(f"{role}-{how}", *calls.calls, tries=tries, slowest=calls.slowest)
+    assert calls.slowest < CONNECTED_WITHIN, sorted(calls.waited)[-3:]
+
+
+async def test_the_house_is_in_order_after_all_this(house: House) -> None:
+    await house.process("desk")
+    house.verified()
+    house.complete()
+    listed = {row["recording"] for row in house.lab.rows("recordings", "list")}
+    assert listed >= set(house.recordings())

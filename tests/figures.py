@@ -1,0 +1,28 @@
+"""How often each fault was tried and what it cost: the figures of docs/reliability.md.
+
+`make faults` runs the fault tests in their long form and gathers the figures; `make test` runs the short form of the
+same tests and gathers none.
+"""
+
+import json
+import os
+from pathlib import Path
+
+LONG = os.environ.get("KIKITORI_FAULTS") == "long"
+_FILE = os.environ.get("KIKITORI_FIGURES")
+
+
+def times(short: int, long: int) -> int:
+    """How often, or for how many seconds, in this run."""
+    return long if LONG else short
+
+
+def note(fault: str, *, tries: int, calls: int, lost: int = 0, doubled: int = 0, slowest: float | None = None) -> None:
+    """`tries` of `fault` met so many calls; so many of them were not whole, or kept twice.
+
+    `slowest`: the longest time that a caller waited to be connected meanwhile, seconds.
+    """
+    if _FILE:
+        figures = {"fault": fault, "tries": tries, "calls": calls, "lost": lost, "doubled": doubled, "slowest": slowest}
+        with Path(_FILE).open("a") as file:
+            file.write(json.dumps(figures) + "\n")

@@ -1,0 +1,105 @@
+"""The manager connection is cut, held up, or dead at one end, in the middle of calls: noticed within seconds, the
+dialplan records meanwhile, the recorder takes everything over when it hears again, and the gap is in the access log.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+import pytest_asyncio
+
+from cti.ami.client import AmiClient, AmiConfig
+from tests.figures import times
+from tests.houses.wire import Wire
+from tests.real import House, a_house
+from tests.traffic import traffic
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.rule("B-03")]
+
+SECONDS = times(short=6, long=60)
+SETTLED = 4  # s that calls go on for after the fault
+NOTICED_WITHIN = 7.0  # s: a ping every 2, its answer within 2, once more, and what this test needs to look
+CONNECTED_WITHIN = 3.0  # s
+WRITER = """
+[writer]
+secret = a-secret-of-the-writer
+read =
+write = user
+"""
+BULK = ["x" * 900] * 100  # 90 kB an event
+ENOUGH = 200  # 18 MB: more than all buffers between Asterisk and a reader that does not read
+FAULTS: dict[str, Callable[[Wire], None]] = {
+    "ami-cut": Wire.cut,
+    "ami-stalled": Wire.hold,
+    "ami-half-open": Wire.lose_the_far_end,
+    "ami-lagging": Wire.lag,
+}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def house() -> AsyncIterator[House]:
+    """One whose recorder reaches Asterisk by a wire of the test's."""
+    async with a_house() as house:
+        with (house.lab.pbx.etc / "manager.conf").open("a") as conf:
+            conf.write(WRITER)
+        house.lab.pbx.rx("manager reload")
+        yield house
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def wire(house: House) -> AsyncIterator[Wire]:
+    wire = Wire(house.lab.settings.pbx.port)
+    port = await wire.open()
+    await house.lab.stop_service()
+    text = house.lab.config.read_text()
+    house.lab.config.write_text(text.replace("[pbx]\n", f"[pbx]\nport = {port}\n"))
+    await house.lab.serve()
+    assert wire.connects == 1
+    yield wire
+    await house.lab.stop_service()
+    await wire.close()
+
+
+async def swamp(house: House) -> None:
+    """More events than the buffers of a reader take that does not read."""
+    pbx = house.lab.settings.pbx
+    client = AmiClient(AmiConfig(host=pbx.host, port=pbx.port, username="writer", secret="a-secret-of-the-writer"))
+    running = asyncio.create_task(client.run())
+    await house.lab.until(lambda: client.connected, 10, "the writer was not let in")
+    for _ in range(ENOUGH):
+        reply = await client.send_action({"Action": "UserEvent", "UserEvent": "Bulk", "Bulk": BULK}, deadline=10)
+        assert reply[0].get("Response") == "Success"
+    running.cancel()
+    await asyncio.wait([running])
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_calls_stand_come_and_go(house: House, wire: Wire, fault: str) -> None:
+    loop, lab = asyncio.get_running_loop(), house.lab
+    gaps = len(unheard(house))
+    async with traffic(house, SECONDS + SETTLED, seed=SECONDS) as calls:
+        began = loop.time()
+        FAULTS[fault](wire)
+        if fault == "ami-lagging":
+            await swamp(house)
+        await lab.until(
+            lambda: not lab.status().get("in_step", True) or len(unheard(house)) > gaps, NOTICED_WITHIN, "not noticed"
+        )
+        await asyncio.sleep(began + SECONDS - loop.time())  # as long as the fault lasts
+        wire.mend()
+        await lab.in_step()
+    await lab.idle(60)
+    # In a thread: the wire is carried by this loop.
+    await asyncio.to_thread(house.survived, fault, *calls.calls, slowest=calls.slowest)
+    assert calls.slowest < CONNECTED_WITHIN, sorted(calls.waited)[-3:]
+    assert len(unheard(house)) == gaps + 1, unheard(house)[gaps:]
+
+
+def unheard(house: House) -> list[dict[str, object]]:
+    """The gaps that the access log knows."""
+    return [entry for entry in house.lab.rows("audit", "list") if entry["action"] == "pbx.unheard"]
+
+
+async def test_the_house_is_in_order_after_all_this(house: House) -> None:
+    await asyncio.to_thread(house.verified)
+    await asyncio.to_thread(house.complete)
