@@ -1,19 +1,27 @@
-"""The vault's disk is full, or stands still: calls go on into RAM, somebody is told, and nothing is missing later."""
+"""The vault's disk is full, slow, read-only, broken, or stands still: calls go on into RAM, somebody is told, and
+nothing is missing later.
+"""
 
 import asyncio
+import contextlib
 import os
 import subprocess
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from tests.figures import times
 from tests.real import House, a_house
+from tests.traffic import traffic
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.rule("B-04")]
 
 SIZE = "96M"
+SECONDS = times(short=4, long=60)  # for which a disk is not as it should be
+HANGS = Path(__file__).parents[1] / "faults" / "hangs"
 LEFT = 64 * 1024  # bytes that are left of a full disk: less than a chunk
 
 
@@ -61,38 +69,131 @@ def _fill(vault: Path) -> Path:
     return path
 
 
+async def told(house: House) -> None:
+    """Somebody is told at once."""
+    await house.lab.until(lambda: bool(house.lab.status().get("trouble")), 10, "nobody is told")
+
+
+async def well(house: House) -> None:
+    """What waited in RAM is in the vault, and nobody complains any more."""
+    await house.lab.idle(90)
+    await house.lab.until(lambda: not house.lab.status().get("trouble"), 20, "it is said to be in trouble still")
+
+
 async def test_full_while_calls_stand_come_and_go(house: House) -> None:
-    lab = house.lab
-    async with house.call_in(16.0) as first:
-        await first.talking()
-        filler = await asyncio.to_thread(_fill, lab.settings.paths.vault)
-        async with house.call_out(4.0, "2102") as second:
-            await second.talking(3)
-            await lab.until(lambda: bool(lab.status().get("trouble")), 10, "nobody is told")
-    async with house.call_in(2.0, "0664587211") as third:
-        await third.talking(3)
-    assert lab.status()["trouble"], "it is still full"
-    assert any((lab.settings.paths.spool / "audio").iterdir()), "what cannot be kept yet waits in RAM"
-    filler.unlink()
-    await lab.idle(60)
-    await lab.until(lambda: not lab.status().get("trouble"), 20, "it is said to be in trouble still")
-    house.whole(first.call, second.call, third.call)
-    house.verified()
-    house.complete()
+    async with traffic(house, SECONDS + 4, seed=SECONDS) as calls:
+        filler = await asyncio.to_thread(_fill, house.lab.settings.paths.vault)
+        await told(house)
+        await asyncio.sleep(SECONDS)  # as long as it is full
+        assert any((house.lab.settings.paths.spool / "audio").iterdir()), "what cannot be kept yet waits in RAM"
+        assert house.lab.status()["trouble"], "it is still full"
+        filler.unlink()
+    await well(house)
+    house.survived("vault-full", *calls.calls, slowest=calls.slowest)
 
 
 async def test_a_disk_that_stands_still_holds_no_caller(house: House) -> None:
-    lab = house.lab
-    vault = str(lab.settings.paths.vault)
-    async with house.call_in(14.0) as first:
-        await first.talking()
+    vault = str(house.lab.settings.paths.vault)
+    async with traffic(house, SECONDS + 4, seed=SECONDS) as calls:
         await asyncio.to_thread(_run, "fsfreeze", "-f", vault)
         try:
-            async with house.call_in(4.0, "0664587211") as second:
-                await second.talking(3)
+            await asyncio.sleep(SECONDS)  # as long as it stands still
         finally:
             await asyncio.to_thread(_run, "fsfreeze", "-u", vault)
-    await lab.idle(60)
-    house.whole(first.call, second.call)
+    await well(house)
+    house.survived("vault-frozen", *calls.calls, slowest=calls.slowest)
+
+
+async def test_read_only_from_the_start(house: House) -> None:
+    """A disk with errors is mounted so, after a restart; while files are open for writing, no system mounts it so."""
+    lab, vault = house.lab, str(house.lab.settings.paths.vault)
+    await lab.stop_service()
+    await asyncio.to_thread(_run, "mount", "-o", "remount,ro", vault)
+    await lab.serve()
+    async with traffic(house, SECONDS + 4, seed=SECONDS) as calls:
+        await told(house)
+        await asyncio.sleep(SECONDS)  # as long as nothing can be written
+        await asyncio.to_thread(_run, "mount", "-o", "remount,rw", vault)
+    await well(house)
+    house.survived("vault-read-only", *calls.calls, slowest=calls.slowest)
+
+
+async def test_a_tenth_of_a_second_for_each_sync(house: House) -> None:
+    lab = house.lab
+    await lab.stop_service()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(HANGS), prepend=os.pathsep)
+        patch.setenv("KIKITORI_SYNC_SECONDS", "0.1")
+        await lab.serve()
+    async with traffic(house, SECONDS + 4, seed=SECONDS) as calls:
+        await asyncio.sleep(SECONDS)  # of work with such a disk
+    await well(house)
+    house.survived("vault-slow", *calls.calls, slowest=calls.slowest)
+    await lab.stop_service()
+    await lab.serve()
+
+
+async def test_a_disk_that_fails_and_is_mended(house: House) -> None:
+    """Its blocks have no room where they lie: the kernel meets input/output errors, and gives the file system up."""
+    lab, vault = house.lab, house.lab.settings.paths.vault
+    await lab.stop_service()
+    with tempfile.TemporaryDirectory(prefix="kikitori-blocks-", dir="/var/tmp") as folder:
+        image = await asyncio.to_thread(_onto_blocks, house, Path(folder))
+        await lab.serve()
+        async with traffic(house, 2 * SECONDS + 20, seed=SECONDS) as calls:
+            filler = Path(folder) / "filler"
+            await asyncio.to_thread(_take_the_rest, filler)
+            await told(house)
+            await asyncio.sleep(SECONDS)  # as long as it fails
+            trouble = lab.status()["trouble"]
+            assert "Input/output error" in trouble or "Read-only file system" in trouble, trouble
+            # What is done then: end the service, mend the file system, mount it, start again. Calls go on.
+            await lab.stop_service()
+            filler.unlink()
+            await asyncio.to_thread(_mend, image, vault)
+            await lab.serve()
+        await well(house)
+        house.survived("vault-io-errors", *calls.calls, slowest=calls.slowest)
+        await lab.stop_service()
+        await asyncio.to_thread(_back, house)
+        await lab.serve()
+
+
+def _onto_blocks(house: House, folder: Path) -> Path:
+    """The vault's disk, sparse, in a RAM that has little room beside it."""
+    vault = house.lab.settings.paths.vault
+    _run("umount", str(vault))
+    _run("mount", "-t", "tmpfs", "-o", "size=64m", "blocks", str(folder))
+    image = folder / "vault.img"
+    _run("cp", "--sparse=always", str(house.lab.folder / "vault.img"), str(image))
+    _run("mount", "-o", "loop", str(image), str(vault))
+    return image
+
+
+def _take_the_rest(path: Path) -> None:
+    with path.open("wb") as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(1 << 20))
+
+
+def _mend(image: Path, vault: Path) -> None:
+    _run("umount", str(vault))
+    # 1: what was wrong is mended
+    assert subprocess.run(["e2fsck", "-fy", image], capture_output=True, check=False).returncode in (0, 1)
+    _run("mount", "-o", "loop", str(image), str(vault))
+
+
+def _back(house: House) -> None:
+    """The vault, as it is now, on the disk that it had."""
+    vault = house.lab.settings.paths.vault
+    image = Path(subprocess.run(["findmnt", "-no", "SOURCE", vault], capture_output=True, text=True, check=True).stdout)
+    backing = Path(f"/sys/block/{image.name.strip()}/loop/backing_file").read_text().strip()
+    _run("umount", str(vault))
+    _run("cp", "--sparse=always", backing, str(house.lab.folder / "vault.img"))
+    _run("umount", str(Path(backing).parent))
+    _run("mount", "-o", "loop", str(house.lab.folder / "vault.img"), str(vault))
+
+
+async def test_the_house_is_in_order_after_all_this(house: House) -> None:
     house.verified()
     house.complete()
