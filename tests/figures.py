@@ -17,12 +17,17 @@ def times(short: int, long: int) -> int:
     return long if LONG else short
 
 
-def note(fault: str, *, tries: int, calls: int, lost: int = 0, doubled: int = 0, slowest: float | None = None) -> None:
-    """`tries` of `fault` met so many calls; so many of them were not whole, or kept twice.
+def note(
+    fault: str, *, tries: int, calls: int, lost: int = 0, named: int = 0, doubled: int = 0, slowest: float | None = None
+) -> None:
+    """`tries` of `fault` met so many calls; so many of them were not whole, not whole and said to be so, or kept twice.
 
     `slowest`: the longest time that a caller waited to be connected meanwhile, seconds.
     """
     if _FILE:
-        figures = {"fault": fault, "tries": tries, "calls": calls, "lost": lost, "doubled": doubled, "slowest": slowest}
+        figures = {
+            "fault": fault, "tries": tries, "calls": calls, "lost": lost, "named": named, "doubled": doubled,
+            "slowest": slowest,
+        }  # fmt: skip
         with Path(_FILE).open("a") as file:
             file.write(json.dumps(figures) + "\n")

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from tests import figures
 from tests.figures import times
-from tests.real import House, a_house
+from tests.real import SIDES, House, a_house
 from tests.traffic import traffic
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.rule("B-04")]
@@ -192,6 +193,44 @@ def _back(house: House) -> None:
     _run("cp", "--sparse=always", backing, str(house.lab.folder / "vault.img"))
     _run("umount", str(Path(backing).parent))
     _run("mount", "-o", "loop", str(house.lab.folder / "vault.img"), str(vault))
+
+
+async def test_a_spool_without_room_is_told_early_and_what_is_missing_is_named(house: House) -> None:
+    """Vault and spool both take nothing any more: what Asterisk cannot write then is lost, and not in silence."""
+    lab = house.lab
+    vault, spool = str(lab.settings.paths.vault), lab.settings.paths.spool
+    async with house.call_in(36.0) as first, house.call_out(36.0, "2102") as second:
+        await asyncio.gather(first.talking(), second.talking())
+        await asyncio.to_thread(_run, "fsfreeze", "-f", vault)
+        try:
+            fillers = [await asyncio.to_thread(_leave, spool, 1 << 19)]
+            await lab.until(lambda: "nearly full" in str(lab.status().get("trouble")), 5, "nobody is told early")
+            await lab.until(lambda: bool(house.logged("the spool is full: Asterisk cannot write")), 40, "not full")
+            # The recorder's own reserve is room for another minute: that is taken too.
+            fillers.append(await asyncio.to_thread(_leave, spool, 0))
+            await asyncio.sleep(8)  # of talk that Asterisk cannot write
+            for filler in fillers:
+                filler.unlink()
+        finally:
+            await asyncio.to_thread(_run, "fsfreeze", "-u", vault)
+    await well(house)
+    missing = {lack["recording"] for lack in house.completeness()["exceptions"] if lack["lack"] == "short"}
+    for live in (first, second):
+        kept = house.of(live.call)
+        assert "spool full" in kept.marks
+        assert kept.recording in missing
+        (left,), (right,) = (kept.against(live.call, channel, side).splices for channel, side in enumerate(SIDES))
+        assert (left.kind, left.at, left.missing) == (right.kind, right.at, right.missing), "the sides are in step"
+        assert left.kind == "dropped"
+    figures.note("spool-full", tries=1, calls=2, named=2)
+
+
+def _leave(spool: Path, left: int) -> Path:
+    """A file that leaves so many bytes of a spool. As root: the reserve for who needs it does not count."""
+    path, free = spool / f"filler-{left}", os.statvfs(spool)
+    with path.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, max(1, free.f_bavail * free.f_frsize - left))
+    return path
 
 
 async def test_the_house_is_in_order_after_all_this(house: House) -> None:
