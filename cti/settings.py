@@ -197,7 +197,7 @@ def load(file: Path | None, environ: Mapping[str, str]) -> Loaded:
     except ValidationError as error:
         raise SettingsError(_explain(error, document, origin)) from error
     if file is not None:
-        settings = _anchor(settings, file.resolve().parent)
+        settings = at(settings, file.resolve().parent)
     sources = tuple(
         Resolved(
             f"{section}.{key}",
@@ -230,7 +230,8 @@ def _sentence(where: str, problem: str, remedy: str) -> str:
     return _("{where}: {problem}. {remedy}").format(where=where, problem=localise(problem), remedy=localise(remedy))
 
 
-def _anchor(settings: Settings, folder: Path) -> Settings:
+def at(settings: Settings, folder: Path) -> Settings:
+    """The same settings, as a file in `folder` would mean them."""
     paths = settings.paths.model_copy(
         update={name: folder / getattr(settings.paths, name) for name in Paths.model_fields}
     )
