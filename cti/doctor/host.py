@@ -1,5 +1,6 @@
 """Looking at this host: spool, Asterisk's process, gate, recorder, Asterisk's own record, hours. Changes nothing."""
 
+import _strptime  # type: ignore[import-not-found]  # noqa: F401
 import asyncio
 import grp
 import os
@@ -23,6 +24,8 @@ from cti.settings import Settings
 from policies.calendar import JST
 from policies.errors import PolicyError
 
+# `_strptime` is imported above because `datetime` looks for it at its first use: then we may be a user who cannot read
+# the folder that Python lies in.
 SOON = timedelta(days=31)  # the Cabinet Office names the holidays of a year in the February before it
 SECONDS = 5.0  # for an answer
 CHANNEL = "kikitori-doctor"  # no channel of Asterisk's has such a unique id: its answer is "no", and nothing is done

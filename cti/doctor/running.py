@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from cti.doctor.finding import Finding, error, unmade, warning, well
-from cti.doctor.machine import ClockSeen, KernelLimits, MachineSeen, Peer, ProcessLimits
+from cti.doctor.machine import ClockSeen, KernelLimits, MachineSeen, ProcessLimits
 from cti.doctor.seen import Unseen
 from cti.doctor.want import Want
 from cti.i18n import _
@@ -24,7 +24,7 @@ def judge(seen: MachineSeen, want: Want) -> Iterator[Finding]:
     yield _time(seen.clock, want)
     yield _limits(seen, want)
     yield _kernel(seen.kernel)
-    yield _egress(seen.peers)
+    yield _egress(seen)
     yield _confined(seen.processes)
 
 
@@ -85,10 +85,13 @@ def _kernel(seen: KernelLimits | Unseen) -> Finding:
     return well("kernel-limits", ", ".join(f"{name} = {value}" for name, value, _needed in least))
 
 
-def _egress(seen: tuple[Peer, ...] | Unseen) -> Finding:
+def _egress(machine: MachineSeen) -> Finding:
+    seen = machine.peers
     remedy = _("find out what that is; `kikitori deploy render` writes units that may talk to nobody else")
     if isinstance(seen, Unseen):
         return unmade("egress", seen, remedy)
+    if not machine.processes:
+        return unmade("egress", Unseen(_("none of our processes runs")), _("start the service: `kikitori serve`"))
     if seen:
         found = ", ".join(
             _("{role} ({pid}) talks to {address} port {port}").format(
