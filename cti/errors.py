@@ -22,6 +22,13 @@ class InitError(KikitoriError):
     status = 73
 
 
+class DeployError(KikitoriError):
+    """The files for this host cannot be made."""
+
+    code = "deploy"
+    status = 78
+
+
 class NotFoundError(KikitoriError):
     """There is no such recording."""
 

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Mapping
 
 BEAT = 0.5  # seconds
+READY_SECONDS = 30.0  # without a sign of life, before one is ready: then it hangs
 
 
 class Notifier:
@@ -27,9 +28,9 @@ class Notifier:
                 return
 
     async def beat(self) -> None:
-        """Say that the event loop turns, until cancelled."""
+        """Say that the event loop turns, until cancelled. systemd looks at its watchdog only once one is ready."""
         while True:
-            self.send("WATCHDOG=1")
+            self.send(f"WATCHDOG=1\nEXTEND_TIMEOUT_USEC={int(READY_SECONDS * 1e6)}")
             await asyncio.sleep(BEAT)
 
 

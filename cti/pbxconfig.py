@@ -4,9 +4,7 @@ Every value is checked before it meets a template, so that none can end a line, 
 """
 
 import array
-import contextlib
 import math
-import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +16,7 @@ from typing import Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from cti import rendered
 from cti.calls.cel import CEL_COLUMNS
 from cti.prompts import files as prompt_files
 from cti.routing import baseline
@@ -27,10 +26,6 @@ from policies.hours import OpeningHours
 from policies.load import Policies
 from policies.model import Group, Kind, Number, Plan, Recording, Routing
 from policies.overrides import Overrides
-from recorder.vault.folder import replace_whole
-
-MARK: Final = ".kikitori"
-"""The file that says that a folder's contents are ours to overwrite: one `sha256  name` line a file."""
 
 # Numbers of 3 to 20 digits that begin with 0, and the state's emergency numbers.
 OUTSIDE: Final = (*("_0" + "X" * digits for digits in range(2, 20)), "_11[089]")
@@ -315,20 +310,14 @@ def render(
     files[f"{RINGING}/ringing.ulaw"] = ringing(decided.routing, files["prompts/ja/waiting.ulaw"])
     if site.gate_socket:
         files[SCRIPT] = _script(site.python)
-    before = _ours(out)
-    for folder in (out, *sorted({(out / name).parent for name in files} - {out})):
-        folder.mkdir(mode=0o750, parents=True, exist_ok=True)
-        folder.chmod(0o750)
-        if gid is not None:
-            os.chown(folder, -1, gid)
-    # The mark names old and new files before any is touched: whatever is cut short, the folder stays known as ours.
-    replace_whole(out / MARK, _marks(files) + _marks_of(before), 0o640, gid)
-    for name, data in files.items():
-        replace_whole(out / name, data, 0o750 if name == SCRIPT else 0o640, gid)
-    for name in before.keys() - files.keys():
-        (out / name).unlink(missing_ok=True)
-    replace_whole(out / MARK, _marks(files), 0o640, gid)
-    return [out / name for name in files]
+    return rendered.write(
+        out,
+        files,
+        refuse=PbxConfigError,
+        folder_mode=0o750,
+        mode=lambda name: 0o750 if name == SCRIPT else 0o640,
+        gid=gid,
+    )
 
 
 def _templates() -> Path:
@@ -400,31 +389,3 @@ def _phones(group: Group, site: Site) -> list[dict[str, str]]:
         phone = {"name": name, "kind": group.kind.value, "group": group.name, "contact": contact, "secret": secret}
         phones.append(phone | {"host": match["host"] if match else ""})
     return phones
-
-
-def _marks(files: Mapping[str, bytes]) -> bytes:
-    return _marks_of({name: {sha256(data).hexdigest()} for name, data in files.items()})
-
-
-def _marks_of(digests: Mapping[str, set[str]]) -> bytes:
-    return "".join(f"{one}  {name}\n" for name in sorted(digests) for one in sorted(digests[name])).encode()
-
-
-def _ours(out: Path) -> dict[str, set[str]]:
-    if not out.exists() or not any(out.iterdir()):
-        return {}
-    try:
-        lines = (out / MARK).read_text().splitlines()
-    except FileNotFoundError as error:
-        raise PbxConfigError(f"{out} is not empty and not made by kikitori: name another folder or empty it") from error
-    ours: dict[str, set[str]] = {}
-    for line in lines:
-        digest, _, name = line.partition("  ")
-        ours.setdefault(name, set()).add(digest)
-    for name, digests in ours.items():
-        with contextlib.suppress(FileNotFoundError):
-            if sha256((out / name).read_bytes()).hexdigest() not in digests:
-                raise PbxConfigError(
-                    f"{out / name} was changed by hand: move the change to the policies, remove the file"
-                )
-    return ours

@@ -12,6 +12,7 @@ KINDS: Mapping[str, str] = {
     "error": mark("Something that the user can put right"),
     "settings": mark("A setting is missing or wrong"),
     "init": mark("The folder cannot be made into a Kikitori"),
+    "deploy": mark("The files for this host cannot be made"),
     "not-found": mark("There is no such recording"),
     "usage": mark("What was asked for makes no sense"),
     "not-entitled": mark("Whoever decided that may not"),

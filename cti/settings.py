@@ -128,6 +128,30 @@ class Users(_Section):
     asterisk: str = Field("asterisk", description=mark("runs Asterisk"))
 
 
+class Upkeep(_Section):
+    """By what `kikitori doctor` judges ages, room and time."""
+
+    keep_days: int = Field(
+        184,
+        ge=1,
+        description=mark("days that recordings stay in the vault: six calendar months are 184 at most (B-15)"),
+    )
+    talk_hours: float = Field(
+        8.0,
+        gt=0,
+        le=24,
+        description=mark("hours a day that each designated telephone talks, as long as no week of recordings tells"),
+    )
+    epoch_days: int = Field(31, ge=1, description=mark("days that one vault identity serves: a month"))
+    signer_days: int = Field(
+        1095, ge=1, description=mark("days that a signing key serves: three years (NIST SP 800-57 part 1, 5.3.6)")
+    )
+    certificate_days: int = Field(30, ge=1, description=mark("days before its end that a certificate is to be renewed"))
+    clock_seconds: float = Field(
+        0.5, gt=0, description=mark("seconds that the clock may be wrong by the kernel's own estimate")
+    )
+
+
 class Settings(_Section):
     """All settings."""
 
@@ -138,6 +162,7 @@ class Settings(_Section):
     gate: Gate = Gate()
     users: Users = Users()
     database: Database = Database()
+    upkeep: Upkeep = Upkeep()
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +222,7 @@ def load(file: Path | None, environ: Mapping[str, str]) -> Loaded:
     except ValidationError as error:
         raise SettingsError(_explain(error, document, origin)) from error
     if file is not None:
-        settings = _anchor(settings, file.resolve().parent)
+        settings = at(settings, file.resolve().parent)
     sources = tuple(
         Resolved(
             f"{section}.{key}",
@@ -230,7 +255,8 @@ def _sentence(where: str, problem: str, remedy: str) -> str:
     return _("{where}: {problem}. {remedy}").format(where=where, problem=localise(problem), remedy=localise(remedy))
 
 
-def _anchor(settings: Settings, folder: Path) -> Settings:
+def at(settings: Settings, folder: Path) -> Settings:
+    """The same settings, as a file in `folder` would mean them."""
     paths = settings.paths.model_copy(
         update={name: folder / getattr(settings.paths, name) for name in Paths.model_fields}
     )

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from cti import users
+from cti import places, users
 from cti.errors import InitError
 from cti.i18n import _
-from cti.settings import FILE, Paths, Settings, load
+from cti.places import Owned
+from cti.settings import FILE, Paths, Settings, at, load
 from policies.load import Policies, shipped
 from recorder.access.log import AccessLog
 from recorder.vault import keys
-from recorder.vault.folder import KEPT, LINES, OUTBOXES, STATEMENTS, WITNESS, write_new
+from recorder.vault.folder import write_new
 from recorder.vault.slots import Slots
 
 
@@ -83,74 +84,62 @@ def init(
 
 
 def _fill(folder: Path, settings: Settings, *, passphrase: str, now: datetime, work_factor: int) -> keys.Created:
-    who, names = settings.users, settings.paths
-    mirror = folder / names.mirror
-    mirror.mkdir(exist_ok=True)
-    users.own(mirror, who.recorder, users.VAULT, 0o2770)
-    _folder(mirror / "checkpoints", who.desk, users.LOG, 0o2770)
-    _folder(mirror / "escrow", who.desk, users.VAULT, 0o700)
+    there = at(settings, folder)
+    paths = there.paths
+    paths.mirror.mkdir(exist_ok=True)
+    for path, owned in places.mirror(there).items():
+        path.mkdir(exist_ok=True)
+        _own(path, owned)
     made = keys.create(
-        folder / names.keys,
-        mirror / "escrow",
+        paths.keys,
+        paths.mirror / "escrow",
         passphrase=passphrase,
         origin=f"kikitori/{settings.site.pbx}",
         epoch_start=now,
         work_factor=work_factor,
     )
-    write_new(folder / names.keys / "ami.secret", f"{secrets.token_urlsafe(24)}\n".encode(), 0o600)
+    write_new(paths.keys / "ami.secret", f"{secrets.token_urlsafe(24)}\n".encode(), 0o600)
     phones = [phone for group in Policies(shipped()).plan.group for phone in group.phones]
     lines = [f'{phone} = "{secrets.token_urlsafe(15)}"\n' for phone in phones]
     text = "".join(["# SIP secrets of the telephones\n", *lines])
-    write_new(folder / names.keys / "phones.toml", text.encode(), 0o600)
-    _keys(folder / names.keys, settings)
-    _vault(folder / names.vault, mirror, settings)
-    _folder(folder / names.log, who.recorder, users.LOG, 0o2770)
-    AccessLog(folder / names.log / "access.db").close()
-    users.own(folder / names.log / "access.db", who.recorder, users.LOG, 0o660)
-    # Only the recorder binds there: who could put a socket of its own in place of the recorder's would be given keys.
-    _folder(folder / names.run, who.recorder, users.RUN, 0o2750)
-    _folder(folder / names.gate, who.gate, users.group_of(who.asterisk), 0o2750)
-    _folder(folder / names.desk, who.desk, users.VAULT, 0o700)
-    # Everybody reads what was decided: the gate at each call.
-    _folder(folder / names.hours, who.desk, users.VAULT, 0o755)
-    shutil.copytree(shipped(), folder / names.policies)
+    write_new(paths.keys / "phones.toml", text.encode(), 0o600)
+    _keys(there)
+    _vault(there)
+    group = users.group_of(settings.users.asterisk)
+    for path, owned in places.others(there, group).items():
+        path.mkdir()
+        _own(path, owned)
+    for path, owned in places.log_file(there).items():
+        AccessLog(path).close()
+        _own(path, owned)
+    shutil.copytree(shipped(), paths.policies)
+    for path, owned in places.policies(there).items():
+        _own(path, owned)
     (folder / FILE).write_text(_settings_text(settings), "utf-8")
     (folder / FILE).chmod(0o644)  # whatever the umask: every process reads it
     load(folder / FILE, {})
     return made
 
 
-def _folder(path: Path, user: str, group: str, mode: int) -> None:
-    path.mkdir()
-    users.own(path, user, group, mode)
+def _own(path: Path, owned: Owned) -> None:
+    users.own(path, owned.user, owned.group, owned.mode)
 
 
-def _keys(folder: Path, settings: Settings) -> None:
-    who = settings.users
-    for path in folder.iterdir():
-        user, group, mode = {
-            "recorder.key": (who.recorder, users.RUN, 0o400),
-            "phones.toml": (who.recorder, users.RUN, 0o400),
-            "ami.secret": (who.recorder, users.RUN, 0o400),
-            "log.key": (who.recorder, users.LOG, 0o440),
-            "epoch-0001.age": (who.desk, users.VAULT, 0o400),
-            "manager.key.age": (who.desk, users.VAULT, 0o400),
-        }.get(path.name, (who.desk, users.VAULT, 0o444))
-        users.own(path, user, group, mode)
+def _keys(settings: Settings) -> None:
+    for path in settings.paths.keys.iterdir():
+        _own(path, places.key_file(path.name, settings.users))
     # Opened last: until each file is its reader's alone, nobody but us gets in.
-    users.own(folder, who.desk, users.VAULT, 0o755)
+    for path, owned in places.keys(settings).items():
+        _own(path, owned)
 
 
-def _vault(vault: Path, mirror: Path, settings: Settings) -> None:
-    who = settings.users
-    _folder(vault, who.recorder, users.VAULT, 0o2750)
-    for name in ("segments", "outbox", WITNESS, STATEMENTS, *LINES):
-        _folder(vault / name, who.desk if name in (KEPT, STATEMENTS) else who.recorder, users.VAULT, 0o2750)
-    for name in OUTBOXES:
-        _folder(vault / "outbox" / name, who.recorder, users.VAULT, 0o2770)
-    Slots.create(vault / "keys.slots", mirror / "keys.slots", 0o660)
-    for folder in (vault, mirror):
-        users.own(folder / "keys.slots", who.recorder, users.VAULT, 0o660)
+def _vault(settings: Settings) -> None:
+    for path, owned in places.vault(settings).items():
+        path.mkdir()
+        _own(path, owned)
+    Slots.create(settings.paths.vault / "keys.slots", settings.paths.mirror / "keys.slots", 0o660)
+    for path, owned in places.slots(settings).items():
+        _own(path, owned)
 
 
 def _mount(spool: Path, size: str) -> bool:
@@ -171,14 +160,12 @@ def _mount(spool: Path, size: str) -> bool:
 
 def prepare_spool(spool: Path, settings: Settings) -> None:
     """`audio` for Asterisk and the recorder, `open` for the recorder alone; made again at start, since RAM forgets."""
-    who = settings.users
     if not spool.exists():
         spool.mkdir()
         spool.chmod(0o755)  # whatever the umask: Asterisk goes through it
-    for name, group, mode in (("audio", users.SPOOL, 0o2770), ("open", users.SPOOL, 0o700)):
-        path = spool / name
+    for path, owned in places.spool(settings, spool).items():
         path.mkdir(exist_ok=True)
-        users.own(path, who.recorder, group, mode)
+        _own(path, owned)
 
 
 def _settings_text(settings: Settings) -> str:

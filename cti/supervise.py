@@ -19,7 +19,7 @@ from pathlib import Path
 import structlog
 
 from cti import scheduling, users
-from cti.notify import BEAT, Notifier
+from cti.notify import BEAT, READY_SECONDS, Notifier
 from cti.users import Identity
 
 log = structlog.get_logger()
@@ -36,7 +36,6 @@ NICENESS = {"gate": -10, "recorder": -10, "desk": 0}
 # work, and in these Asterisk has to play on.
 SESSION = {"gate": -10, "recorder": 0, "desk": 0}
 SUPERVISED = "KIKITORI_SUPERVISED"  # a process that finds it ends when its parent does
-READY_SECONDS = 30.0
 STOP_SECONDS = 30.0
 BACKOFF_MOST = 10.0
 _UCRED = struct.Struct("iII")  # pid, uid, gid: unix(7)

@@ -9,6 +9,7 @@ import grp
 import os
 import pwd
 import shutil
+import stat
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -135,4 +136,6 @@ def own(path: Path, user: str, group: str, mode: int) -> None:
     """Owner, group and mode of `path`; without root only the mode."""
     if os.geteuid() == 0:
         os.chown(path, identity(user).uid, grp.getgrnam(group).gr_gid)
-    path.chmod(mode)
+    # Not where it is so already: a confined process may take its folders as they are, but give no setgid bit.
+    if stat.S_IMODE(path.stat().st_mode) != mode:
+        path.chmod(mode)

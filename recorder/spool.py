@@ -86,11 +86,8 @@ def swap_devices(swaps: str) -> list[str]:
     return [line.split()[0] for line in swaps.splitlines()[1:] if line and not line.startswith("/dev/zram")]
 
 
-def check_ram(folder: Path, mountinfo: str, swaps: str) -> None:
-    """Refuse a spool that a disk could hold: not a tmpfs, or a tmpfs that may be swapped out.
-
-    `mountinfo` and `swaps` are the texts of /proc/self/mountinfo and /proc/swaps. Raises SpoolError.
-    """
+def mounted(folder: Path, mountinfo: str) -> tuple[str, tuple[str, ...]]:
+    """What lies under `folder`, from the text of /proc/self/mountinfo: the file system's kind and its options."""
     inside = [
         (len(point), number, kind, options)
         for number, (point, kind, options) in enumerate(_mounts(mountinfo))
@@ -98,13 +95,22 @@ def check_ram(folder: Path, mountinfo: str, swaps: str) -> None:
     ]
     # Of two mounts on one point the later one hides the other.
     *_, kind, options = max(inside)
+    return kind, tuple(options.split(","))
+
+
+def check_ram(folder: Path, mountinfo: str, swaps: str) -> None:
+    """Refuse a spool that a disk could hold: not a tmpfs, or a tmpfs that may be swapped out.
+
+    `mountinfo` and `swaps` are the texts of /proc/self/mountinfo and /proc/swaps. Raises SpoolError.
+    """
+    kind, options = mounted(folder, mountinfo)
     if kind not in ("tmpfs", "ramfs"):
         raise SpoolError(
             f"{folder} lies on {kind}, so sound would reach a disk in the clear. "
             f"Mount RAM there: mount -t tmpfs -o noswap,size=2g,mode=0755 tmpfs {folder}"
         )
     swapping = swap_devices(swaps)
-    if kind == "tmpfs" and "noswap" not in options.split(",") and swapping:
+    if kind == "tmpfs" and "noswap" not in options and swapping:
         raise SpoolError(
             f"{folder} may be swapped out to {', '.join(swapping)}. "
             "Mount it with -o noswap, or end swap with swapoff -a"

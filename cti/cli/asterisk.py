@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
         help=_("Write Asterisk's configuration, made from the policies and the settings."),
         epilog=_("Example: kikitori asterisk render --out /etc/asterisk"),
     )(render)
-    doctor.register(group)
+    doctor.register_pbx(group)
     app.add_typer(group, name="asterisk")
 
 

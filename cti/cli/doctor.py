@@ -1,9 +1,9 @@
-"""`kikitori asterisk doctor`."""
+"""`kikitori doctor`, and `kikitori asterisk doctor` for the PBX alone."""
 
 import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.table import Table
@@ -13,21 +13,37 @@ from cti.ami.errors import AmiError
 from cti.app import Clock, ami_config, wall_clock
 from cti.cli.common import Commands, Json, out, say_json, settings
 from cti.cli.terminal import printable
-from cti.doctor import host, pbx
-from cti.doctor.finding import Finding, Severity, titles
+from cti.doctor import host, house, pbx
+from cti.doctor.finding import Finding, Severity, house_titles, titles
 from cti.doctor.judge import judge
 from cti.doctor.seen import PbxSeen, Seen, Unseen
 from cti.doctor.want import Want
 from cti.errors import SettingsError
 from cti.explain import explain
 from cti.i18n import _, ngettext
+from cti.settings import Settings
 from policies.load import Policies
 
 SIGNS = {Severity.ok: ("✓", "green"), Severity.warning: ("!", "yellow"), Severity.error: ("✗", "red")}
 NOT_MADE = ("?", "yellow")
 
 
-def register(group: Commands) -> None:
+Listen = Annotated[float, typer.Option(min=0.2, max=60.0, help=_("Seconds to listen for events that should not come."))]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command that looks at everything."""
+    app.command(
+        "doctor",
+        help=_(
+            "Look at the host, the installation and the PBX, and say of each finding why it matters and what mends it. "
+            "Ends with 0 where nothing has to be mended."
+        ),
+        epilog=_("Example: kikitori doctor --json"),
+    )(doctor)
+
+
+def register_pbx(group: Commands) -> None:
     """Add the command to those of `kikitori asterisk`."""
     group.command(
         "doctor",
@@ -36,20 +52,29 @@ def register(group: Commands) -> None:
             "where nothing has to be mended."
         ),
         epilog=_("Example: kikitori asterisk doctor --json"),
-    )(doctor)
+    )(doctor_of_pbx)
 
 
-def doctor(
-    listen: Annotated[
-        float, typer.Option(min=0.2, max=60.0, help=_("Seconds to listen for events that should not come."))
-    ] = 1.0,
-    as_json: Json = False,
-) -> None:
-    """Examine."""
-    loaded = settings().settings
+def doctor(listen: Listen = 1.0, as_json: Json = False) -> None:
+    """Examine everything."""
+    loaded = settings()
+    want = _want(loaded.settings)
+    machine = house.judge(house.look(loaded.settings, loaded.file, wall_clock), want, wall_clock())
+    _tell([*machine, *judge(asyncio.run(look(want, wall_clock, listen)), want)], as_json=as_json)
+
+
+def doctor_of_pbx(listen: Listen = 1.0, as_json: Json = False) -> None:
+    """Examine the PBX."""
+    want = _want(settings().settings)
+    _tell(judge(asyncio.run(look(want, wall_clock, listen)), want), as_json=as_json)
+
+
+def _want(loaded: Settings) -> Want:
     policies = Policies(loaded.paths.policies)
-    want = Want.of(loaded, policies.plan, policies.recording)
-    findings = judge(asyncio.run(look(want, wall_clock, listen)), want)
+    return Want.of(loaded, policies.plan, policies.recording)
+
+
+def _tell(findings: Sequence[Finding], *, as_json: bool) -> NoReturn:
     if as_json:
         for finding in findings:
             say_json(asdict(finding))
@@ -85,7 +110,7 @@ async def _pbx(want: Want, now: Clock, listen: float) -> PbxSeen | Unseen:
 
 
 def _show(findings: Sequence[Finding]) -> None:
-    called = titles()
+    called = house_titles() | titles()
     made = Table(box=None, header_style="bold", pad_edge=False)
     for column, ratio in (("", None), (_("Check"), None), (_("Finding"), 3), (_("What to do"), 2)):
         made.add_column(column, overflow="fold", no_wrap=ratio is None, ratio=ratio)

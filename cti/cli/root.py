@@ -17,6 +17,8 @@ from cti.cli import (
     completeness,
     config,
     demo,
+    deploy,
+    doctor,
     hours,
     intake,
     policy,
@@ -49,6 +51,7 @@ setup.register(app)
 config.register(app)
 serve.register(app)
 status.register(app)
+doctor.register(app)
 recordings.register(app)
 sound.register(app)
 verify.register(app)
@@ -60,6 +63,7 @@ hours.register(app)
 intake.register(app)
 policy.register(app)
 asterisk.register(app)
+deploy.register(app)
 prompts.register(app)
 catalogue.register(app)
 demo.register(app)

@@ -1,4 +1,5 @@
-"""`kikitori asterisk doctor`: what was seen of the PBX and of this host -> findings, each with its remedy.
+"""`kikitori doctor`: what was seen of this host, the installation and the PBX -> findings, each with its remedy.
 
-Read: `seen` (what can be seen) -> `pbx`, `host` (looking) -> `finding`, `rights`, `filters`, `judge` (judging; pure).
+Read: `seen` and `machine` (what can be seen) -> `pbx`, `host`, `kernel`, `storage`, `processes` (looking) -> `finding`,
+`rights`, `filters`, `judge`, `service` for the PBX, `secrecy`, `keeping`, `running` for the house (judging; pure).
 """

@@ -48,8 +48,30 @@ def unmade(check: str, unseen: Unseen, remedy: str) -> Finding:
     return Finding(check=check, severity=Severity.warning, found=found, remedy=unseen.remedy or remedy, made=False)
 
 
+def house_titles() -> dict[str, str]:
+    """What each check of the host and the installation is called."""
+    return {
+        "swap": _("swap"),
+        "core": _("core dumps"),
+        "sleep": _("hibernation"),
+        "crash": _("crash kernel"),
+        "filesystems": _("file systems"),
+        "mirror": _("second medium"),
+        "modes": _("owners and modes"),
+        "disk-speed": _("speed of the disk"),
+        "days": _("days that the disk lasts"),
+        "keys": _("age of the keys"),
+        "certificate": _("certificate of the PBX"),
+        "time": _("time synchronisation"),
+        "limits": _("limits of the processes"),
+        "kernel-limits": _("limits of the kernel"),
+        "egress": _("outgoing connections"),
+        "confined": _("confinement by systemd"),
+    }
+
+
 def titles() -> dict[str, str]:
-    """What each check is called."""
+    """What each check of the PBX and of what stands beside it is called."""
     return {
         "login": _("manager login"),
         "version": _("Asterisk's version"),

@@ -1,5 +1,6 @@
 """Looking at this host: spool, Asterisk's process, gate, recorder, Asterisk's own record, hours. Changes nothing."""
 
+import _strptime  # type: ignore[import-not-found]  # noqa: F401
 import asyncio
 import grp
 import os
@@ -13,15 +14,18 @@ from pathlib import Path
 
 from cti import control, users
 from cti.app import SOCKET
-from cti.doctor.seen import CelSeen, Folder, GateSeen, HoursSeen, ProcessSeen, SpoolSeen, Unseen
+from cti.doctor.seen import CelSeen, GateSeen, HoursSeen, ProcessSeen, SpoolSeen, Unseen
 from cti.errors import InitError
 from cti.explain import explain
 from cti.hours import HoursBook
 from cti.i18n import _
+from cti.places import Owned
 from cti.settings import Settings
 from policies.calendar import JST
 from policies.errors import PolicyError
 
+# `_strptime` is imported above because `datetime` looks for it at its first use: then we may be a user who cannot read
+# the folder that Python lies in.
 SOON = timedelta(days=31)  # the Cabinet Office names the holidays of a year in the February before it
 SECONDS = 5.0  # for an answer
 CHANNEL = "kikitori-doctor"  # no channel of Asterisk's has such a unique id: its answer is "no", and nothing is done
@@ -49,20 +53,21 @@ def spool(settings: Settings) -> SpoolSeen | Unseen | None:
         swaps=swaps,
         free=room.f_bavail * room.f_frsize,
         size=room.f_blocks * room.f_frsize,
-        audio=_folder(root / "audio"),
-        open=_folder(root / "open"),
+        audio=owned(root / "audio"),
+        open=owned(root / "open"),
         foreign=_foreign(root / "audio"),
     )
 
 
-def _folder(path: Path) -> Folder | Unseen | None:
+def owned(path: Path) -> Owned | Unseen | None:
+    """Whose a folder or file is; None where there is none."""
     try:
         found = path.stat()
     except FileNotFoundError:
         return None
     except OSError as error:
-        return Unseen(explain(error))
-    return Folder(owner=_user(found.st_uid), group=_group(found.st_gid), mode=stat.S_IMODE(found.st_mode))
+        return denied(error) if isinstance(error, PermissionError) else Unseen(explain(error))
+    return Owned(_user(found.st_uid), _group(found.st_gid), stat.S_IMODE(found.st_mode))
 
 
 def _foreign(folder: Path) -> tuple[str, ...] | Unseen:

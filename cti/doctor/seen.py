@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from cti.places import Owned
+
 
 @dataclass(frozen=True, slots=True)
 class Unseen:
@@ -65,15 +67,6 @@ class PbxSeen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Folder:
-    """Owner, group and mode bits of a folder."""
-
-    owner: str
-    group: str
-    mode: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SpoolSeen:
     """The spool. `mountinfo` and `swaps` are the kernel's tables; `free` and `size` in bytes; None: no such folder.
 
@@ -85,8 +78,8 @@ class SpoolSeen:
     swaps: str
     free: int
     size: int
-    audio: Folder | Unseen | None
-    open: Folder | Unseen | None
+    audio: Owned | Unseen | None
+    open: Owned | Unseen | None
     foreign: tuple[str, ...] | Unseen
 
 

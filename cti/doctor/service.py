@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from cti import users
+from cti import places, users
 from cti.doctor.finding import Finding, error, unmade, warning, well
-from cti.doctor.seen import CelSeen, Folder, GateSeen, HoursSeen, PbxSeen, ProcessSeen, Seen, SpoolSeen, Unseen
+from cti.doctor.seen import CelSeen, GateSeen, HoursSeen, PbxSeen, ProcessSeen, Seen, SpoolSeen, Unseen
 from cti.doctor.want import Want
 from cti.explain import localise
 from cti.i18n import _
@@ -61,17 +61,15 @@ def _room(seen: SpoolSeen, want: Want) -> Finding:
 
 
 def _modes(seen: SpoolSeen, want: Want, make: str) -> Finding:
-    who = want.settings.users
     wrong: list[str] = []
-    for name, folder, mode in (("audio", seen.audio, 0o2770), ("open", seen.open, 0o700)):
+    wanted = places.spool(want.settings, seen.path)
+    for name, folder in (("audio", seen.audio), ("open", seen.open)):
         if isinstance(folder, Unseen):
             return unmade("spool-modes", folder, make)
-        wanted = Folder(owner=who.recorder, group=users.SPOOL, mode=mode)
         if folder is None:
             wrong.append(_("{file} is not there").format(file=name))
-        elif folder != wanted:
-            told = _("{name}: {found} (should be {wanted})")
-            wrong.append(told.format(name=name, found=_shown(folder), wanted=_shown(wanted)))
+        elif folder != (right := wanted[seen.path / name]):
+            wrong.append(_("{name}: {found} (should be {wanted})").format(name=name, found=folder, wanted=right))
     if wrong:
         return error(
             "spool-modes", "\n".join(wrong),
@@ -88,11 +86,7 @@ def _modes(seen: SpoolSeen, want: Want, make: str) -> Finding:
                 group=users.SPOOL
             ),
         )  # fmt: skip
-    return well("spool-modes", _shown(Folder(owner=who.recorder, group=users.SPOOL, mode=0o2770)))
-
-
-def _shown(folder: Folder) -> str:
-    return f"{folder.mode:04o} {folder.owner}:{folder.group}"
+    return well("spool-modes", str(wanted[seen.path / "audio"]))
 
 
 def _process(seen: ProcessSeen | Unseen, want: Want) -> Finding:

@@ -245,7 +245,7 @@ class Writer:
     def prepare(self, recording: str) -> Path:
         """The folder of `recording`, made if need be."""
         folder = self.folder.folder(recording)
-        folder.mkdir(mode=0o2750, exist_ok=True)
+        folder.mkdir(mode=0o750, exist_ok=True)  # setgid comes from the folder above
         return folder
 
     def finish(self, manifest: Manifest) -> str:

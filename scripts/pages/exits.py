@@ -16,7 +16,7 @@ PACKAGES = (cti, policies, recorder, retention)
 
 STATUSES = {
     0: "done; for `verify`, `audit verify` and `demo`: nothing is wrong",
-    1: "`verify`, `audit verify`, `completeness`, `asterisk doctor`, `status`, `demo`: something is wrong, "
+    1: "`verify`, `audit verify`, `completeness`, `doctor`, `asterisk doctor`, `status`, `demo`: something is wrong, "
     "and was named; else an error listed below",
     2: "the command line itself is wrong: unknown option, missing argument, value out of range",
     64: "what was asked for makes no sense",
@@ -28,7 +28,7 @@ STATUSES = {
     74: "a file or folder cannot be read or written; the message names it",
     75: "try again later: the access log cannot be written, so nothing was played",
     77: "whoever decided that may not",
-    78: "a setting is missing or wrong",
+    78: "a setting is missing or wrong, or cannot be put into a unit of systemd",
     130: "interrupted from the keyboard",
 }
 """As sysexits.h has them, where it has one."""

@@ -67,6 +67,19 @@ async def test_all_is_well_on_the_rendered_pbx(house_with_service: House) -> Non
     assert house.logged("gate left a call to the dialplan") == [], "the gate took the question for a call's"
 
 
+@pytest.mark.rule("B-04", "B-12")
+async def test_the_whole_doctor_while_a_call_stands(house_with_service: House) -> None:
+    house = house_with_service
+    async with house.call_in(4.0) as live:
+        await live.talking()
+        said = house.lab.kikitori("doctor", "--json", check=False)
+    findings = {row["check"]: row for row in map(json.loads, said.splitlines())}
+    for check in ("modes", "limits", "egress", "keys", "disk-speed", "login", "gate", "recorder"):
+        assert findings[check]["severity"] == "ok", findings[check]
+    await house.lab.idle()
+    house.whole(live.call)
+
+
 async def test_hours_that_cannot_be_read_are_named(house_with_service: House) -> None:
     file = house_with_service.lab.settings.paths.policies / "hours.toml"
     text = file.read_text()

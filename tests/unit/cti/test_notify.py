@@ -46,7 +46,7 @@ async def test_the_beat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     with listener(str(tmp_path / "s")) as heard:
         beating = asyncio.create_task(Notifier({"NOTIFY_SOCKET": str(tmp_path / "s")}).beat())
         for _ in range(3):
-            assert await asyncio.to_thread(heard.recv, 100) == b"WATCHDOG=1"
+            assert await asyncio.to_thread(heard.recv, 100) == b"WATCHDOG=1\nEXTEND_TIMEOUT_USEC=30000000"
         beating.cancel()
         await asyncio.wait([beating])
 

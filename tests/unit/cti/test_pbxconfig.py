@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from cti.pbxconfig import (
-    MARK,
     MODULES,
     OUTSIDE,
     RINGING,
@@ -21,6 +20,7 @@ from cti.pbxconfig import (
     render,
     texts,
 )
+from cti.rendered import MARK
 from policies.load import Policies, shipped
 from policies.model import Kind, Plan, Recording
 from policies.overrides import Overrides

@@ -107,3 +107,15 @@ def test_a_command_that_is_missing_or_refuses_says_so(tmp_path: Path) -> None:
         users._run("kikitori-no-such-command")
     with pytest.raises(InitError, match=f"ls {tmp_path}/nothing: .*No such file"):
         users._run("ls", f"{tmp_path}/nothing")
+
+
+def test_a_mode_that_is_right_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """RestrictSUIDSGID of systemd refuses a chmod to 2770, even where nothing would change."""
+    given: list[int] = []
+    chmod = Path.chmod
+    monkeypatch.setattr(Path, "chmod", lambda path, mode: (given.append(mode), chmod(path, mode))[1])
+    monkeypatch.setattr(users.os, "geteuid", lambda: 1000)
+    for _ in range(2):
+        users.own(tmp_path, "kikitori-recorder", users.SPOOL, 0o2770)
+    assert given == [0o2770]
+    assert tmp_path.stat().st_mode & 0o7777 == 0o2770

@@ -18,7 +18,7 @@ NEEDS_SETTINGS = {
     "config show": (), "status": (), "recordings list": (), "recordings show": ("3f2a",), "audit list": (),
     "audit verify": (), "calls list": (), "catalogue rebuild": (), "verify": ("--all",), "serve": (),
     "asterisk render": ("--out", "d"), "recover": (), "calls capture": ("x.ami",), "asterisk doctor": (),
-    "prompts check": (), "prompts list": (),
+    "doctor": (), "deploy render": ("--out", "d"), "prompts check": (), "prompts list": (),
 }  # fmt: skip
 
 
@@ -35,6 +35,7 @@ def test_the_verbs_are_all_there() -> None:
         "init", "config show", "serve", "status", "recordings list", "recordings show", "play", "export", "verify",
         "audit list", "audit verify", "calls replay", "calls capture", "asterisk render", "asterisk doctor",
         "catalogue rebuild", "demo", "recover", "prompts check", "prompts list", "prompts render",
+        "doctor", "deploy render",
     }  # fmt: skip
 
 

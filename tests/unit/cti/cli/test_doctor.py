@@ -1,9 +1,9 @@
-"""`kikitori asterisk doctor`: a line a finding, and the status says whether something has to be mended."""
+"""`kikitori doctor`, and `asterisk doctor`: a line a finding; the status says whether something has to be mended."""
 
 import json
 from pathlib import Path
 
-from cti.doctor.finding import titles
+from cti.doctor.finding import house_titles, titles
 from tests.unit.cti.ami.fake import FakeAmi
 from tests.unit.cti.cli.conftest import Kikitori
 from tests.unit.cti.cli.served import in_a_thread, installation
@@ -65,3 +65,21 @@ def test_what_the_pbx_tells_is_judged(kikitori: Kikitori) -> None:
     unmade = sum(not row["made"] for row in rows.values())
     assert people.out.rstrip().splitlines()[-1].startswith(f"{errors} errors, ")
     assert people.out.rstrip().endswith(f"{unmade} not checked")
+
+
+def test_everything_is_looked_at_by_one_command(kikitori: Kikitori) -> None:
+    with in_a_thread(FakeAmi(Pbx())) as server:
+        installation(server.port)
+        said = kikitori("doctor", "--listen", "0.3", "--json")
+        people = kikitori("doctor", "--listen", "0.3")
+    rows = {row["check"]: row for row in map(json.loads, said.out.splitlines())}
+    assert list(rows) == [*house_titles(), *titles()]
+    assert all(row.keys() == KEYS for row in rows.values())
+    assert all(row["remedy"] for row in rows.values() if row["severity"] != "ok")
+    # There is a PBX, and no installation but its settings.
+    assert rows["login"]["severity"] == "ok"
+    assert "vault is not there" in rows["modes"]["found"]
+    assert (rows["limits"]["made"], rows["egress"]["made"]) == (False, False)
+    assert said.status == people.status == 1
+    assert "✗  owners and modes" in people.out
+    assert "✓  manager login" in people.out

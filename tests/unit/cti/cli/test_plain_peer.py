@@ -42,6 +42,7 @@ class Plain(FakeAmi):
         (("calls", "capture", "x.ami", "--duration", "0.3"), 1),
         (("calls", "capture", "x.ami", "--duration", "0.3", "--user", "r", "--secret-file", "reader.secret"), 1),
         (("asterisk", "doctor", "--json"), 1),
+        (("doctor", "--json"), 1),
     ],
 )
 def test_a_tool_refuses_it(kikitori: Kikitori, tmp_path: Path, command: tuple[str, ...], status: int) -> None:

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from cti import users
 from cti.doctor import rights
-from cti.doctor.seen import CelSeen, Conf, Endpoint, Folder, GateSeen, HoursSeen, PbxSeen, ProcessSeen, Seen, SpoolSeen
+from cti.doctor.seen import CelSeen, Conf, Endpoint, GateSeen, HoursSeen, PbxSeen, ProcessSeen, Seen, SpoolSeen
 from cti.doctor.want import Want
 from cti.pbxconfig import MODULES, NOISY_EVENTS
+from cti.places import Owned
 from cti.settings import Settings
 from policies.load import Policies, shipped
 
@@ -42,8 +43,8 @@ SEEN = Seen(
         swaps="Filename Type Size Used Priority\n",
         free=2 << 30,
         size=2 << 30,
-        audio=Folder(owner="kikitori-recorder", group=users.SPOOL, mode=0o2770),
-        open=Folder(owner="kikitori-recorder", group=users.SPOOL, mode=0o700),
+        audio=Owned("kikitori-recorder", users.SPOOL, 0o2770),
+        open=Owned("kikitori-recorder", users.SPOOL, 0o700),
         foreign=(),
     ),
     asterisk=ProcessSeen(user="asterisk", umask=0o007, groups=frozenset({"asterisk", users.SPOOL})),

@@ -15,7 +15,8 @@ import pytest
 from cti import control
 from cti.app import SOCKET
 from cti.doctor import host
-from cti.doctor.seen import CelSeen, Folder, GateSeen, HoursSeen, ProcessSeen, SpoolSeen, Unseen
+from cti.doctor.seen import CelSeen, GateSeen, HoursSeen, ProcessSeen, SpoolSeen, Unseen
+from cti.places import Owned
 from cti.routing.gate import Gate
 from cti.settings import Settings
 from policies.calendar import JST
@@ -47,10 +48,10 @@ def test_the_spool_as_it_is(tmp_path: Path) -> None:
     assert seen.path == (tmp_path / "spool").resolve()
     assert 0 < seen.free <= seen.size
     assert " / " in seen.mountinfo
-    assert isinstance(seen.audio, Folder)
-    assert isinstance(seen.open, Folder)
+    assert isinstance(seen.audio, Owned)
+    assert isinstance(seen.open, Owned)
     assert (seen.audio.mode, seen.open.mode) == (0o770, 0o700)
-    assert seen.audio.owner == Path(tmp_path).owner()
+    assert seen.audio.user == Path(tmp_path).owner()
     assert seen.foreign == ("am-1-r.sln",), "neither its group nor its mode is the spool's"
 
 

@@ -8,8 +8,9 @@ import pytest
 
 from cti.doctor.finding import Severity, titles
 from cti.doctor.judge import ASKED, judge, release
-from cti.doctor.seen import Conf, Endpoint, Folder, Seen, SpoolSeen, Unseen
+from cti.doctor.seen import Conf, Endpoint, Seen, SpoolSeen, Unseen
 from cti.pbxconfig import MODULES
+from cti.places import Owned
 from tests.unit.cti.doctor.good import CONF, FILTER, PBX, SEEN, SPOOL, WANT
 
 NOT_SEEN = Unseen("Permission denied")
@@ -99,11 +100,11 @@ CASES: list[tuple[Seen, str, Severity, str, str]] = [
     (spool(free=64 << 20), "spool-room", WARNING, "64 of 2048 MiB", "remount,size=2g"),
     (spool(free=4 << 20), "spool-room", ERROR, "0 minutes of 7 calls", "kikitori status"),
     (
-        spool(audio=Folder(owner="root", group="root", mode=0o755)), "spool-modes", ERROR,
+        spool(audio=Owned("root", "root", 0o755)), "spool-modes", ERROR,
         "audio: 0755 root:root (should be 2770 kikitori-recorder:kikitori-spool)", "systemd-tmpfiles",
     ),
     (
-        spool(open=Folder(owner="kikitori-recorder", group="kikitori-spool", mode=0o770)), "spool-modes", ERROR,
+        spool(open=Owned("kikitori-recorder", "kikitori-spool", 0o770)), "spool-modes", ERROR,
         "open: 0770", "systemd-tmpfiles",
     ),
     (spool(open=None), "spool-modes", ERROR, "open is not there", "systemd-tmpfiles"),

@@ -1,0 +1,43 @@
+"""Whom each process may talk to (B-04): this host, and the addresses that the settings name. Pure.
+
+No process of ours looks up a name at an address outside: where a setting names a host, whoever asks brings the answer.
+"""
+
+import ipaddress
+from collections.abc import Callable
+
+from sqlalchemy.engine import make_url
+
+from cti.settings import Settings
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Resolve = Callable[[str], list[Network]]
+
+LOOPBACK: tuple[Network, ...] = (ipaddress.IPv4Network("127.0.0.0/8"), ipaddress.IPv6Network("::1/128"))
+
+
+def hosts(settings: Settings, role: str) -> tuple[str, ...]:
+    """The hosts that a process connects to, or is asked by, beside this one."""
+    named = {"recorder": [settings.pbx.host], "gate": [settings.pbx.host], "desk": [_database(settings)]}[role]
+    return tuple(host for host in named if host and host != "localhost")
+
+
+def _database(settings: Settings) -> str:
+    if not settings.database.url:
+        return ""
+    url = make_url(settings.database.url)
+    asked = url.query.get("host", "")
+    host = url.host or (asked if isinstance(asked, str) else asked[0])
+    return "" if host.startswith("/") else host  # a folder: a socket of this host
+
+
+def networks(settings: Settings, resolve: Resolve) -> tuple[Network, ...]:
+    """Everything that any process may talk to."""
+    found = list(LOOPBACK)
+    for role in ("recorder", "gate", "desk"):
+        for host in hosts(settings, role):
+            try:
+                found.append(ipaddress.ip_network(host))
+            except ValueError:
+                found += resolve(host)
+    return tuple(found)
