@@ -40,6 +40,9 @@ lint: env ## format, lint, types, import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --config pyproject.toml >/tmp/.kikitori-contracts.$$$$ || { cat /tmp/.kikitori-contracts.$$$$; rm -f /tmp/.kikitori-contracts.$$$$; exit 1; }; rm -f /tmp/.kikitori-contracts.$$$$
 
+faults: packages env asterisk ## the fault tests over and over (over an hour), and docs/reliability.md
+	@scripts/faults
+
 bench: packages env asterisk ## figures for docs/benchmarks.md (medians; quiet machine)
 	@scripts/bench
 
@@ -52,4 +55,4 @@ messages: env ## collect translatable strings into cti/locale
 format: env ## rewrite the code in its format
 	@$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix .
 
-.PHONY: help packages env asterisk demo test check lint bench lock messages format
+.PHONY: help packages env asterisk demo test check lint faults bench lock messages format

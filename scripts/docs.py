@@ -1,5 +1,5 @@
 #!/usr/bin/env -S bash -c 'exec "${0%/*}/../.venv/bin/python" "$0" "$@"'
-"""Writes the generated pages of docs/reference, or with --check shows what is out of date (exit 1)."""
+"""Writes the generated pages of docs, or with --check shows what is out of date (exit 1)."""
 
 import argparse
 import difflib
@@ -15,6 +15,7 @@ from scripts.pages.cli import cli_page  # noqa: E402
 from scripts.pages.exits import exits_page  # noqa: E402
 from scripts.pages.markdown import DocsError  # noqa: E402
 from scripts.pages.policies import policies_page, questions_page  # noqa: E402
+from scripts.pages.reliability import reliability_page  # noqa: E402
 from scripts.pages.rules import rules_page  # noqa: E402
 from scripts.pages.settings import settings_page  # noqa: E402
 
@@ -25,6 +26,7 @@ PAGES = {
     "cli.md": cli_page,
     "settings.md": settings_page,
     "exit-codes.md": exits_page,
+    "../reliability.md": reliability_page,
 }
 
 
@@ -47,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             continue
         stale = 1
         if options.check:
-            name = path.relative_to(options.root).as_posix()
+            name = path.resolve().relative_to(options.root.resolve()).as_posix()
             lines = difflib.unified_diff(
                 present.splitlines(), wanted.splitlines(), name, f"{name} (wanted)", lineterm=""
             )

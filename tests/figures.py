@@ -6,7 +6,12 @@ same tests and gathers none.
 
 import json
 import os
+import sys
 from pathlib import Path
+
+from cti.app import wall_clock
+from scripts.pages.reliability import DATA, gather
+from tests.bench.machine import describe
 
 LONG = os.environ.get("KIKITORI_FAULTS") == "long"
 _FILE = os.environ.get("KIKITORI_FIGURES")
@@ -31,3 +36,20 @@ def note(
         }  # fmt: skip
         with Path(_FILE).open("a") as file:
             file.write(json.dumps(figures) + "\n")
+
+
+def main() -> None:
+    """Put what a run counted into docs/reliability.json; figures of faults that it did not try stay."""
+    path = Path(__file__).parents[1] / DATA
+    data = json.loads(path.read_text("utf-8")) if path.exists() else {"faults": {}}
+    data |= {
+        "taken": wall_clock().date().isoformat(),
+        "seed": os.environ["KIKITORI_SEED"],
+        "machine": "; ".join(describe()),
+    }
+    data["faults"] |= gather(Path(sys.argv[1]).read_text("utf-8"))
+    path.write_text(json.dumps(data, indent=1, sort_keys=True) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()

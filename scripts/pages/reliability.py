@@ -1,0 +1,105 @@
+"""docs/reliability.md: each fault, how often it was tried, and what it cost. From docs/reliability.json."""
+
+import json
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scripts.pages.markdown import DocsError
+
+FAULTS, DATA = "docs/faults.toml", "docs/reliability.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """A row of the table. `test`: the module below tests/ that tries it and notes its figures under `id`."""
+
+    id: str
+    what: str
+    holds: str
+    test: str
+
+
+def faults(root: Path) -> list[Fault]:
+    """The rows, in their order. Raises DocsError."""
+    try:
+        return [Fault(**row) for row in tomllib.loads((root / FAULTS).read_text("utf-8"))["fault"]]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise DocsError(f"{FAULTS}: {error}") from error
+
+
+def reliability_page(root: Path) -> str:
+    """The page. Raises DocsError for figures of a fault that is not in the table."""
+    try:
+        data = json.loads((root / DATA).read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise DocsError(f"{DATA}: {error}; `make faults` writes it") from error
+    figures: dict[str, dict[str, Any]] = data["faults"]
+    if strange := figures.keys() - {fault.id for fault in faults(root)}:
+        raise DocsError(f"{DATA}: no such fault in scripts/pages/reliability.py: {', '.join(sorted(strange))}")
+    taken = f"Taken on {data['taken']}, seed {data['seed']}: {data['machine']}; the suites ran side by side."
+    lines = [*_HEAD.splitlines(), "", taken, "", *_TABLE.splitlines()]
+    for fault in faults(root):
+        of = figures.get(fault.id)
+        counted = (
+            " | ".join(f"{of[key]:,}" for key in ("tries", "calls", "lost", "doubled", "named"))
+            + f" | {format(of['slowest'], '.1f') + ' s' if of['slowest'] is not None else ''}"
+            if of
+            else "not taken | | | | |"
+        )
+        lines.append(f"| {fault.what} | {fault.holds} | {counted} | [{fault.test}](../tests/{fault.test}) |")
+    lines += ["", *_REST.splitlines(), ""]
+    return "\n".join(lines)
+
+
+_HEAD = """\
+# Reliability
+
+Every fault is tried with real calls on a real Asterisk: telephones that spell the number of their call on each side, so
+that every recording is compared by sample. `make faults` tries each for long and writes this page; `make test` tries
+each in a short form. KIKITORI_SEED repeats the moments of a run.
+"""
+_TABLE = """\
+*lost*: calls of which anything is missing and nothing says so. *named*: calls of which something is missing that only
+Asterisk had, and the recording says so. *connected*: the longest that any caller waited until both could speak, 0.2 s
+of ringing in it.
+
+| fault | what must hold | tries | calls | lost | kept twice | named | connected | test |
+|---|---|--:|--:|--:|--:|--:|--:|---|
+"""
+_REST = """\
+A bit flip, a truncation, a deletion and a swap of every kind of file are named by `kikitori verify`, one by one and by
+name, in tests of each file format (tests/unit/recorder/test_verify.py, tests/unit/recorder/vault); a header that is
+damaged on one medium is repaired from the other.
+
+## What cannot be kept
+
+- What Asterisk holds in its own buffer when it is killed, or the machine loses its power: up to 2 s of each side.
+- What lies in RAM when the power fails: what was said since the last sync, some 3 s.
+- What Asterisk cannot write while the spool is full. An hour of the licensed calls has room in it.
+"""
+
+
+def gather(lines: str) -> dict[str, dict[str, Any]]:
+    """The sums of what tests noted, by fault. `slowest` is the longest."""
+    found: dict[str, dict[str, Any]] = {}
+    for line in filter(None, lines.splitlines()):
+        of = json.loads(line)
+        sums = found.setdefault(
+            of["fault"], {"tries": 0, "calls": 0, "lost": 0, "doubled": 0, "named": 0, "slowest": None}
+        )
+        for key in ("tries", "calls", "lost", "doubled", "named"):
+            sums[key] += of[key]
+        slowest = [value for value in (sums["slowest"], of["slowest"]) if value is not None]
+        sums["slowest"] = round(max(slowest), 2) if slowest else None
+    return found
+
+
+def noted(root: Path) -> set[str]:
+    """The faults of which a test notes figures, as far as their names stand in the tests."""
+    found = set()
+    for test in {fault.test for fault in faults(root)}:
+        found |= set(re.findall(r'"([a-z]+(?:-[a-z]+)*)"', (root / "tests" / test).read_text("utf-8")))
+    return found
