@@ -32,6 +32,7 @@ from cti.journal import Journal
 from cti.notify import Notifier, Watchdog
 from cti.pbxconfig import Site
 from cti.pipeline import Pipeline
+from cti.places import GATE_SOCKET, SOCKET
 from cti.reading import Reading
 from cti.records import WitnessError, condense
 from cti.routing.direct import Director
@@ -64,8 +65,6 @@ CHECKPOINT_SECONDS = 60
 STATEMENT_SECONDS = 600
 STATEMENT_AFTER = timedelta(hours=4)  # the end of the day: calls over midnight have ended, logrotate is done
 STATEMENT_AGAIN = timedelta(hours=6)  # between two attempts for one day
-SOCKET = "recorder.sock"
-GATE_SOCKET = "gate.sock"
 
 Clock = Callable[[], datetime]
 

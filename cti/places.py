@@ -8,6 +8,8 @@ from cti.settings import Settings, Users
 from cti.users import LOG, RUN, SPOOL, VAULT
 from recorder.vault.folder import KEPT, LINES, OUTBOXES, STATEMENTS, WITNESS
 
+SOCKET: Final = "recorder.sock"  # in paths.run
+GATE_SOCKET: Final = "gate.sock"  # in paths.gate
 SECRET_FILES: Final = ("recorder.key", "log.key", "ami.secret", "phones.toml", "epoch-0001.age", "manager.key.age")
 
 

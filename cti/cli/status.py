@@ -5,11 +5,11 @@ import asyncio
 import typer
 
 from cti import control
-from cti.app import SOCKET
 from cti.cli.common import Json, out, say_json, settings
 from cti.errors import NotRunningError
 from cti.explain import explain, localise
 from cti.i18n import _
+from cti.places import SOCKET
 
 
 def register(app: typer.Typer) -> None:

@@ -13,13 +13,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from cti import control, users
-from cti.app import SOCKET
 from cti.doctor.seen import CelSeen, GateSeen, HoursSeen, ProcessSeen, SpoolSeen, Unseen
 from cti.errors import InitError
 from cti.explain import explain
 from cti.hours import HoursBook
 from cti.i18n import _
-from cti.places import Owned
+from cti.places import SOCKET, Owned
 from cti.settings import Settings
 from policies.calendar import JST
 from policies.errors import PolicyError

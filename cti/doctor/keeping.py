@@ -33,9 +33,9 @@ def judge(seen: MachineSeen, want: Want, group: str, now: datetime) -> Iterator[
     yield _mirror(seen)
     yield _modes(seen, want, group)
     yield _speed(seen.speed, want)
-    yield _days(seen, want)
-    yield _keys(seen.keys, want, now)
-    yield _certificate(seen.keys, want, now)
+    yield days(seen.disks["vault"], seen.stock, want)
+    yield keys(seen.keys, want, now)
+    yield certificate(seen.keys, want, now)
 
 
 def _systems(seen: MachineSeen) -> Finding:
@@ -120,26 +120,26 @@ def _speed(seen: SpeedSeen | Unseen, want: Want) -> Finding:
     return well("disk-speed", found)
 
 
-def _days(seen: MachineSeen, want: Want) -> Finding:
+def days(vault: DiskSeen | Unseen, stock: StockSeen | Unseen, want: Want) -> Finding:
+    """How long the vault's disk lasts."""
     upkeep = want.settings.upkeep
-    vault = seen.disks["vault"]
     remedy = _("a larger disk for the vault; or [upkeep] keep_days and talk_hours, where they are not what you do")
     if isinstance(vault, Unseen):
         return unmade("days", vault, remedy)
-    if isinstance(seen.stock, Unseen):
-        return unmade("days", seen.stock, remedy)
-    a_day, basis = _a_day(seen.stock, want)
-    days = vault.free / a_day
+    if isinstance(stock, Unseen):
+        return unmade("days", stock, remedy)
+    a_day, basis = _a_day(stock, want)
+    left = vault.free / a_day
     found = _("{free} GB free: {days} days at {mb} MB a day ({basis})").format(
-        free=round(vault.free / 1e9, 1), days=int(days), mb=round(a_day / 1e6, 1), basis=basis
+        free=round(vault.free / 1e9, 1), days=int(left), mb=round(a_day / 1e6, 1), basis=basis
     )
     why = _(
         "Recordings are kept for {days} days, and this version erases none: what does not fit waits in RAM."
     ).format(days=upkeep.keep_days)
-    if days < SOON:
+    if left < SOON:
         return error("days", found, why, remedy)
     # What lies there already takes room for the rest of its time.
-    if days < upkeep.keep_days - min(seen.stock.days, upkeep.keep_days):
+    if left < upkeep.keep_days - min(stock.days, upkeep.keep_days):
         return warning("days", found, why, remedy)
     return well("days", found)
 
@@ -152,7 +152,8 @@ def _a_day(seen: StockSeen, want: Want) -> tuple[float, str]:
     return want.at_once * hours * 3600 * SEALED, told.format(calls=want.at_once, hours=f"{hours:g}")
 
 
-def _keys(seen: KeysSeen, want: Want, now: datetime) -> Finding:
+def keys(seen: KeysSeen, want: Want, now: datetime) -> Finding:
+    """How long each key serves."""
     upkeep = want.settings.upkeep
     if isinstance(seen.since, Unseen):
         return unmade("keys", seen.since, _("`kikitori verify --all` says more"))
@@ -174,7 +175,8 @@ def _keys(seen: KeysSeen, want: Want, now: datetime) -> Finding:
     return well("keys", told)
 
 
-def _certificate(seen: KeysSeen, want: Want, now: datetime) -> Finding:
+def certificate(seen: KeysSeen, want: Want, now: datetime) -> Finding:
+    """Until when the PBX can prove itself."""
     if seen.certificate is None:
         return well("certificate", _("none: the manager interface is asked without TLS"))
     remedy = _("a new certificate for the manager interface; then [pbx] ami_tls_ca, and restart the recorder")

@@ -21,14 +21,15 @@ ALL: Final = ("0.0.0.0/0", "::/0")
 
 def judge(seen: MachineSeen, want: Want) -> Iterator[Finding]:
     """Time, limits, egress."""
-    yield _time(seen.clock, want)
+    yield time(seen.clock, want)
     yield _limits(seen, want)
     yield _kernel(seen.kernel)
     yield _egress(seen)
     yield _confined(seen.processes)
 
 
-def _time(seen: ClockSeen | Unseen, want: Want) -> Finding:
+def time(seen: ClockSeen | Unseen, want: Want) -> Finding:
+    """Whether the clock can be believed."""
     remedy = _(
         "apt-get install chrony, then `chronyc tracking`; name the bureau's time server in /etc/chrony/chrony.conf"
     )

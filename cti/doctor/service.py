@@ -20,8 +20,8 @@ def judge(seen: Seen, want: Want) -> Iterator[Finding]:
     """Spool, Asterisk's process, gate, recorder, Asterisk's own record, opening hours."""
     yield from _spool(seen.spool, want)
     yield _process(seen.asterisk, want)
-    yield _gate(seen.gate, want)
-    yield _recorder(seen.recorder)
+    yield gate(seen.gate, want)
+    yield recorder(seen.recorder)
     yield _cel(seen, want)
     yield _hours(seen.hours)
 
@@ -43,11 +43,12 @@ def _spool(seen: SpoolSeen | Unseen | None, want: Want) -> Iterator[Finding]:
         yield error("spool-ram", localise(str(problem)), why, _("as the finding says, and in /etc/fstab"))
     else:
         yield well("spool-ram", str(seen.path))
-    yield _room(seen, want)
+    yield room(seen, want)
     yield _modes(seen, want, make)
 
 
-def _room(seen: SpoolSeen, want: Want) -> Finding:
+def room(seen: SpoolSeen, want: Want) -> Finding:
+    """How many minutes the spool lasts."""
     # two sides of each call
     minutes = seen.free / (2 * SAMPLE * want.rate * want.at_once) / 60
     found = _("{free} of {size} MiB free: {minutes} minutes of {calls} calls at once").format(
@@ -109,7 +110,8 @@ def _process(seen: ProcessSeen | Unseen, want: Want) -> Finding:
     return well("asterisk-process", found)
 
 
-def _gate(seen: GateSeen | Unseen, want: Want) -> Finding:
+def gate(seen: GateSeen | Unseen, want: Want) -> Finding:
+    """Whether callers are answered for."""
     address = f"{want.settings.gate.host}:{want.settings.gate.port}"
     remedy = _("start the service: `kikitori serve`; the dialplan must ask {address} ([gate] host and port)").format(
         address=address
@@ -128,7 +130,8 @@ def _gate(seen: GateSeen | Unseen, want: Want) -> Finding:
     )
 
 
-def _recorder(seen: Mapping[str, object] | Unseen) -> Finding:
+def recorder(seen: Mapping[str, object] | Unseen) -> Finding:
+    """Whether the recorder hears and keeps."""
     if isinstance(seen, Unseen) and seen.remedy:
         return unmade("recorder", seen, seen.remedy)
     if isinstance(seen, Unseen):

@@ -23,8 +23,9 @@ from typing import Any
 from panoramisk.fast_agi import Application
 
 from cti import control, pbxconfig
-from cti.app import GATE_SOCKET, SOCKET, run_gate, wall_clock
+from cti.app import run_gate, wall_clock
 from cti.notify import Notifier
+from cti.places import GATE_SOCKET, SOCKET
 from cti.settings import Settings
 from policies.load import shipped
 from tests.bench.machine import cpu_of, cpu_of_children

@@ -13,10 +13,9 @@ from pathlib import Path
 import pytest
 
 from cti import control
-from cti.app import SOCKET
 from cti.doctor import host
 from cti.doctor.seen import CelSeen, GateSeen, HoursSeen, ProcessSeen, SpoolSeen, Unseen
-from cti.places import Owned
+from cti.places import SOCKET, Owned
 from cti.routing.gate import Gate
 from cti.settings import Settings
 from policies.calendar import JST
