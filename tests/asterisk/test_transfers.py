@@ -366,7 +366,7 @@ async def test_three_in_a_conference(watch: Watch) -> None:
     """Left is who called from outside, right is everyone else, as long as a designated phone is in it."""
     house = watch.house
     caller = voiced(house, house.outside(KOZA))
-    agent = voiced(house, house.rings("2201", PICKS_UP), 5.0)
+    agent = voiced(house, house.rings("2201", PICKS_UP), 3.0)
     async with agent.phone, caller.phone:
         await agent.phone.reached("talking", 10)
         channels = [await watch.joins(name) for name in ("trunk", "2201")]
@@ -377,14 +377,14 @@ async def test_three_in_a_conference(watch: Watch) -> None:
         assert reply.get("Response") == "Success", reply.get("Message")
         await watch.heard("ConfbridgeJoin", Channel="PJSIP/trunk-")
         await watch.heard("ConfbridgeJoin", Channel="PJSIP/2201-")
-        await talk(5)
+        await talk(2.5)
         section = voiced(house, house.dials("3101", "800"))
         async with section.phone:
             await watch.heard("ConfbridgeJoin", Channel="PJSIP/3101-")
-            await talk(3)
+            await talk(2)
             await agent.phone.press("hang up")
             await watch.heard("ConfbridgeLeave", Channel="PJSIP/2201-")
-            await talk(1.2)
+            await talk(1)
             await section.phone.press("hang up")
             await caller.phone.press("hang up")
             await watch.over(section.phone, caller.phone, agent.phone)
@@ -396,7 +396,7 @@ async def test_three_in_a_conference(watch: Watch) -> None:
     assert [run.call for run in right] == [agent.call, section.call]
     assert all(begins(run, voice) for run, voice in zip(right, (agent, section), strict=True))
     assert nobodys(side_of(kept, kept.parts[-1], 0), left) == nobodys(side_of(kept, kept.parts[-1], 1), right) == 0
-    assert right[-1].to < 3.6 * RATE, "when the last designated phone had gone it was over"
+    assert right[-1].to < 2.6 * RATE, "when the last designated phone had gone it was over"
 
 
 async def test_click_to_dial_is_one_conversation(watch: Watch) -> None:
