@@ -290,7 +290,7 @@ async def test_opus(house: House) -> None:
 
 
 async def test_a_party_whose_stream_begins_anew_is_missed_until_its_numbers_have_come_as_far(house: House) -> None:
-    """A stated limit (docs/decisions/0018): Asterisk's hook takes the new stream's packets for late ones."""
+    """A stated limit (docs/decisions/0019): Asterisk's hook takes the new stream's packets for late ones."""
     async with with_a_mouth(house) as (caller, mouth, _agent):
         await talk(2)
         reached = mouth.another_stream(30)
