@@ -53,6 +53,7 @@ class Pipeline:
         self.witness = witness
         self.recorder: Recorder | None = None
         self._seen: dict[UUID, Seen] = {}
+        self._company: dict[str, tuple[str, frozenset[str]]] = {}  # of hooked channels: where, and with whom
         self._changed = asyncio.Event()
         self.synced = asyncio.Event()
         self._deaf: tuple[datetime, str] | None = None  # since when nobody hears what happens on the PBX, and why
@@ -90,6 +91,7 @@ class Pipeline:
             return
         self._take(facts)
         if message.event == "Hangup":
+            self._company.pop(uniqueid, None)
             self._recorder().ended(uniqueid, event_time(message) or self.now())
         if message.event in Tracker.HANDLERS:
             # The leg that left is in no call any more; the others of a call that goes on may need another hook now, and
@@ -227,19 +229,33 @@ class Pipeline:
             recorder.adopt_strangers()
         hooked = recorder.hooked(leg.uniqueid for leg in legs)
         through = hooked & hidden if designated else frozenset[str]()
+        for uniqueid in hooked & wanted - through:
+            if self._others(uniqueid, legs):
+                recorder.disarm(uniqueid, at)
+                hooked.discard(uniqueid)
         for leg in legs:
             if leg.uniqueid in wanted - hooked and not through:
                 recorder.arm(self.reading.order(conversation, linkedid, leg, legs, seen))
                 if leg.bridge:
-                    recorder.bridge(leg.uniqueid, at, entered=True)
+                    recorder.bridge(leg.uniqueid, at + recorder.delay(leg.uniqueid), entered=True)
         # Before Asterisk has said what exists, a call may be seen in part: that ends nothing that somebody has begun.
         for uniqueid in hooked - wanted - through if self.synced.is_set() else ():
             recorder.disarm(uniqueid, at)
+            self._company.pop(uniqueid, None)
         for uniqueid in through or wanted:
             if self.reading.talking(legs, uniqueid):
                 seen.recording = seen.recording or recorder.recording(uniqueid) or recording_of(conversation)
                 recorder.talk(uniqueid, self.reading.agent(legs, uniqueid), at)
                 recorder.describe(uniqueid, **self.reading.numbers(uniqueid, legs, seen))
+
+    def _others(self, uniqueid: str, legs: Sequence[Leg]) -> bool:
+        """Whether a hooked channel talks to others than before, elsewhere: its hook may not hear them (`CLEARED`)."""
+        now = self.reading.company(legs, uniqueid)
+        if now is None:
+            return False
+        before = self._company.get(uniqueid, now)
+        self._company[uniqueid] = now
+        return before[0] != now[0] and before[1].isdisjoint(now[1])
 
     # --- what happened while nobody listened ------------------------------------------------------------------------
 

@@ -79,6 +79,16 @@ class Reading:
         """Whether a designated phone is in the bridge of channel `uniqueid`."""
         return joined([self._party(leg) for leg in legs], uniqueid)
 
+    def company(self, legs: Sequence[Leg], uniqueid: str) -> tuple[str, frozenset[str]] | None:
+        """The bridge that channel `uniqueid` is in, and the channels that it talks to there; None where there are none.
+
+        Through a Local channel it is not known to whom.
+        """
+        bridge = next((leg.bridge for leg in legs if leg.uniqueid == uniqueid), None)
+        others = frozenset(leg.uniqueid for leg in legs if leg.bridge == bridge and leg.uniqueid != uniqueid)
+        hidden = any(leg.hidden for leg in legs if leg.uniqueid in others)
+        return (bridge, others) if bridge is not None and others and not hidden else None
+
     def _party(self, leg: Leg, *, away: bool = False) -> Party:
         return Party(
             uniqueid=leg.uniqueid,

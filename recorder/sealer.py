@@ -14,6 +14,7 @@ from typing import Protocol
 import structlog
 
 from policies.model import Recording
+from recorder.fax import FaxEar
 from recorder.segment import Segment, cut, manifest_of, sweep
 from recorder.spool import SAMPLE, Spool
 from recorder.take import OpenSegment, Take
@@ -69,6 +70,7 @@ class Work:
     twin: "Work | None" = None
     second: "Work | None" = None
     inherited: bool = False
+    fax: FaxEar | None = None
 
     def follows(self, twin: "Work | None") -> None:
         """`twin`, if any, was begun first."""
@@ -163,7 +165,20 @@ class Sealer:
             for side in "rt"
         )
         work.segment.feed(left, right)
+        self._listen(work, left, right, start)
         return end < available
+
+    def _listen(self, work: Work, left: bytes, right: bytes, start: int) -> None:
+        """Mark where a fax machine was heard, once a take: its page is no talk, and a person may want to know."""
+        take = work.take
+        if work.fax is None:
+            if take.marked("fax"):
+                return
+            work.fax = FaxEar(take.rate)
+        heard = work.fax.hear(left, right)
+        if heard is not None and not take.marked("fax"):
+            take.mark_sample(start + heard, "fax", self.now())
+            self.spool.save(take)
 
     def _open(self, take: Take) -> Segment:
         # What a full disk refused before is tried again under the same number and key: slots are never given back.

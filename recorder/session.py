@@ -8,7 +8,7 @@ import contextlib
 import errno
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import Future, InvalidStateError
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -35,6 +35,11 @@ LOW = 0.25  # of the spool: below that somebody should look; an hour's spool las
 FULL = 128 * 1024  # bytes: Asterisk writes the two sides of one call in steps of half of that
 AGAIN = 2.0  # seconds before a channel whose start was not answered is armed once more
 UNSAID = 10.0  # seconds that the PBX is given to say why it closed the files of a call
+# Seconds between a stop and the next start on one channel. Asterisk keeps what it translates a channel's sound with
+# until a frame has passed without any hook. A hook that comes before gets it with the packet numbers of the phone that
+# was there first, and drops the next phone's packets as late until its numbers have come as far: 4 of 6 transfers
+# were recorded with one voice (Asterisk 22.10.1). Two packets are enough where a packet has 20 ms.
+CLEARED = 0.1
 GONE = 3.0  # seconds without growth after which the files of a dead channel are complete
 
 
@@ -186,6 +191,10 @@ class Recorder:
         """Those of `uniqueids` whose channels are being recorded."""
         return {uniqueid for uniqueid in uniqueids if uniqueid in self._armed}
 
+    def delay(self, uniqueid: str) -> timedelta:
+        """How long a start on `uniqueid` waits for the stop before it."""
+        return timedelta(seconds=CLEARED if uniqueid in self._disarming else 0)
+
     def recording(self, uniqueid: str) -> str | None:
         """The id of what is recorded of `uniqueid`; None where nothing is."""
         work = self._armed.get(uniqueid)
@@ -213,6 +222,8 @@ class Recorder:
             await self.switch.stop(channel)
         except Exception as error:  # noqa: BLE001  # a channel that is gone has stopped too
             log.info("not stopped", channel=channel, error=str(error))
+        else:
+            await asyncio.sleep(CLEARED)
 
     def _disarmed(self, uniqueid: str, ended: "asyncio.Task[None]") -> None:
         if self._disarming.get(uniqueid) is ended:

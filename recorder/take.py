@@ -155,6 +155,14 @@ class Take:
         """Remember when something happened, and at which sample."""
         self.marks.append({"at": at.isoformat(), "sample": self.sample_at(at), "what": what})
 
+    def mark_sample(self, sample: int, what: str, now: datetime) -> None:
+        """Remember what was heard at `sample`; `now` stands in for a time that no bridge told."""
+        self.marks.append({"at": (self.time_of(sample) or now).isoformat(), "sample": sample, "what": what})
+
+    def marked(self, what: str) -> bool:
+        """Whether it happened before."""
+        return any(mark["what"] == what for mark in self.marks)
+
     def revise(self, history: History) -> None:
         """Take over what happened while nobody of us watched: when there was sound, and which of it is kept."""
         order = {name: value for name, value in asdict(history.order).items() if value}

@@ -320,6 +320,11 @@ class House:
         dial = Dial(to=to, number=phone, user=phone, password=secret, talk=talk, refused=refused)
         return Phone(self.lab.line(f"d{phone}", port=8000 + call, host=INSIDE), dial, folder)
 
+    def spelled(self, side: Side, seconds: float) -> tuple[int, Path]:
+        """A number of its own, and the file that spells it."""
+        call, folder = self._folder()
+        return call, write_speech(folder / f"{side}.ulaw", call, side, seconds)
+
     def _folder(self) -> tuple[int, Path]:
         call = next(self._numbers)
         folder = self.lab.folder / "phones" / str(call)

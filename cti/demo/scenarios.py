@@ -143,6 +143,10 @@ def _mark(mark: Mark, *actions: str) -> str:
     return f"<nop><action>{''.join(actions)}{_log(mark)}</action></nop>"
 
 
+def _stream(what: str) -> str:
+    return f'<exec rtp_stream="{what}"/>'
+
+
 def _pause(seconds: float) -> str:
     return f'<pause milliseconds="{round(seconds * 1000)}"/>'
 
@@ -185,7 +189,7 @@ class _Dialogue:
         names = quoteattr(f"dialog [call_id] {self.sender} {self.recipient}")
         return f"<action><log message={names}/>{mark}</action>"
 
-    def keys(self) -> Iterator[str]:
+    def keys(self, *, speaks: bool = False) -> Iterator[str]:
         """Do what the keys say until the call is over; a key works once. NOTIFY and UPDATE are answered by SIPp itself.
 
         No step stands between two messages: SIPp gives a call up for one that arrives while it is at a step of its own.
@@ -206,7 +210,9 @@ class _Dialogue:
         changes: tuple[tuple[Key, Mark, str], ...] = (("hold", "held", "sendonly"), ("resume", "resumed", "sendrecv"))
         for key, mark, direction in changes:
             yield f'<label id="{pressed[key]}"/>'
-            yield from self._reinvite(direction, mark, then=wait)
+            # who holds the line says nothing into it; a call without a stream has nothing to pause
+            stream = _stream("pause" if key == "hold" else "resume") if speaks else ""
+            yield from self._reinvite(direction, mark, stream, then=wait)
         yield f'<label id="{pressed["transfer"]}"/>'
         referred = self.sender.replace("From:", "Referred-By:")
         yield _send(*self.request("REFER"), "Refer-To: <[$target]>", referred, _NO_BODY)
@@ -219,9 +225,9 @@ class _Dialogue:
 
     def talk(self, talk: Talk) -> Iterator[str]:
         """From the moment the call stands to its end."""
-        stream = f'<exec rtp_stream="{talk.audio},1,0"/>', '<exec rtp_stream="pause"/>', '<exec rtp_stream="resume"/>'
+        stream = _stream(f"{talk.audio},1,0"), _stream("pause"), _stream("resume")
         start, halt, resume = stream if talk.audio else ("", "", "")
-        yield _mark("talking", start) if not talk.keys else f"<nop>{self.known(_log('talking'))}</nop>"
+        yield _mark("talking", start) if not talk.keys else f"<nop>{self.known(start + _log('talking'))}</nop>"
         now = 0.0
         for hold in talk.holds:
             if hold.at < now:
@@ -237,7 +243,7 @@ class _Dialogue:
             yield f"<nop><action>{resume}</action></nop>"
             now = hold.at + hold.seconds
         if talk.keys:
-            yield from self.keys()
+            yield from self.keys(speaks=talk.audio is not None)
         elif talk.hang_up_after is None:
             yield '<recv request="BYE"/>'
             yield _send(*_reply("200 OK"), _NO_BODY)
@@ -248,11 +254,11 @@ class _Dialogue:
             yield '<recv response="200"/>'
         yield _mark("over")
 
-    def _reinvite(self, direction: str, mark: Mark, then: str = "") -> Iterator[str]:
+    def _reinvite(self, direction: str, mark: Mark, stream: str = "", then: str = "") -> Iterator[str]:
         self.version += 1
         yield _send(*self.request("INVITE"), _sdp(self.version, direction), again=True)
         yield '<recv response="100" optional="true"/>'
-        yield f'<recv response="200"><action>{_log(mark)}</action></recv>'
+        yield f'<recv response="200"><action>{stream}{_log(mark)}</action></recv>'
         yield _send(*self.request("ACK"), _NO_BODY, then=then)
 
 

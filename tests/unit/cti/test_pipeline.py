@@ -53,6 +53,9 @@ class FakeRecorder:
     def disarm(self, uniqueid: str, at: datetime) -> None:
         self.told.append(("disarm", self.orders.pop(uniqueid).channel))
 
+    def delay(self, uniqueid: str) -> timedelta:
+        return timedelta(0)
+
     def hooked(self, uniqueids: Iterable[str]) -> set[str]:
         return {uniqueid for uniqueid in uniqueids if uniqueid in self.orders}
 
@@ -466,6 +469,52 @@ def test_the_policy_may_say_to_go_on_after_a_transfer() -> None:
     assert stage.hear() == ["trunk"]
     stage.pbx.hangup(section, caller)
     assert stage.hear() == []
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_another_phone_in_another_bridge_is_heard_by_a_hook_of_its_own(same: bool) -> None:
+    """asterisk/asterisk#507: the hook that stays drops the packets of whoever comes next, as too late."""
+    stage = Stage()
+    caller, phone = inbound(stage.pbx, stage.names)
+    talk(stage.pbx, caller, phone)
+    stage.hear()
+    other = stage.channel("2201", of=caller)
+    stage.pbx.bridge("bridge-2", *([phone] if same else [other]))
+    stage.hear()
+    before = len(stage.recorder.told)
+    stage.pbx.unbridge(caller)
+    stage.pbx.bridge("bridge-2", caller)
+    assert stage.hear() == ["trunk"]
+    told = [told[0] for told in stage.recorder.told[before:] if told[1] == caller.name]
+    assert told[: told.index("talk")] == (["leave", "enter"] if same else ["leave", "enter", "disarm", "arm", "enter"])
+
+
+def test_a_hook_that_was_made_for_the_next_phone_stays() -> None:
+    stage = Stage()
+    caller, phone = inbound(stage.pbx, stage.names)
+    talk(stage.pbx, caller, phone)
+    stage.hear()
+    stage.pbx.unbridge(caller)
+    stage.pbx.hangup(phone)
+    other = stage.channel("2201", of=caller)
+    stage.pbx.ring(other)
+    assert stage.hear() == ["trunk"]
+    before = len(stage.recorder.told)
+    talk(stage.pbx, caller, other, bridge="bridge-2")
+    assert stage.hear() == ["trunk"]
+    assert {told[0] for told in stage.recorder.told[before:]} == {"enter", "talk"}
+
+
+def test_whoever_joins_the_same_bridge_changes_nothing() -> None:
+    stage = Stage()
+    caller, phone = inbound(stage.pbx, stage.names)
+    talk(stage.pbx, caller, phone)
+    stage.hear()
+    other = stage.channel("2201", of=caller)
+    stage.pbx.bridge("bridge-1", other)
+    stage.pbx.unbridge(phone)
+    stage.hear()
+    assert "disarm" not in [told[0] for told in stage.recorder.told]
 
 
 def test_the_caller_hangs_up_first() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from recorder import session
-from recorder.session import Recorder, SwitchRefusedError
+from recorder.session import CLEARED, Recorder, SwitchRefusedError
 from recorder.spool import Kept, Spool
 from recorder.take import History, Order
 from recorder.vault.writer import BodyWriter
@@ -280,8 +280,12 @@ async def test_a_start_waits_for_the_stop_before_it(site: Site) -> None:
         recorder.disarm(CALL.uniqueid, at(3))
         recorder.arm(CALL)
         await asyncio.sleep(0.02)
+        stopped = asyncio.get_running_loop().time()
         site.pbx.slow_stop.set()
+        assert recorder.delay(CALL.uniqueid) == timedelta(seconds=CLEARED)
         assert await recorder.armed(CALL.uniqueid)
+        assert asyncio.get_running_loop().time() - stopped >= CLEARED, "Asterisk has let go of what it translated with"
+        assert recorder.delay(CALL.uniqueid) == timedelta(0)
         assert [what for what, _ in site.pbx.said] == ["start", "stop", "start"]
         assert CALL.channel in site.pbx.files
         talk(recorder)
