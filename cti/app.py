@@ -13,22 +13,28 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+from prometheus_client import start_http_server
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from cti import control, recovery
+from cti import control, health, recovery
 from cti.ami.client import AmiClient, AmiConfig
 from cti.ami.errors import LoginRefusedError
 from cti.ami.tls import pinned
 from cti.calls.tracker import Tracker
 from cti.clock import ClockWatch
 from cti.desk import Desk
+from cti.doctor import storage
+from cti.doctor.machine import StockSeen
+from cti.doctor.seen import Unseen
+from cti.doctor.want import Want
 from cti.errors import KikitoriError, SettingsError
 from cti.explain import explain
 from cti.hours import HoursBook
 from cti.i18n import _
 from cti.intake import IntakeBook
 from cti.journal import Journal
+from cti.metrics import Metrics
 from cti.notify import Notifier, Watchdog
 from cti.pbxconfig import Site
 from cti.pipeline import Pipeline
@@ -43,6 +49,7 @@ from cti.steps import StepTail
 from cti.store import TROUBLE, database_answers, engine, migrate
 from cti.supervise import SUPERVISED, WATCHDOG
 from cti.switch import AmiSwitch
+from cti.watch import Watch, by_mail
 from cti.witness import CelFile
 from policies.calendar import JST
 from policies.errors import PolicyError
@@ -63,6 +70,7 @@ log = structlog.get_logger()
 
 CHECKPOINT_SECONDS = 60
 STATEMENT_SECONDS = 600
+WATCH_SECONDS = 60
 STATEMENT_AFTER = timedelta(hours=4)  # the end of the day: calls over midnight have ended, logrotate is done
 STATEMENT_AGAIN = timedelta(hours=6)  # between two attempts for one day
 
@@ -436,13 +444,51 @@ async def run_desk(settings: Settings, clock: Clock, notifier: Notifier) -> None
     async with asyncio.TaskGroup() as group:
         beating = group.create_task(notifier.beat())
         indexing = group.create_task(_every(1.0, look))
+        watching = group.create_task(_watching(settings, desk, clock))
         stating = group.create_task(_every(STATEMENT_SECONDS, Stating(desk, clock).look))
         notifier.send("READY=1")
         await _terminated()
         notifier.send("STOPPING=1")
-        for task in (beating, indexing, stating):
+        for task in (beating, indexing, stating, watching):
             task.cancel()
     await desk.close()
+
+
+def stock_of(settings: Settings, clock: Clock) -> Callable[[], StockSeen | Unseen]:
+    """What the vault took in: reads every name in it."""
+    return lambda: storage.stock(settings, clock())
+
+
+def want_of(settings: Settings) -> Want:
+    """What this installation expects. Raises PolicyError."""
+    policies = Policies(settings.paths.policies)
+    return Want.of(settings, policies.plan, policies.recording)
+
+
+async def _watching(settings: Settings, desk: Desk, clock: Clock) -> None:
+    """Once a minute, whatever happens: a watch that ended would be silent for ever."""
+    metrics = Metrics()
+    if settings.metrics.port:
+        try:
+            start_http_server(settings.metrics.port, settings.metrics.host, metrics.registry)
+        except OSError as error:
+            log.error("no metrics", error=str(error), host=settings.metrics.host, port=settings.metrics.port)
+    watch = Watch(
+        look=lambda stock: health.look(settings, desk, clock(), stock),
+        stock=stock_of(settings, clock),
+        want=lambda: want_of(settings),
+        metrics=metrics,
+        send=by_mail(settings.mail, clock),
+        now=clock,
+    )
+    while True:
+        await asyncio.sleep(WATCH_SECONDS)
+        try:
+            await watch.round()
+        except PolicyError as error:
+            log.error("not watched", error=str(error))  # a sentence
+        except Exception:  # see above
+            log.exception("not watched")
 
 
 class Stating:

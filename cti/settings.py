@@ -101,6 +101,10 @@ class Gate(_Section):
     deadline: float = Field(0.5, gt=0, le=2, description=mark("seconds that the recorder has to answer"))
 
 
+_ADDRESS = r"^[^@\s,]+@[^@\s,]+$"
+_ADDRESSES = r"^([^@\s,]+@[^@\s,]+(, ?[^@\s,]+@[^@\s,]+)*)?$"
+
+
 class Database(_Section):
     """Where catalogue, steps and intakes are indexed. The vault is the truth; all of it can be made anew."""
 
@@ -126,6 +130,22 @@ class Users(_Section):
     gate: str = Field("kikitori-gate", description=mark("runs the gate"))
     desk: str = Field("kikitori-desk", description=mark("runs the desk"))
     asterisk: str = Field("asterisk", description=mark("runs Asterisk"))
+
+
+class Metrics(_Section):
+    """Where Prometheus finds what the desk watches; numbers alone, for whoever can connect."""
+
+    host: str = Field("127.0.0.1", description=mark("address of the metrics' own server"))
+    port: int = Field(0, ge=0, le=65535, description=mark("its port; 0: there is none"))
+
+
+class Mail(_Section):
+    """Who is told of alarms, by whose mail relay. No caller and no recording is named in them."""
+
+    to: str = Field("", pattern=_ADDRESSES, description=mark("addresses, with a comma between two; empty: nobody"))
+    sender: str = Field("kikitori@localhost", pattern=_ADDRESS, description=mark("whom the mail comes from"))
+    host: str = Field("127.0.0.1", description=mark("mail relay, without encryption: one of this host or this network"))
+    port: int = Field(25, ge=1, le=65535, description=mark("port of the mail relay"))
 
 
 class Upkeep(_Section):
@@ -162,6 +182,8 @@ class Settings(_Section):
     gate: Gate = Gate()
     users: Users = Users()
     database: Database = Database()
+    metrics: Metrics = Metrics()
+    mail: Mail = Mail()
     upkeep: Upkeep = Upkeep()
 
 

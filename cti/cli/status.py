@@ -1,57 +1,121 @@
-"""`kikitori status`."""
+"""`kikitori status`: how everything is, on one screen."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
 
 import typer
+from rich.table import Table
+from rich.text import Text
 
-from cti import control
+from cti import health
+from cti.app import build_desk, stock_of, wall_clock, want_of
 from cti.cli.common import Json, out, say_json, settings
-from cti.errors import NotRunningError
-from cti.explain import explain, localise
+from cti.cli.doctor import NOT_MADE, SIGNS
+from cti.cli.terminal import printable
+from cti.doctor.finding import Finding, Severity, house_titles, titles
+from cti.doctor.seen import Unseen
+from cti.errors import KikitoriError, NotRunningError
+from cti.explain import localise
+from cti.health import HealthSeen
 from cti.i18n import _
-from cti.places import SOCKET
+from cti.settings import Settings
+from policies.errors import PolicyError
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command(
         "status",
-        help=_("Whether the recorder runs, hears the PBX, and how many calls it records now."),
+        help=_(
+            "How the recorder, the gate, the disks, the clock, the keys, the statements and the promises are, on one "
+            "screen. Ends with 0 where nothing is wrong."
+        ),
         epilog=_("Example: kikitori status --json"),
     )(status)
 
 
 def status(as_json: Json = False) -> None:
-    """Ask the recorder."""
+    """Look."""
     loaded = settings().settings
-    path = loaded.paths.run / SOCKET
-    try:
-        answer = asyncio.run(control.ask(path, {"ask": "status"}, 5.0))
-    except (OSError, TimeoutError) as error:
-        raise NotRunningError(
-            _("the recorder does not answer at {path} ({error}). Start it: kikitori serve").format(
-                path=path, error=_("no answer in time") if isinstance(error, TimeoutError) else explain(error)
-            )
-        ) from error
-    minutes = answer["spool_free"] / 32000 / max(1, answer["recording"]) / 60
-    well = answer["in_step"] and not answer["trouble"]
+    seen = asyncio.run(_look(loaded))
+    if isinstance(seen.recorder, Unseen):
+        # Said first of all, whatever else is wrong here.
+        out_of_order = NotRunningError(
+            _("the recorder does not answer: {why}. Start it: kikitori serve").format(why=seen.recorder.why)
+        )
+        try:
+            findings = health.judge(seen, want_of(loaded), wall_clock())
+        except PolicyError:
+            raise out_of_order from None
+        _tell(seen, findings, as_json=as_json)
+        raise out_of_order
+    findings = health.judge(seen, want_of(loaded), wall_clock())
+    _tell(seen, findings, as_json=as_json)
+    raise typer.Exit(1 if any(finding.severity is Severity.error for finding in findings) else 0)
+
+
+def _tell(seen: HealthSeen, findings: Sequence[Finding], *, as_json: bool) -> None:
+    told = {} if isinstance(seen.recorder, Unseen) else dict(seen.recorder)
     if as_json:
-        say_json(answer | {"spool_minutes": round(minutes, 1)})
-        raise typer.Exit(0 if well else 1)
-    out.print(_("PBX: {state}").format(state=_("connected and in step") if answer["in_step"] else _("NOT CONNECTED")))
-    out.print(_("Calls: {calls}, recorded now: {recording}").format(**answer))
+        minutes = {"spool_minutes": round(_minutes(told), 1)} if told else {}
+        say_json({**told, **minutes, "findings": [asdict(finding) for finding in findings]})
+        return
+    if told:
+        _say(told)
+    _show([finding for finding in findings if not told or finding.check not in ("recorder", "events")])
+
+
+async def _look(loaded: Settings) -> HealthSeen:
+    stock = await asyncio.to_thread(stock_of(loaded, wall_clock))
+    try:
+        desk = await build_desk(loaded, wall_clock, "status")
+    except KikitoriError:
+        return await health.look(loaded, None, wall_clock(), stock)
+    try:
+        return await health.look(loaded, desk, wall_clock(), stock)
+    finally:
+        await desk.close()
+
+
+def _minutes(told: Mapping[str, Any]) -> float:
+    """How long the spool lasts for what is recorded now, were nothing taken out of it. At 8 kHz."""
+    return int(told["spool_free"]) / 32000 / max(1, int(told["recording"])) / 60
+
+
+def _say(told: Mapping[str, Any]) -> None:
+    """What the recorder says of itself."""
+    out.print(_("PBX: {state}").format(state=_("connected and in step") if told["in_step"] else _("NOT CONNECTED")))
+    out.print(_("Calls: {calls}, recorded now: {recording}").format(**told))
     out.print(
         _("Events: {waiting} wait, the last one was {late:.1f} s late; {lost} lost since the start").format(
-            waiting=answer["events_waiting"],
-            late=answer["events_delay"],
-            lost=answer["events_dropped"] + answer["events_oversized"],
+            waiting=told["events_waiting"],
+            late=told["events_delay"],
+            lost=told["events_dropped"] + told["events_oversized"],
         )
     )
     out.print(
         _("Spool: {free} MiB free, enough for {minutes} minutes of what is recorded now").format(
-            free=answer["spool_free"] >> 20, minutes=int(minutes)
+            free=told["spool_free"] >> 20, minutes=int(_minutes(told))
         )
     )
-    if answer["trouble"]:
-        out.print(_("TROUBLE: {what}").format(what=localise(answer["trouble"])), style="bold red")
-    raise typer.Exit(0 if well else 1)
+    if told["trouble"]:
+        out.print(_("TROUBLE: {what}").format(what=localise(told["trouble"])), style="bold red")
+
+
+def _show(findings: Sequence[Finding]) -> None:
+    """Everything else, one line each, and what to do where it is not well."""
+    called = house_titles() | titles() | health.titles()
+    made = Table(box=None, show_header=False, pad_edge=False)
+    made.add_column(no_wrap=True)
+    made.add_column(no_wrap=True)
+    made.add_column(overflow="fold", ratio=1)
+    for finding in findings:
+        sign, colour = SIGNS[finding.severity] if finding.made else NOT_MADE
+        wrong = finding.severity is not Severity.ok
+        text = Text(printable(finding.found), style=colour if wrong else "")
+        if wrong and finding.remedy:
+            text.append(f"\n→ {printable(finding.remedy)}", style="dim")
+        made.add_row(Text(sign, style=f"bold {colour}"), called[finding.check], text)
+    out.print(made)

@@ -18,8 +18,16 @@ LOOPBACK: tuple[Network, ...] = (ipaddress.IPv4Network("127.0.0.0/8"), ipaddress
 
 def hosts(settings: Settings, role: str) -> tuple[str, ...]:
     """The hosts that a process connects to, or is asked by, beside this one."""
-    named = {"recorder": [settings.pbx.host], "gate": [settings.pbx.host], "desk": [_database(settings)]}[role]
+    named = {
+        "recorder": [settings.pbx.host],
+        "gate": [settings.pbx.host],
+        "desk": [_database(settings), _mail(settings)],
+    }[role]
     return tuple(host for host in named if host and host != "localhost")
+
+
+def _mail(settings: Settings) -> str:
+    return settings.mail.host if settings.mail.to else ""
 
 
 def _database(settings: Settings) -> str:

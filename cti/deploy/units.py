@@ -66,6 +66,8 @@ def files(settings: Settings, host: Host) -> dict[str, bytes]:
     texts[f"{UNITS}/asterisk.service.d/kikitori.conf"] = _text("asterisk.conf.j2", spool=spool, group=users.SPOOL)
     texts["etc/tmpfiles.d/kikitori.conf"] = _text("tmpfiles.conf.j2", folders=_folders(settings, host))
     texts["etc/sysctl.d/kikitori.conf"] = _text("sysctl.conf.j2")
+    if settings.metrics.port:
+        texts["etc/prometheus/kikitori.yml"] = _text("prometheus.yml.j2")
     return {name: text.encode() for name, text in texts.items()}
 
 

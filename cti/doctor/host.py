@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from cti import control, users
+from cti.doctor import kernel
 from cti.doctor.seen import CelSeen, GateSeen, HoursSeen, ProcessSeen, SpoolSeen, Unseen
 from cti.errors import InitError
 from cti.explain import explain
@@ -41,7 +42,7 @@ def spool(settings: Settings) -> SpoolSeen | Unseen | None:
     root = settings.paths.spool.resolve()
     try:
         room = os.statvfs(root)
-        mountinfo, swaps = Path("/proc/self/mountinfo").read_text(), Path("/proc/swaps").read_text()
+        mountinfo, swaps = kernel.mounts(), Path("/proc/swaps").read_text()
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -23,7 +23,7 @@ def look(settings: Settings, config: Path | None, now: Callable[[], datetime]) -
         clock=kernel.clock(),
         processes=processes.limits(pids),
         kernel=kernel.limits(),
-        disks=storage.disks(settings, Path("/proc/self/mountinfo").read_text()),
+        disks=storage.disks(settings, kernel.mounts()),
         speed=storage.speed(settings),
         stock=storage.stock(settings, now()),
         places=storage.owners(settings),

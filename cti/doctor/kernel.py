@@ -24,7 +24,7 @@ def memory(settings: Settings, proc: Path = PROC, sys: Path = SYS, etc: Path = E
     try:
         swaps = (proc / "swaps").read_text()
         root = settings.paths.spool.resolve()
-        kind, options = mounted(root, (proc / "self/mountinfo").read_text())
+        kind, options = mounted(root, mounts(proc))
         return MemorySeen(
             swaps=swaps,
             encrypted=frozenset(device for device in swap_devices(swaps) if _crypt(device, sys)),
@@ -60,6 +60,11 @@ def _resume(proc: Path, sys: Path) -> str:
 
 def _masked(unit: Path) -> bool:
     return unit.is_symlink() and str(unit.readlink()) == "/dev/null"
+
+
+def mounts(proc: Path = PROC) -> str:
+    """The kernel's table of what is mounted where, as this process sees it."""
+    return (proc / "self/mountinfo").read_text()
 
 
 def clock(etc: Path = ETC) -> ClockSeen | Unseen:

@@ -14,6 +14,7 @@ from policies.toml import read
 from scripts import docs
 from scripts.pages.markdown import DocsError
 from scripts.pages.policies import _keys
+from scripts.pages.reliability import DATA, FAULTS
 from scripts.pages.rules import citations, load_rules
 
 TABLE = """
@@ -32,6 +33,8 @@ def repository(tmp_path: Path) -> Path:
     """A small repository: three rules, one of them built, the shipped policies, no tests."""
     (tmp_path / "docs/reference").mkdir(parents=True)
     (tmp_path / "docs/reference/rules.toml").write_text(TABLE, "utf-8")
+    for name in (FAULTS, DATA):
+        shutil.copy(docs.ROOT / name, tmp_path / name)
     (tmp_path / "made.py").write_text("", "utf-8")
     (tmp_path / "tests/unit").mkdir(parents=True)
     shutil.copytree(docs.ROOT / "policies/data", tmp_path / "policies/data")

@@ -1,6 +1,7 @@
 """Help and errors of the command line: one sentence on standard error that says what, where and what to do."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from cti.cli.common import length, passphrase, plain, seconds, when
 from cti.errors import UsageError
 from cti.settings import FILE
+from policies.load import shipped
 from tests.unit.cti.calls.streams import Numbers, Script, inbound, talk
 from tests.unit.cti.cli.conftest import Kikitori
 from tests.unit.cti.cli.walk import pages
@@ -95,16 +97,18 @@ def test_a_recorder_that_does_not_run(kikitori: Kikitori) -> None:
 def test_events_that_wait_come_late_or_are_lost_are_said(kikitori: Kikitori, monkeypatch: pytest.MonkeyPatch) -> None:
     answer = {
         "in_step": True, "calls": 3, "recording": 2, "spool_free": 1 << 30, "trouble": None, "events_waiting": 12,
-        "events_delay": 4.25, "events_dropped": 5, "events_oversized": 2,
+        "events_delay": 4.25, "events_dropped": 5, "events_oversized": 2, "events_tampered": 0,
     }  # fmt: skip
 
     async def ask(*_: object) -> dict[str, object]:
         return answer
 
     Path(FILE).write_text("[pbx]\nport = 5039\n")
-    monkeypatch.setattr("cti.cli.status.control.ask", ask)
+    shutil.copytree(shipped(), "policies")
+    monkeypatch.setattr("cti.control.ask", ask)
     said = kikitori("status")
-    assert said.status == 0
+    assert said.status == 1, "there is no gate"
+    assert "gate" in said.out
     assert "Events: 12 wait, the last one was 4.2 s late; 7 lost since the start\n" in said.out
     assert json.loads(kikitori("status", "--json").out)["events_delay"] == 4.25
 

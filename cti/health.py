@@ -1,0 +1,187 @@
+"""How the installation is, once a minute: what the desk watches, `kikitori status` shows, and alarms are made of.
+
+What the doctor judges too is judged by the doctor's own words (cti.doctor); what only time shows is judged here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Final
+
+from cti.desk import Desk
+from cti.doctor import host, keeping, kernel, running, service, storage
+from cti.doctor.finding import Finding, error, unmade, warning, well
+from cti.doctor.machine import ClockSeen, DiskSeen, KeysSeen, StockSeen
+from cti.doctor.seen import GateSeen, SpoolSeen, Unseen
+from cti.doctor.want import Want
+from cti.errors import KikitoriError
+from cti.explain import explain
+from cti.i18n import _, ngettext
+from cti.settings import Settings
+from cti.store import TROUBLE
+from policies.calendar import JST
+from recorder.vault.folder import OUTBOXES
+
+LATE: Final = 2.0  # seconds that an event may be late: the gate decides in half of one, and a call is armed by events
+MANY: Final = 10_000  # events that wait: a tenth of what the queue takes before it drops any
+UNTOLD: Final = 50  # segments that catalogue or log do not know yet; they are told within a second or two
+STATED_BY: Final = timedelta(hours=7)  # of the next day: statements are made at about 04:00
+DAYS: Final = 7  # for so many days back statements are made, and missed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthSeen:
+    """What was seen. `statements`: exceptions of each day's latest, None where there is none, of days that need one.
+
+    `untold`: segments that wait to be told, by outbox. `overdue`: callers who wait longer than they were promised.
+    `gate` None: it is asked by a script, over a socket that is Asterisk's alone.
+    """
+
+    recorder: Mapping[str, object] | Unseen
+    gate: GateSeen | Unseen | None
+    spool: SpoolSeen | Unseen | None
+    clock: ClockSeen | Unseen
+    vault: DiskSeen | Unseen
+    stock: StockSeen | Unseen
+    keys: KeysSeen
+    untold: Mapping[str, int] | Unseen
+    statements: Mapping[date, int | None] | Unseen
+    overdue: int | Unseen
+
+
+async def look(settings: Settings, desk: Desk | None, now: datetime, stock: StockSeen | Unseen) -> HealthSeen:
+    """Everything there is to see. `stock` reads every name in the vault: whoever looks often keeps it for a while.
+
+    `desk` None: there is no database to ask.
+    """
+    nobody = Unseen(_("the database does not answer"))
+    return HealthSeen(
+        recorder=await host.recorder(settings),
+        gate=await host.gate(settings) if settings.asterisk.gate == "fastagi" else None,
+        spool=host.spool(settings),
+        clock=kernel.clock(),
+        vault=storage.disks(settings, kernel.mounts())["vault"],
+        stock=stock,
+        keys=storage.keys(settings),
+        untold=_untold(settings),
+        statements=await _statements(desk, now) if desk else nobody,
+        overdue=await _overdue(desk, now) if desk else nobody,
+    )
+
+
+def _untold(settings: Settings) -> dict[str, int] | Unseen:
+    try:
+        return {name: len(list((settings.paths.vault / "outbox" / name).iterdir())) for name in OUTBOXES}
+    except OSError as problem:
+        return host.denied(problem)
+
+
+async def _statements(desk: Desk, now: datetime) -> dict[date, int | None] | Unseen:
+    last = (now - STATED_BY).astimezone(JST).date() - timedelta(days=1)
+    try:
+        first = await desk.catalogue.first_begin()
+        days = [last - timedelta(days=ago) for ago in range(DAYS)]
+        return {
+            day: _exceptions(desk, day) for day in days if first is not None and day >= first.astimezone(JST).date()
+        }
+    except (OSError, KikitoriError, *TROUBLE) as problem:
+        return Unseen(explain(problem))
+
+
+def _exceptions(desk: Desk, day: date) -> int | None:
+    stated = desk.stated(day)
+    return len(desk.read_statement(stated[-1])["exceptions"]) if stated else None
+
+
+async def _overdue(desk: Desk, now: datetime) -> int | Unseen:
+    today = now.astimezone(JST).date()
+    try:
+        return sum(row.overdue(today) for row in await desk.intake.rows())
+    except (OSError, *TROUBLE) as problem:
+        return Unseen(explain(problem))
+
+
+def judge(seen: HealthSeen, want: Want, now: datetime) -> list[Finding]:
+    """What is well and what is not, the most urgent kind of thing first."""
+    findings = [service.recorder(seen.recorder), *_events(seen.recorder)]
+    if seen.gate is not None:
+        findings.append(service.gate(seen.gate, want))
+    if isinstance(seen.spool, SpoolSeen):
+        findings.append(service.room(seen.spool, want))
+    findings += [
+        keeping.days(seen.vault, seen.stock, want),
+        running.time(seen.clock, want),
+        keeping.keys(seen.keys, want, now),
+        keeping.certificate(seen.keys, want, now),
+        _told(seen.untold),
+        _stated(seen.statements),
+        _agreed(seen.statements),
+        _promised(seen.overdue),
+    ]
+    return findings
+
+
+def _events(seen: Mapping[str, object] | Unseen) -> list[Finding]:
+    """Of a recorder that answers."""
+    if isinstance(seen, Unseen):
+        return []
+    delay, waiting = float(str(seen["events_delay"])), int(str(seen["events_waiting"]))
+    found = _("{count} events wait, the last one was {late} s late").format(count=waiting, late=round(delay, 1))
+    why = _("Recordings that are begun late are begun by the dialplan; what the queue does not take is lost.")
+    remedy = _("look what takes the processor (top); docs/operations.ja.md, chapter 3")
+    if waiting >= MANY:
+        return [error("events", found, why, remedy)]
+    return [warning("events", found, why, remedy) if delay > LATE and waiting else well("events", found)]
+
+
+def _told(seen: Mapping[str, int] | Unseen) -> Finding:
+    remedy = _("look at the desk's and the recorder's log lines; catalogue and access log are behind until then")
+    if isinstance(seen, Unseen):
+        return unmade("untold", seen, _("run this command as root"))
+    count = max(seen.values(), default=0)
+    found = ngettext("{count} segment waits to be told", "{count} segments wait to be told", count).format(count=count)
+    why = _("What the catalogue does not know is not found; what the access log does not know is not proved.")
+    return warning("untold", found, why, remedy) if count > UNTOLD else well("untold", found)
+
+
+def _stated(seen: Mapping[date, int | None] | Unseen) -> Finding:
+    remedy = _("`kikitori completeness statement --day DAY` says what it lacks")
+    if isinstance(seen, Unseen):
+        return unmade("statement", seen, remedy)
+    if missing := sorted(day.isoformat() for day, exceptions in seen.items() if exceptions is None):
+        found = _("no statement of {days}").format(days=", ".join(missing))
+        return error("statement", found, _("Nobody can prove that every call of that day was recorded."), remedy)
+    return well("statement", _("{count} days stated").format(count=len(seen)))
+
+
+def _agreed(seen: Mapping[date, int | None] | Unseen) -> Finding:
+    remedy = _("`kikitori completeness check --day DAY` names each")
+    if isinstance(seen, Unseen):
+        return unmade("completeness", seen, remedy)
+    wrong = {day: count for day, count in seen.items() if count}
+    if wrong:
+        told = _("{day}: {count}")
+        found = ", ".join(told.format(day=day.isoformat(), count=count) for day, count in sorted(wrong.items()))
+        why = _("Asterisk's own records and the recordings do not agree.")
+        return error("completeness", found, why, remedy)
+    return well("completeness", _("no exception in {count} days").format(count=len(seen)))
+
+
+def _promised(seen: int | Unseen) -> Finding:
+    remedy = _("`kikitori intake list` shows who waits; call them, then `kikitori intake done`")
+    if isinstance(seen, Unseen):
+        return unmade("overdue", seen, remedy)
+    found = ngettext("{count} caller waits", "{count} callers wait", seen).format(count=seen)
+    why = _("They were promised to be called, and nobody did in time.")
+    return warning("overdue", found, why, remedy) if seen else well("overdue", _("nobody waits in vain"))
+
+
+def titles() -> dict[str, str]:
+    """What each check is called that the doctor has not."""
+    return {
+        "events": _("events of the PBX"),
+        "untold": _("catalogue and access log"),
+        "statement": _("statements of completeness"),
+        "completeness": _("completeness"),
+        "overdue": _("promises to callers"),
+    }

@@ -1,0 +1,83 @@
+"""What the watch makes of what it sees."""
+
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+
+from cti import health
+from cti.doctor.finding import Finding, Severity, house_titles, titles
+from cti.doctor.machine import DiskSeen
+from cti.doctor.seen import Unseen
+from cti.health import HealthSeen
+from tests.unit.cti.doctor import good, good_house
+from tests.unit.cti.doctor.good_house import NOW, WANT
+
+RECORDER = {
+    "in_step": True, "trouble": None, "calls": 2, "recording": 1, "events_waiting": 0, "events_delay": 0.01,
+    "events_dropped": 0, "events_tampered": 0, "events_oversized": 0,
+}  # fmt: skip
+VAULT = good_house.SEEN.disks["vault"]
+TODAY = date(2026, 11, 27)
+SEEN = HealthSeen(
+    recorder=RECORDER,
+    gate=good.SEEN.gate,
+    spool=good.SEEN.spool,
+    clock=good_house.SEEN.clock,
+    vault=VAULT,
+    stock=good_house.SEEN.stock,
+    keys=good_house.SEEN.keys,
+    untold={"log": 0, "index": 3},
+    statements={TODAY - timedelta(days=ago): 0 for ago in range(1, 8)},
+    overdue=0,
+)
+
+
+def found(**changes: Any) -> dict[str, Finding]:
+    return {finding.check: finding for finding in health.judge(replace(SEEN, **changes), WANT, NOW)}
+
+
+def test_all_is_well() -> None:
+    assert {finding.severity for finding in found().values()} == {Severity.ok}
+    assert found().keys() <= (titles() | house_titles() | health.titles()).keys()
+
+
+@pytest.mark.parametrize(
+    ("check", "changes", "severity"),
+    [
+        ("recorder", {"recorder": Unseen("no answer in time")}, Severity.error),
+        ("recorder", {"recorder": RECORDER | {"trouble": "No space left on device"}}, Severity.error),
+        ("recorder", {"recorder": RECORDER | {"in_step": False}}, Severity.error),
+        ("events", {"recorder": RECORDER | {"events_waiting": 10_000}}, Severity.error),
+        ("events", {"recorder": RECORDER | {"events_waiting": 5, "events_delay": 2.5}}, Severity.warning),
+        ("gate", {"gate": Unseen("connection refused")}, Severity.error),
+        ("untold", {"untold": {"log": 51, "index": 0}}, Severity.warning),
+        ("statement", {"statements": {TODAY - timedelta(days=1): None}}, Severity.error),
+        ("completeness", {"statements": {TODAY - timedelta(days=1): 2}}, Severity.error),
+        ("overdue", {"overdue": 1}, Severity.warning),
+    ],
+)
+def test_what_is_not_well_is_named(check: str, changes: dict[str, Any], severity: Severity) -> None:
+    wrong = {name: finding for name, finding in found(**changes).items() if finding.severity is not Severity.ok}
+    assert list(wrong) == [check]
+    assert wrong[check].severity is severity
+    assert wrong[check].remedy
+
+
+def test_a_late_event_of_an_hour_ago_is_no_alarm() -> None:
+    assert found(recorder=RECORDER | {"events_delay": 60.0})["events"].severity is Severity.ok
+
+
+def test_a_disk_that_fills_up_is_an_error_before_it_is_full() -> None:
+    assert isinstance(VAULT, DiskSeen)
+    assert found(vault=replace(VAULT, free=1 << 20))["days"].severity is Severity.error
+
+
+@pytest.mark.parametrize("name", ["untold", "statements", "overdue"])
+def test_what_cannot_be_seen_is_not_taken_for_well(name: str) -> None:
+    assert [finding for finding in found(**{name: Unseen("Permission denied")}).values() if not finding.made]
+
+
+def test_a_gate_that_is_asked_by_a_script_is_not_looked_at() -> None:
+    assert "gate" not in found(gate=None)
