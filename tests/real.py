@@ -480,10 +480,10 @@ async def _over(live: Live, seconds: float) -> None:
 
 
 @contextlib.asynccontextmanager
-async def a_house(gate: str = "fastagi", database: str = "") -> AsyncIterator[House]:
-    """A house of its own, with everything running; gone at the end. `gate`, `database`: as its settings have them."""
+async def a_house(gate: str = "fastagi", database: str = "", pbx: str = "pbx1") -> AsyncIterator[House]:
+    """A house of its own, with everything running; gone at the end. `gate`, `database`, `pbx`: see Lab."""
     folder = Path(tempfile.mkdtemp(prefix="kikitori-house-", dir="/var/tmp"))
-    lab, far = Lab(folder, gate=gate, plain=True, database=database), Far()
+    lab, far = Lab(folder, gate=gate, plain=True, database=database, pbx=pbx), Far()
     try:
         await lab.start()
         await far.open()

@@ -43,14 +43,21 @@ class Lab:
     """`async with Lab(folder) as lab:`; everything lies below `folder`, the installation on a disk image of its own."""
 
     def __init__(
-        self, folder: Path, *, disk_size: str = "1G", gate: str = "fastagi", plain: bool = False, database: str = ""
+        self,
+        folder: Path,
+        *,
+        disk_size: str = "1G",
+        gate: str = "fastagi",
+        plain: bool = False,
+        database: str = "",
+        pbx: str = "pbx1",
     ) -> None:
         """Nothing is made before `start`. `gate`: how Asterisk asks it, as `[asterisk] gate` has it; `database`: as
-        `[database] url` has it.
+        `[database] url` has it; `pbx`: its name.
 
         `plain`: no announcement, and the trunk's own ringing: a call is put through at once.
         """
-        self.gate, self.plain, self.database = gate, plain, database
+        self.gate, self.plain, self.database, self.name = gate, plain, database, pbx
         self.folder = folder
         self.disk = folder / "disk"
         self.image = folder / "disk.img"
@@ -69,7 +76,7 @@ class Lab:
         self.passphrase_file.write_text(PASSPHRASE + "\n")
         made = json.loads(
             self.kikitori("init", str(self.home), "--passphrase-file", str(self.passphrase_file), "--work-factor", "12",
-                          "--spool-size", "512m", "--json")
+                          "--spool-size", "512m", "--pbx", self.name, "--json")
         )  # fmt: skip
         self.escrow = made["escrow_identity"]
         with self.config.open("a") as file:
