@@ -83,15 +83,16 @@ async def test_a_section_joined_while_the_recorder_was_down_is_not_kept(down: Ho
 
 
 @pytest.mark.rule("B-03")
-async def test_stopped_in_good_order_and_started_again(house: House) -> None:
+@pytest.mark.parametrize("time", range(times(short=1, long=5)))
+async def test_stopped_in_good_order_and_started_again(house: House, time: int) -> None:
     async with house.call_in(12.0, "0664587211") as caller, house.call_out(12.0, "2102") as callee:
         await asyncio.gather(caller.talking(), callee.talking())
-        await asyncio.sleep(4)
+        await asyncio.sleep(4 + time / 4)
         await house.lab.stop_service()
         assert not list(house.lab.settings.paths.vault.glob("segments/*/*.tail*")), "a segment is left open"
         await house.lab.serve()
     await house.lab.idle()
-    house.whole(caller.call, callee.call)
+    house.survived("service-stopped", caller.call, callee.call)
     for live in (caller, callee):
         assert house.of(live.call).states == [("sealed", "recorder stopped in good order"), ("sealed", None)]
     assert [entry["action"] for entry in house.lab.rows("audit", "list") if entry["action"] == "recorder.stopped"]
