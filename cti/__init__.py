@@ -10,6 +10,7 @@ Along the way of a call, read:
     recorder.session            MixMonitor runs and the files they write; from here on in package `recorder`
     recorder.rounds, sealer     what is new in these files, into the vault
     desk                        what staff do with recordings: find, play, export, verify, each with its log line
+    health, watch               once a minute: what is not well, to the log, to Prometheus, by mail; `doctor` judges
     recovery                    after a power failure: the keys that went with the RAM, back to the recorder
     app                         the composition root: builds all of it, and reads the only clock
 
