@@ -12,7 +12,7 @@ from cti.desk import Desk
 from cti.doctor import host, keeping, kernel, running, service, storage
 from cti.doctor.finding import Finding, error, unmade, warning, well
 from cti.doctor.machine import ClockSeen, DiskSeen, KeysSeen, StockSeen
-from cti.doctor.seen import GateSeen, SpoolSeen, Unseen
+from cti.doctor.seen import GateSeen, Unseen
 from cti.doctor.want import Want
 from cti.errors import KikitoriError
 from cti.explain import explain
@@ -39,7 +39,6 @@ class HealthSeen:
 
     recorder: Mapping[str, object] | Unseen
     gate: GateSeen | Unseen | None
-    spool: SpoolSeen | Unseen | None
     clock: ClockSeen | Unseen
     vault: DiskSeen | Unseen
     stock: StockSeen | Unseen
@@ -58,7 +57,6 @@ async def look(settings: Settings, desk: Desk | None, now: datetime, stock: Stoc
     return HealthSeen(
         recorder=await host.recorder(settings),
         gate=await host.gate(settings) if settings.asterisk.gate == "fastagi" else None,
-        spool=host.spool(settings),
         clock=kernel.clock(),
         vault=storage.disks(settings, kernel.mounts())["vault"],
         stock=stock,
@@ -103,11 +101,12 @@ async def _overdue(desk: Desk, now: datetime) -> int | Unseen:
 
 def judge(seen: HealthSeen, want: Want, now: datetime) -> list[Finding]:
     """What is well and what is not, the most urgent kind of thing first."""
-    findings = [service.recorder(seen.recorder), *_events(seen.recorder)]
+    findings = [service.recorder(seen.recorder)]
+    if not isinstance(seen.recorder, Unseen):
+        # By its own word: whoever watches may not look into the spool.
+        findings += [_events(seen.recorder), service.room(*_spool(seen.recorder), want)]
     if seen.gate is not None:
         findings.append(service.gate(seen.gate, want))
-    if isinstance(seen.spool, SpoolSeen):
-        findings.append(service.room(seen.spool, want))
     findings += [
         keeping.days(seen.vault, seen.stock, want),
         running.time(seen.clock, want),
@@ -121,17 +120,18 @@ def judge(seen: HealthSeen, want: Want, now: datetime) -> list[Finding]:
     return findings
 
 
-def _events(seen: Mapping[str, object] | Unseen) -> list[Finding]:
-    """Of a recorder that answers."""
-    if isinstance(seen, Unseen):
-        return []
+def _spool(seen: Mapping[str, object]) -> tuple[int, int]:
+    return int(str(seen["spool_free"])), int(str(seen["spool_size"]))
+
+
+def _events(seen: Mapping[str, object]) -> Finding:
     delay, waiting = float(str(seen["events_delay"])), int(str(seen["events_waiting"]))
     found = _("{count} events wait, the last one was {late} s late").format(count=waiting, late=round(delay, 1))
     why = _("Recordings that are begun late are begun by the dialplan; what the queue does not take is lost.")
     remedy = _("look what takes the processor (top); docs/operations.ja.md, chapter 3")
     if waiting >= MANY:
-        return [error("events", found, why, remedy)]
-    return [warning("events", found, why, remedy) if delay > LATE and waiting else well("events", found)]
+        return error("events", found, why, remedy)
+    return warning("events", found, why, remedy) if delay > LATE and waiting else well("events", found)
 
 
 def _told(seen: Mapping[str, int] | Unseen) -> Finding:

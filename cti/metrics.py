@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from cti.doctor.finding import Finding, Severity
 from cti.doctor.machine import ClockSeen, DiskSeen
-from cti.doctor.seen import SpoolSeen, Unseen
+from cti.doctor.seen import Unseen
 from cti.health import HealthSeen
 
 # Of the recorder's answer to `status`: the metric, and what it is.
@@ -55,12 +55,12 @@ class Metrics:
         self._up.labels("recorder").set(bool(answer))
         if seen.gate is not None:
             self._up.labels("gate").set(not isinstance(seen.gate, Unseen))
-        for place, room in (("spool", seen.spool), ("vault", seen.vault)):
-            if isinstance(room, SpoolSeen | DiskSeen):
-                self._free.labels(place).set(room.free)
-                self._size.labels(place).set(room.size)
-            else:
-                self._free.labels(place).set(float("nan"))
+        vault = (seen.vault.free, seen.vault.size) if isinstance(seen.vault, DiskSeen) else None
+        spool = (answer["spool_free"], answer["spool_size"]) if answer else None
+        for place, room in (("spool", spool), ("vault", vault)):
+            free, size = room or (float("nan"), float("nan"))
+            self._free.labels(place).set(float(str(free)))
+            self._size.labels(place).set(float(str(size)))
         if not isinstance(seen.untold, Unseen):
             for outbox, count in seen.untold.items():
                 self._untold.labels(outbox).set(count)

@@ -483,7 +483,9 @@ async def _over(live: Live, seconds: float) -> None:
 async def a_house(gate: str = "fastagi", database: str = "", pbx: str = "pbx1") -> AsyncIterator[House]:
     """A house of its own, with everything running; gone at the end. `gate`, `database`, `pbx`: see Lab."""
     folder = Path(tempfile.mkdtemp(prefix="kikitori-house-", dir="/var/tmp"))
-    lab, far = Lab(folder, gate=gate, plain=True, database=database, pbx=pbx), Far()
+    disk = "4G" if figures.LONG else "1G"
+    lab = Lab(folder, disk_size=disk, gate=gate, plain=True, database=database, pbx=pbx)
+    far = Far()
     try:
         await lab.start()
         await far.open()

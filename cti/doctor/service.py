@@ -43,21 +43,23 @@ def _spool(seen: SpoolSeen | Unseen | None, want: Want) -> Iterator[Finding]:
         yield error("spool-ram", localise(str(problem)), why, _("as the finding says, and in /etc/fstab"))
     else:
         yield well("spool-ram", str(seen.path))
-    yield room(seen, want)
+    yield room(seen.free, seen.size, want)
     yield _modes(seen, want, make)
 
 
-def room(seen: SpoolSeen, want: Want) -> Finding:
-    """How many minutes the spool lasts."""
+def room(free: int, size: int, want: Want) -> Finding:
+    """How many minutes the spool lasts. Bytes."""
     # two sides of each call
-    minutes = seen.free / (2 * SAMPLE * want.rate * want.at_once) / 60
+    minutes = free / (2 * SAMPLE * want.rate * want.at_once) / 60
     found = _("{free} of {size} MiB free: {minutes} minutes of {calls} calls at once").format(
-        free=seen.free >> 20, size=seen.size >> 20, minutes=int(minutes), calls=want.at_once
+        free=free >> 20, size=size >> 20, minutes=int(minutes), calls=want.at_once
     )
     if minutes < MINUTES:
         why = _("So long do calls go on being recorded while the recorder or the disk is away.")
         remedy = _("mount -o remount,size=2g {path}, and in /etc/fstab; look at `kikitori status` if it filled up")
-        return (error if minutes < 1 else warning)("spool-room", found, why, remedy.format(path=seen.path))
+        return (error if minutes < 1 else warning)(
+            "spool-room", found, why, remedy.format(path=want.settings.paths.spool)
+        )
     return well("spool-room", found)
 
 

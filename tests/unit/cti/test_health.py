@@ -16,14 +16,13 @@ from tests.unit.cti.doctor.good_house import NOW, WANT
 
 RECORDER = {
     "in_step": True, "trouble": None, "calls": 2, "recording": 1, "events_waiting": 0, "events_delay": 0.01,
-    "events_dropped": 0, "events_tampered": 0, "events_oversized": 0,
+    "events_dropped": 0, "events_tampered": 0, "events_oversized": 0, "spool_free": 2 << 30, "spool_size": 2 << 30,
 }  # fmt: skip
 VAULT = good_house.SEEN.disks["vault"]
 TODAY = date(2026, 11, 27)
 SEEN = HealthSeen(
     recorder=RECORDER,
     gate=good.SEEN.gate,
-    spool=good.SEEN.spool,
     clock=good_house.SEEN.clock,
     vault=VAULT,
     stock=good_house.SEEN.stock,
@@ -51,6 +50,8 @@ def test_all_is_well() -> None:
         ("recorder", {"recorder": RECORDER | {"in_step": False}}, Severity.error),
         ("events", {"recorder": RECORDER | {"events_waiting": 10_000}}, Severity.error),
         ("events", {"recorder": RECORDER | {"events_waiting": 5, "events_delay": 2.5}}, Severity.warning),
+        ("spool-room", {"recorder": RECORDER | {"spool_free": 20 << 20}}, Severity.warning),
+        ("spool-room", {"recorder": RECORDER | {"spool_free": 1 << 20}}, Severity.error),
         ("gate", {"gate": Unseen("connection refused")}, Severity.error),
         ("untold", {"untold": {"log": 51, "index": 0}}, Severity.warning),
         ("statement", {"statements": {TODAY - timedelta(days=1): None}}, Severity.error),
