@@ -10,6 +10,7 @@ from cti.doctor.finding import Finding, Severity
 from cti.doctor.machine import ClockSeen, DiskSeen
 from cti.doctor.seen import Unseen
 from cti.health import HealthSeen
+from recorder.vault.folder import OUTBOXES
 
 # Of the recorder's answer to `status`: the metric, and what it is.
 RECORDER: Final = {
@@ -28,7 +29,7 @@ class Metrics:
     """A registry that `show` brings up to date."""
 
     def __init__(self) -> None:
-        """Nothing is known before `show`."""
+        """Nothing is known before `show`: every number is NaN."""
         self.registry = CollectorRegistry()
         self._recorder = {key: self._gauge(name, text) for key, (name, text) in RECORDER.items()}
         self._up = self._gauge("kikitori_up", "1 where the process answers", "role")
@@ -45,7 +46,10 @@ class Metrics:
         self._looked = self._gauge("kikitori_looked_timestamp_seconds", "when all of this was looked at")
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
-        return Gauge(name, text, labels, registry=self.registry)
+        made = Gauge(name, text, labels, registry=self.registry)
+        if not labels:
+            made.set(float("nan"))
+        return made
 
     def show(self, seen: HealthSeen, findings: Sequence[Finding], now: datetime) -> None:
         """What cannot be seen now is left out, rather than shown as it was."""
@@ -61,15 +65,21 @@ class Metrics:
             free, size = room or (float("nan"), float("nan"))
             self._free.labels(place).set(float(str(free)))
             self._size.labels(place).set(float(str(size)))
-        if not isinstance(seen.untold, Unseen):
-            for outbox, count in seen.untold.items():
-                self._untold.labels(outbox).set(count)
+        untold = dict.fromkeys(OUTBOXES, float("nan")) if isinstance(seen.untold, Unseen) else seen.untold
+        for outbox, count in untold.items():
+            self._untold.labels(outbox).set(count)
         self._clock.set(seen.clock.error if isinstance(seen.clock, ClockSeen) else float("nan"))
-        days = {} if isinstance(seen.statements, Unseen) else seen.statements
-        self._exceptions.set(sum(count or 0 for count in days.values()))
-        self._unstated.set(sum(count is None for count in days.values()))
+        if isinstance(seen.statements, Unseen):
+            exceptions = unstated = float("nan")
+        else:
+            exceptions = sum(count or 0 for count in seen.statements.values())
+            unstated = sum(count is None for count in seen.statements.values())
+        self._exceptions.set(exceptions)
+        self._unstated.set(unstated)
         self._overdue.set(float("nan") if isinstance(seen.overdue, Unseen) else seen.overdue)
+        self._alarm.clear()
         for finding in findings:
             for severity in (Severity.warning, Severity.error):
-                self._alarm.labels(finding.check, severity.value).set(finding.severity is severity)
+                # What could not be looked at is no alarm: what kept us from it is one.
+                self._alarm.labels(finding.check, severity.value).set(finding.made and finding.severity is severity)
         self._looked.set(now.timestamp())

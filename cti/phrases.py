@@ -89,6 +89,7 @@ KINDS: Mapping[str, str] = {
 
 # What the packages below say behind the kind of an error, and of what they find.
 OURS = (
+    mark("the vault's disk has not answered for {seconds} s"),
     mark("the spool is nearly full: {free} of {size} MiB are free"),
     mark("{stem} in the spool belongs to no call that is understood"),
     # Asterisk's own records, and statements

@@ -152,8 +152,9 @@ class Pipeline:
                 seen.answered = history.talks[0][0] if history.talks else seen.answered
                 seen.recording = seen.recording or (history.order.recording if history.talks else None)
             if uniqueid not in alive:
-                # Asterisk wrote down that the channel began, and not that it ended: it was killed, or restarted.
-                said = history is None or history.ended is not None
+                # Nobody wrote down that it ended, Asterisk neither: it was killed. Without a record of its own that
+                # cannot be told from an end that nobody heard, and is not called one in order.
+                said = history is not None and history.ended is not None
                 recorder.ended(uniqueid, (history.ended if history else None) or at, said=said)
                 if history is not None and uniqueid not in known:
                     self.book_adopted(replace(history, ended=history.ended or at))
@@ -267,7 +268,8 @@ class Pipeline:
         history = self.told_of(uniqueid)
         call = self.tracker.call_of(uniqueid)
         if call is not None:
-            return replace(history, ended=None) if history else self._live(uniqueid, *call)
+            # An end that Asterisk wrote down is one, while its event has not come, or was lost with the connection.
+            return history or self._live(uniqueid, *call)
         if history is None:
             return None
         if history.ended is None:

@@ -28,6 +28,7 @@ class Rounds:
         self._step, self._spawn = step, spawn
         self._due: dict[str, None] = {}  # in the order in which they were wanted
         self._busy: set[str] = set()
+        self._begun: dict[int, float] = {}
         self._shared_until = 0.0
         self._stopped = False
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="seal", initializer=stand_back)
@@ -39,6 +40,10 @@ class Rounds:
     def busy(self, take: str) -> bool:
         """Whether a thread has it at this moment."""
         return take in self._busy
+
+    def longest(self) -> float:
+        """Seconds that a thread has been at its part of a round: more than a moment where the disk stands still."""
+        return asyncio.get_running_loop().time() - min(self._begun.values()) if self._begun else 0.0
 
     def start(self) -> None:
         """A round of all that is wanted, except what is still being worked on: that waits for a later one."""
@@ -53,9 +58,11 @@ class Rounds:
 
     async def _bundle(self, takes: Sequence[str]) -> None:
         loop = asyncio.get_running_loop()
+        self._begun[id(takes)] = loop.time()
         try:
             again, slow = await loop.run_in_executor(self._pool, self._work, takes)
         finally:
+            del self._begun[id(takes)]
             self._busy.difference_update(takes)
         if slow:
             self._shared_until = loop.time() + SHARED

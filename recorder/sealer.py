@@ -138,8 +138,7 @@ class Sealer:
             self._discard(work, "second recording of the same channel", samples)
             return False
         log.warning("the first recording of a channel is the shorter one", run=work.take.stem, kept=twin.take.position)
-        mine, first = work.take, twin.take
-        mine.joined, mine.spans, mine.cuts, mine.marks = first.joined, list(first.spans), list(first.cuts), first.marks
+        work.take.succeed(twin.take)
         work.twin = None
         return True
 
@@ -261,6 +260,9 @@ class Sealer:
             if not second.closed:
                 return  # which of the two was begun first is told by their lengths, in the end
             if self._outlasted(work, second):
+                # Before the first is gone: a successor must know that the second is the call.
+                second.take.succeed(work.take)
+                self.spool.save(second.take)
                 samples = max(self.sizes(work.take), default=0)
                 if work.segment is not None:
                     work.segment.discard(self.writer)

@@ -40,6 +40,7 @@ UNSAID = 10.0  # seconds that the PBX is given to say why it closed the files of
 # was there first, and drops the next phone's packets as late until its numbers have come as far: 4 of 6 transfers
 # were recorded with one voice (Asterisk 22.10.1). Two packets are enough where a packet has 20 ms.
 CLEARED = 0.1
+STUCK = 5.0  # seconds that a thread may be at one piece of work before somebody should look: a disk that stands still
 GONE = 3.0  # seconds without growth after which the files of a dead channel are complete
 
 
@@ -108,7 +109,10 @@ class Recorder:
     def trouble(self) -> str | None:
         """Why sound waits in RAM, or what else needs a person; None where all is well."""
         foreign = next((f"{stem} in the spool belongs to no call that is understood" for stem in self._foreign), None)
-        return next(iter(self._troubles.values()), None) or self._room or foreign or self.writer.mirror_trouble
+        stuck = self._rounds.longest()
+        slow = f"the vault's disk has not answered for {stuck:.0f} s" if stuck > STUCK else None
+        first = next(iter(self._troubles.values()), None)
+        return first or slow or self._room or foreign or self.writer.mirror_trouble
 
     def open_segments(self) -> list[str]:
         """The names of the segments that are being written."""
@@ -443,10 +447,10 @@ class Recorder:
         full = free < FULL
         if full and not self._full:
             log.error("the spool is full: Asterisk cannot write", size=size)
-            for work in self.works.values():
-                if not work.closed:
-                    work.take.mark(self.now(), "spool full")
-                    self._keep(work.take)
+        for work in self.works.values() if full else ():
+            if not work.closed and not work.take.marked("spool full"):
+                work.take.mark(self.now(), "spool full")
+                self._keep(work.take)
         self._full = full
 
     def _settle_quiet(self) -> None:

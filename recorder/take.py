@@ -176,6 +176,11 @@ class Take:
             if end is None or end - start > ENTERING
         ]
 
+    def succeed(self, other: "Take") -> None:
+        """Stand for the same stretch of the same channel: what is known of `other` counts for this one."""
+        self.joined, self.stopped, self.broken = other.joined, self.stopped or other.stopped, other.broken
+        self.spans, self.cuts, self.marks = list(other.spans), list(other.cuts), list(other.marks)
+
     def beside(self, other: "Take") -> bool:
         """Whether both recorded one channel at the same time: neither was stopped, or both heard one bridge."""
         return not (self.stopped or other.stopped) or bool(

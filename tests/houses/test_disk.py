@@ -98,6 +98,7 @@ async def test_a_disk_that_stands_still_holds_no_caller(house: House) -> None:
     async with traffic(house, SECONDS + 4, seed=SECONDS) as calls:
         await asyncio.to_thread(_run, "fsfreeze", "-f", vault)
         try:
+            await told(house)
             await asyncio.sleep(SECONDS)  # as long as it stands still
         finally:
             await asyncio.to_thread(_run, "fsfreeze", "-u", vault)
