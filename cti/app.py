@@ -466,7 +466,7 @@ def want_of(settings: Settings) -> Want:
 
 
 async def _watching(settings: Settings, desk: Desk, clock: Clock) -> None:
-    """Once a minute, whatever happens: a watch that ended would be silent for ever."""
+    """Once a minute."""
     metrics = Metrics()
     if settings.metrics.port:
         try:
@@ -483,12 +483,7 @@ async def _watching(settings: Settings, desk: Desk, clock: Clock) -> None:
     )
     while True:
         await asyncio.sleep(WATCH_SECONDS)
-        try:
-            await watch.round()
-        except PolicyError as error:
-            log.error("not watched", error=str(error))  # a sentence
-        except Exception:  # see above
-            log.exception("not watched")
+        await watch.round()
 
 
 class Stating:

@@ -3,6 +3,7 @@
 What the doctor judges too is judged by the doctor's own words (cti.doctor); what only time shows is judged here.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -20,12 +21,14 @@ from cti.i18n import _, ngettext
 from cti.settings import Settings
 from cti.store import TROUBLE
 from policies.calendar import JST
+from recorder.vault.errors import VaultError
 from recorder.vault.folder import OUTBOXES
 
 LATE: Final = 2.0  # seconds that an event may be late: the gate decides in half of one, and a call is armed by events
 MANY: Final = 10_000  # events that wait: a tenth of what the queue takes before it drops any
 UNTOLD: Final = 50  # segments that catalogue or log do not know yet; they are told within a second or two
 STATED_BY: Final = timedelta(hours=7)  # of the next day: statements are made at about 04:00
+PATIENCE: Final = 20.0  # seconds for an answer of the database
 DAYS: Final = 7  # for so many days back statements are made, and missed
 
 
@@ -53,15 +56,16 @@ async def look(settings: Settings, desk: Desk | None, now: datetime, stock: Stoc
 
     `desk` None: there is no database to ask.
     """
-    nobody = Unseen(_("the database does not answer"))
+    nobody = Unseen(_("there is no database to ask"))
+    disks = await asyncio.to_thread(lambda: storage.disks(settings, kernel.mounts()))
     return HealthSeen(
         recorder=await host.recorder(settings),
         gate=await host.gate(settings) if settings.asterisk.gate == "fastagi" else None,
         clock=kernel.clock(),
-        vault=storage.disks(settings, kernel.mounts())["vault"],
+        vault=disks["vault"],
         stock=stock,
-        keys=storage.keys(settings),
-        untold=_untold(settings),
+        keys=await asyncio.to_thread(storage.keys, settings),
+        untold=await asyncio.to_thread(_untold, settings),
         statements=await _statements(desk, now) if desk else nobody,
         overdue=await _overdue(desk, now) if desk else nobody,
     )
@@ -77,24 +81,33 @@ def _untold(settings: Settings) -> dict[str, int] | Unseen:
 async def _statements(desk: Desk, now: datetime) -> dict[date, int | None] | Unseen:
     last = (now - STATED_BY).astimezone(JST).date() - timedelta(days=1)
     try:
-        first = await desk.catalogue.first_begin()
-        days = [last - timedelta(days=ago) for ago in range(DAYS)]
-        return {
-            day: _exceptions(desk, day) for day in days if first is not None and day >= first.astimezone(JST).date()
-        }
-    except (OSError, KikitoriError, *TROUBLE) as problem:
+        async with asyncio.timeout(PATIENCE):
+            first = await desk.catalogue.first_begin()
+        begun = first.astimezone(JST).date() if first is not None else date.max
+        days = [day for ago in range(DAYS) if (day := last - timedelta(days=ago)) >= begun]
+        return {day: await asyncio.to_thread(_exceptions, desk, day) for day in days}
+    except TimeoutError:
+        return Unseen(_("no answer in time"))
+    except (OSError, KikitoriError, VaultError, *TROUBLE) as problem:
         return Unseen(explain(problem))
 
 
 def _exceptions(desk: Desk, day: date) -> int | None:
+    """None where that day has no statement that can be believed: what is wrong with one, `verify` says."""
     stated = desk.stated(day)
-    return len(desk.read_statement(stated[-1])["exceptions"]) if stated else None
+    try:
+        return len(desk.read_statement(stated[-1])["exceptions"]) if stated else None
+    except (KikitoriError, UnicodeDecodeError):
+        return None
 
 
 async def _overdue(desk: Desk, now: datetime) -> int | Unseen:
     today = now.astimezone(JST).date()
     try:
-        return sum(row.overdue(today) for row in await desk.intake.rows())
+        async with asyncio.timeout(PATIENCE):
+            return sum(row.overdue(today) for row in await desk.intake.rows())
+    except TimeoutError:
+        return Unseen(_("no answer in time"))
     except (OSError, *TROUBLE) as problem:
         return Unseen(explain(problem))
 
@@ -112,6 +125,7 @@ def judge(seen: HealthSeen, want: Want, now: datetime) -> list[Finding]:
         running.time(seen.clock, want),
         keeping.keys(seen.keys, want, now),
         keeping.certificate(seen.keys, want, now),
+        _database(seen.overdue),
         _told(seen.untold),
         _stated(seen.statements),
         _agreed(seen.statements),
@@ -132,6 +146,14 @@ def _events(seen: Mapping[str, object]) -> Finding:
     if waiting >= MANY:
         return error("events", found, why, remedy)
     return warning("events", found, why, remedy) if delay > LATE and waiting else well("events", found)
+
+
+def _database(seen: int | Unseen) -> Finding:
+    remedy = _("start the database; `kikitori config show` says which it is")
+    if isinstance(seen, Unseen):
+        why = _("Recording goes on without it. Nothing is found, stated or reminded of until it answers.")
+        return error("database", seen.why, why, remedy)
+    return well("database", _("answers"))
 
 
 def _told(seen: Mapping[str, int] | Unseen) -> Finding:
@@ -180,6 +202,8 @@ def titles() -> dict[str, str]:
     """What each check is called that the doctor has not."""
     return {
         "events": _("events of the PBX"),
+        "database": _("database"),
+        "watch": _("the watch itself"),
         "untold": _("catalogue and access log"),
         "statement": _("statements of completeness"),
         "completeness": _("completeness"),

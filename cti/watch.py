@@ -1,8 +1,10 @@
 """The watch: looks once a minute; tells Prometheus, the log and, where it is set, somebody by mail what is not well."""
 
 import asyncio
+import re
 import smtplib
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -12,10 +14,11 @@ import structlog
 
 from cti import health
 from cti.doctor import finding as findings_of
-from cti.doctor.finding import Finding, Severity
+from cti.doctor.finding import Finding, Severity, error, well
 from cti.doctor.machine import StockSeen
 from cti.doctor.seen import Unseen
 from cti.doctor.want import Want
+from cti.explain import explain
 from cti.health import HealthSeen
 from cti.i18n import _, ngettext
 from cti.metrics import Metrics
@@ -26,14 +29,11 @@ log = structlog.get_logger()
 
 STOCK_FOR: Final = timedelta(hours=1)  # every name in the vault is read for it
 MAIL_SECONDS: Final = 20.0
+HOLD: Final = 3  # looks that must be well before an alarm is over: at an edge it would come and go each minute
+AGAIN: Final = timedelta(days=1)  # an error that still stands is told again
 
 Look = Callable[[StockSeen | Unseen], Awaitable[HealthSeen]]
 Send = Callable[[str, str], None]
-
-
-def alarms(findings: Sequence[Finding]) -> dict[str, Finding]:
-    """What is not well, by its check. What could not be looked at is no alarm of its own: its cause has one."""
-    return {each.check: each for each in findings if each.made and each.severity is not Severity.ok}
 
 
 class Watch:
@@ -53,7 +53,7 @@ class Watch:
         self._look, self._stock, self._want, self._metrics = look, stock, want, metrics
         self._send, self._now = send, now
         self._taken: tuple[datetime, StockSeen | Unseen] | None = None
-        self._known: dict[str, Finding] = {}
+        self._known: dict[str, _Alarm] = {}
         self._unsent: list[str] = []
 
     async def round(self) -> None:
@@ -61,10 +61,16 @@ class Watch:
         now = self._now()
         if self._taken is None or abs(now - self._taken[0]) >= STOCK_FOR:
             self._taken = now, await asyncio.to_thread(self._stock)
-        seen = await self._look(self._taken[1])
-        found = health.judge(seen, self._want(), now)
-        self._metrics.show(seen, found, now)
-        new, over = self._changes(alarms(found))
+        try:
+            seen = await self._look(self._taken[1])
+            found = health.judge(seen, self._want(), now)
+        except Exception as problem:  # a watch that ended, or looked at nothing, would be silent for ever
+            log.exception("not watched")
+            found = [_blind(problem)]
+        else:
+            found.append(well("watch", ""))
+            self._metrics.show(seen, found, now)
+        new, over = self._changes(found, now)
         titles = findings_of.titles() | findings_of.house_titles() | health.titles()
         for each in new:
             say = log.error if each.severity is Severity.error else log.warning
@@ -77,10 +83,23 @@ class Watch:
         if self._unsent:
             await self._tell(now)
 
-    def _changes(self, alarms: dict[str, Finding]) -> tuple[list[Finding], list[Finding]]:
-        known, self._known = self._known, alarms
-        new = [each for check, each in alarms.items() if _worse(known.get(check), each)]
-        return new, [each for check, each in known.items() if check not in alarms]
+    def _changes(self, found: Sequence[Finding], now: datetime) -> tuple[list[Finding], list[Finding]]:
+        """(what is to be told, what is over). Over is what was well for a while; what cannot be seen is as it was."""
+        new, over = [], []
+        for each in found:
+            known = self._known.get(each.check)
+            if each.severity is not Severity.ok and each.made:
+                if known is None or _worse(known, each, now):
+                    new.append(each)
+                    self._known[each.check] = _Alarm(each, now)
+                else:
+                    known.well = 0
+            elif known is not None and each.made:
+                known.well += 1
+                if known.well >= HOLD:
+                    over.append(known.finding)
+                    del self._known[each.check]
+        return new, over
 
     async def _tell(self, now: datetime) -> None:
         if self._send is None:
@@ -88,17 +107,42 @@ class Watch:
             return
         count = len(self._known)
         subject = ngettext("Kikitori: {count} alarm", "Kikitori: {count} alarms", count).format(count=count)
+        if not count:
+            subject = _("Kikitori: all alarms are over")
         at = now.astimezone(JST).strftime("%Y-%m-%d %H:%M:%S")
         try:
             await asyncio.to_thread(self._send, subject, "\n".join([at, "", *self._unsent, ""]))
-        except (OSError, smtplib.SMTPException) as error:
-            log.error("alarm not sent by mail, tried again in a minute", error=str(error))
+        except (OSError, smtplib.SMTPException) as problem:
+            log.error("alarm not sent by mail, tried again in a minute", error=str(problem))
         else:
             self._unsent.clear()
 
 
-def _worse(before: Finding | None, now: Finding) -> bool:
-    return before is None or (before.severity is Severity.warning and now.severity is Severity.error)
+@dataclass(slots=True)
+class _Alarm:
+    """One that was told, when, and for how many looks it has been well since."""
+
+    finding: Finding
+    told: datetime
+    well: int = 0
+
+
+def _worse(known: _Alarm, found: Finding, now: datetime) -> bool:
+    """Whether it is to be told again: it became an error, has another cause, or has stood for a day."""
+    before = known.finding
+    if found.severity is not before.severity:
+        return found.severity is Severity.error
+    return _cause(found) != _cause(before) or (found.severity is Severity.error and now - known.told >= AGAIN)
+
+
+def _cause(finding: Finding) -> str:
+    """What is found, without numbers that change from look to look; in two checks they are what it is about."""
+    return finding.found if finding.check in ("completeness", "statement") else re.sub(r"[\d.]+", "", finding.found)
+
+
+def _blind(problem: Exception) -> Finding:
+    why = _("Nobody watches until this is mended.")
+    return error("watch", explain(problem), why, _("read the desk's log; `kikitori status` looks at the same"))
 
 
 def by_mail(settings: Mail, now: Callable[[], datetime]) -> Send | None:

@@ -4,9 +4,12 @@
 same tests and gathers none.
 """
 
+import contextlib
 import json
 import os
+import secrets
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from cti.app import wall_clock
@@ -17,9 +20,23 @@ LONG = os.environ.get("KIKITORI_FAULTS") == "long"
 _FILE = os.environ.get("KIKITORI_FIGURES")
 
 
+SEED = int(os.environ.get("KIKITORI_SEED", secrets.randbelow(1 << 32)))  # of every moment that is drawn
+
+
 def times(short: int, long: int) -> int:
     """How often, or for how many seconds, in this run."""
     return long if LONG else short
+
+
+@contextlib.contextmanager
+def tried(fault: str, *, calls: int, named: int = 0) -> Iterator[None]:
+    """One try of `fault`, judged in the block: what fails there has lost all of its calls. `named`: see `note`."""
+    try:
+        yield
+    except BaseException:
+        note(fault, tries=1, calls=calls, lost=calls)
+        raise
+    note(fault, tries=1, calls=calls, named=named)
 
 
 def note(
@@ -42,12 +59,9 @@ def main() -> None:
     """Put what a run counted into docs/reliability.json; figures of faults that it did not try stay."""
     path = Path(__file__).parents[1] / DATA
     data = json.loads(path.read_text("utf-8")) if path.exists() else {"faults": {}}
-    data |= {
-        "taken": wall_clock().date().isoformat(),
-        "seed": os.environ["KIKITORI_SEED"],
-        "machine": "; ".join(describe()),
-    }
-    data["faults"] |= gather(Path(sys.argv[1]).read_text("utf-8"))
+    data |= {"machine": "; ".join(describe())}
+    when = {"taken": wall_clock().date().isoformat(), "seed": str(SEED)}
+    data["faults"] |= {name: sums | when for name, sums in gather(Path(sys.argv[1]).read_text("utf-8")).items()}
     path.write_text(json.dumps(data, indent=1, sort_keys=True) + "\n", "utf-8")
 
 

@@ -393,7 +393,8 @@ class House:
                 judge(self.of(call), call)
             except AssertionError as error:
                 wrong.append(str(error))
-        figures.note(fault, tries=tries, calls=len(calls), lost=len(wrong), doubled=doubled, slowest=slowest)
+        lost = len(wrong) - doubled
+        figures.note(fault, tries=tries, calls=len(calls), lost=lost, doubled=doubled, slowest=slowest)
         assert not wrong, f"{fault}: {len(wrong)} of {len(calls)} calls:\n" + "\n".join(wrong)
 
     def completeness(self) -> dict[str, Any]:

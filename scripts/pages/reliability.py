@@ -1,7 +1,6 @@
 """docs/reliability.md: each fault, how often it was tried, and what it cost. From docs/reliability.json."""
 
 import json
-import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,19 +38,21 @@ def reliability_page(root: Path) -> str:
     figures: dict[str, dict[str, Any]] = data["faults"]
     if strange := figures.keys() - {fault.id for fault in faults(root)}:
         raise DocsError(f"{DATA}: no such fault in scripts/pages/reliability.py: {', '.join(sorted(strange))}")
-    taken = f"Taken on {data['taken']}, seed {data['seed']}: {data['machine']}; the suites ran side by side."
+    taken = f"The machine: {data['machine']}; the suites ran side by side."
     lines = [*_HEAD.splitlines(), "", taken, "", *_TABLE.splitlines()]
     for fault in faults(root):
         of = figures.get(fault.id)
-        counted = (
-            " | ".join(f"{of[key]:,}" for key in ("tries", "calls", "lost", "doubled", "named"))
-            + f" | {format(of['slowest'], '.1f') + ' s' if of['slowest'] is not None else ''}"
-            if of
-            else "not taken | | | | |"
-        )
-        lines.append(f"| {fault.what} | {fault.holds} | {counted} | [{fault.test}](../tests/{fault.test}) |")
+        lines.append(f"| {fault.what} | {fault.holds} | {_counted(of)} | [{fault.test}](../tests/{fault.test}) |")
     lines += ["", *_REST.splitlines(), ""]
     return "\n".join(lines)
+
+
+def _counted(of: dict[str, Any] | None) -> str:
+    if of is None:
+        return "not taken | | | | | |"
+    numbers = [f"{of[key]:,}" for key in ("tries", "calls", "lost", "doubled", "named")]
+    slowest = "" if of["slowest"] is None else f"{of['slowest']:.1f} s"
+    return " | ".join([*numbers, slowest, f"{of['taken']}, seed {of['seed']}"])
 
 
 _HEAD = """\
@@ -66,8 +67,8 @@ _TABLE = """\
 Asterisk had, and the recording says so. *connected*: the longest that any caller waited until both could speak, 0.2 s
 of ringing in it.
 
-| fault | what must hold | tries | calls | lost | kept twice | named | connected | test |
-|---|---|--:|--:|--:|--:|--:|--:|---|
+| fault | what must hold | tries | calls | lost | kept twice | named | connected | taken | test |
+|---|---|--:|--:|--:|--:|--:|--:|---|---|
 """
 _REST = """\
 A bit flip, a truncation, a deletion and a swap of every kind of file are named by `kikitori verify`, one by one and by
@@ -94,12 +95,4 @@ def gather(lines: str) -> dict[str, dict[str, Any]]:
             sums[key] += of[key]
         slowest = [value for value in (sums["slowest"], of["slowest"]) if value is not None]
         sums["slowest"] = round(max(slowest), 2) if slowest else None
-    return found
-
-
-def noted(root: Path) -> set[str]:
-    """The faults of which a test notes figures, as far as their names stand in the tests."""
-    found = set()
-    for test in {fault.test for fault in faults(root)}:
-        found |= set(re.findall(r'"([a-z]+(?:-[a-z]+)*)"', (root / "tests" / test).read_text("utf-8")))
     return found

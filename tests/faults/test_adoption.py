@@ -152,16 +152,16 @@ async def test_asterisk_dies_in_the_middle_and_comes_back(house: House, how: str
     await lab.until(lambda: lab.status().get("in_step", False), 30, "the recorder did not find Asterisk again")
     await lab.idle()
     assert not any(spool.iterdir())
-    for live in (caller, callee):
-        kept = house.of(live.call)
-        assert kept.states[-1] == ENDS[how]
-        for channel, side in enumerate(SIDES):
-            found = kept.against(live.call, channel, side)
-            assert (found.missing_front, found.mismatches) == (0, 0), str(found)
-            held_back = HELD_BACK if how == "killed" else 0.2
-            assert lasted - held_back < len(kept.sound) / RATE < lasted + 1.0
-            assert all(splice.kind == "silence" for splice in found.splices), str(found)
-    figures.note(f"asterisk-{how}", tries=1, calls=2, named=2 if how == "killed" else 0)
+    with figures.tried(f"asterisk-{how}", calls=2, named=2 if how == "killed" else 0):
+        for live in (caller, callee):
+            kept = house.of(live.call)
+            assert kept.states[-1] == ENDS[how]
+            for channel, side in enumerate(SIDES):
+                found = kept.against(live.call, channel, side)
+                assert (found.missing_front, found.mismatches) == (0, 0), str(found)
+                held_back = HELD_BACK if how == "killed" else 0.2
+                assert lasted - held_back < len(kept.sound) / RATE < lasted + 1.0
+                assert all(splice.kind == "silence" for splice in found.splices), str(found)
     async with house.call_in(3.0, "0664587225") as after:
         pass
     await lab.idle()

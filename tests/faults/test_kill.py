@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import os
 import random
-import secrets
 import signal
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ import pytest_asyncio
 
 from cti.ami.message import Message
 from cti.demo.tones import decode
-from tests.figures import times
+from tests.figures import SEED, times
 from tests.real import CHUNK, Call, House, Live
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -39,7 +38,6 @@ KILLS = (
     *((82.0, "any"), (84.5, "arming"), (87.0, "sealing")),
     *((98.0, "any"), (100.5, "sealing")),
 )
-SEED = int(os.environ.get("KIKITORI_SEED", secrets.randbelow(1 << 32)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,8 +12,7 @@ import pytest
 
 from cti.demo.lab import Lab
 from tests import figures
-from tests.faults.test_kill import SEED
-from tests.figures import times
+from tests.figures import SEED, times
 from tests.real import RATE, SIDES, House, Live
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -86,11 +85,11 @@ async def test_what_was_synced_when_the_power_failed_is_heard_again(house: House
     assert len(unfinished) == 2, unfinished
     found = lab.rows("recover")
     assert [row["outcome"] for row in found] == ["recovered"] * 2, found
-    for live in (caller, callee):
-        judge(house, live, talked)
+    with figures.tried("power", calls=2, named=2):
+        for live in (caller, callee):
+            judge(house, live, talked)
     assert lab.rows("recover", "--dry-run") == []
     house.verified()
-    figures.note("power", tries=1, calls=2)
     booked = {call["recording"] for call in lab.rows("calls", "list")}
     assert {house.of(live.call).recording for live in (caller, callee)} <= booked
     # And the next call is recorded as if nothing had been.

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from cti.ami.client import AmiClient, AmiConfig
-from tests.figures import times
+from tests.figures import SEED, times
 from tests.houses.wire import Wire
 from tests.real import House, a_house
 from tests.traffic import traffic
@@ -77,7 +77,7 @@ async def swamp(house: House) -> None:
 async def test_calls_stand_come_and_go(house: House, wire: Wire, fault: str) -> None:
     loop, lab = asyncio.get_running_loop(), house.lab
     gaps = len(unheard(house))
-    async with traffic(house, SECONDS + SETTLED, seed=SECONDS) as calls:
+    async with traffic(house, SECONDS + SETTLED, seed=SEED) as calls:
         began = loop.time()
         FAULTS[fault](wire)
         if fault == "ami-lagging":

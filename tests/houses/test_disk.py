@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 
 from tests import figures
-from tests.figures import times
+from tests.figures import SEED, times
 from tests.real import SIDES, House, a_house
 from tests.traffic import traffic
 
@@ -82,7 +82,7 @@ async def well(house: House) -> None:
 
 
 async def test_full_while_calls_stand_come_and_go(house: House) -> None:
-    async with traffic(house, SECONDS + 4, seed=SECONDS) as calls:
+    async with traffic(house, SECONDS + 4, seed=SEED) as calls:
         filler = await asyncio.to_thread(_fill, house.lab.settings.paths.vault)
         await told(house)
         await asyncio.sleep(SECONDS)  # as long as it is full
@@ -95,7 +95,7 @@ async def test_full_while_calls_stand_come_and_go(house: House) -> None:
 
 async def test_a_disk_that_stands_still_holds_no_caller(house: House) -> None:
     vault = str(house.lab.settings.paths.vault)
-    async with traffic(house, SECONDS + 4, seed=SECONDS) as calls:
+    async with traffic(house, SECONDS + 4, seed=SEED) as calls:
         await asyncio.to_thread(_run, "fsfreeze", "-f", vault)
         try:
             await told(house)
@@ -112,7 +112,7 @@ async def test_read_only_from_the_start(house: House) -> None:
     await lab.stop_service()
     await asyncio.to_thread(_run, "mount", "-o", "remount,ro", vault)
     await lab.serve()
-    async with traffic(house, SECONDS + 4, seed=SECONDS) as calls:
+    async with traffic(house, SECONDS + 4, seed=SEED) as calls:
         await told(house)
         await asyncio.sleep(SECONDS)  # as long as nothing can be written
         await asyncio.to_thread(_run, "mount", "-o", "remount,rw", vault)
@@ -127,7 +127,7 @@ async def test_a_tenth_of_a_second_for_each_sync(house: House) -> None:
         patch.setenv("PYTHONPATH", str(HANGS), prepend=os.pathsep)
         patch.setenv("KIKITORI_SYNC_SECONDS", "0.1")
         await lab.serve()
-    async with traffic(house, SECONDS + 4, seed=SECONDS) as calls:
+    async with traffic(house, SECONDS + 4, seed=SEED) as calls:
         await asyncio.sleep(SECONDS)  # of work with such a disk
     await well(house)
     house.survived("vault-slow", *calls.calls, slowest=calls.slowest)
@@ -142,7 +142,7 @@ async def test_a_disk_that_fails_and_is_mended(house: House) -> None:
     with tempfile.TemporaryDirectory(prefix="kikitori-blocks-", dir="/var/tmp") as folder:
         image = await asyncio.to_thread(_onto_blocks, house, Path(folder))
         await lab.serve()
-        async with traffic(house, 2 * SECONDS + 20, seed=SECONDS) as calls:
+        async with traffic(house, 2 * SECONDS + 20, seed=SEED) as calls:
             filler = Path(folder) / "filler"
             await asyncio.to_thread(_take_the_rest, filler)
             await told(house)
@@ -215,15 +215,15 @@ async def test_a_spool_without_room_is_told_early_and_what_is_missing_is_named(h
         finally:
             await asyncio.to_thread(_run, "fsfreeze", "-u", vault)
     await well(house)
-    missing = {lack["recording"] for lack in house.completeness()["exceptions"] if lack["lack"] == "short"}
-    for live in (first, second):
-        kept = house.of(live.call)
-        assert "spool full" in kept.marks
-        assert kept.recording in missing
-        (left,), (right,) = (kept.against(live.call, channel, side).splices for channel, side in enumerate(SIDES))
-        assert (left.kind, left.at, left.missing) == (right.kind, right.at, right.missing), "the sides are in step"
-        assert left.kind == "dropped"
-    figures.note("spool-full", tries=1, calls=2, named=2)
+    with figures.tried("spool-full", calls=2, named=2):
+        missing = {lack["recording"] for lack in house.completeness()["exceptions"] if lack["lack"] == "short"}
+        for live in (first, second):
+            kept = house.of(live.call)
+            assert "spool full" in kept.marks
+            assert kept.recording in missing
+            (left,), (right,) = (kept.against(live.call, channel, side).splices for channel, side in enumerate(SIDES))
+            assert (left.kind, left.at, left.missing) == (right.kind, right.at, right.missing), "the sides are in step"
+            assert left.kind == "dropped"
 
 
 def _leave(spool: Path, left: int) -> Path:

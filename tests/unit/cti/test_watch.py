@@ -68,8 +68,13 @@ async def test_an_alarm_is_told_once_and_so_is_its_end() -> None:
     assert await scene.round(**FULL) == [("alarm", "untold", "warning")]
     assert await scene.round(**FULL) == []
     assert await scene.round(**FULL, **GONE) == [("alarm", "recorder", "error")]
+    assert await scene.round() + await scene.round() == []
     assert await scene.round() == [("alarm over", "recorder", "info"), ("alarm over", "untold", "info")]
-    assert [subject for subject, _ in scene.sent] == ["Kikitori: 1 alarm", "Kikitori: 2 alarms", "Kikitori: 0 alarms"]
+    assert [subject for subject, _ in scene.sent] == [
+        "Kikitori: 1 alarm",
+        "Kikitori: 2 alarms",
+        "Kikitori: all alarms are over",
+    ]
     assert "99 segments wait to be told" in scene.sent[0][1]
     assert "OVER" in scene.sent[2][1]
 
@@ -80,6 +85,54 @@ async def test_a_warning_that_becomes_an_error_is_told_again() -> None:
     assert await scene.round(recorder=late) == [("alarm", "events", "warning")]
     assert await scene.round(recorder=late | {"events_waiting": 20_000}) == [("alarm", "events", "error")]
     assert await scene.round(recorder=late) == []
+
+
+async def test_another_cause_is_told_and_other_numbers_are_not() -> None:
+    scene = Scene()
+    answer = dict(SEEN.recorder)  # type: ignore[call-overload]
+    assert (
+        len(await scene.round(recorder=answer | {"trouble": "the spool is nearly full: 99 of 512 MiB are free"})) == 1
+    )
+    assert not await scene.round(recorder=answer | {"trouble": "the spool is nearly full: 80 of 512 MiB are free"})
+    assert len(await scene.round(recorder=answer | {"trouble": "No space left on device"})) == 1
+    yesterday = NOW.date() - timedelta(days=1)
+    assert len(await scene.round(statements={yesterday: 1})) == 1
+    assert len(await scene.round(statements={yesterday: 500})) == 1
+
+
+async def test_an_error_that_stands_is_told_again_after_a_day() -> None:
+    scene = Scene()
+    assert len(await scene.round(**GONE)) == 1
+    assert not await scene.round(**GONE)
+    scene.now += timedelta(days=1)
+    assert await scene.round(**GONE) == [("alarm", "recorder", "error")]
+
+
+async def test_what_comes_and_goes_each_minute_is_one_alarm() -> None:
+    scene = Scene()
+    told = [await scene.round(**(FULL if minute % 2 else {})) for minute in range(10)]
+    assert sum(len(each) for each in told) == 1
+
+
+async def test_what_cannot_be_seen_any_more_is_not_over() -> None:
+    scene = Scene()
+    yesterday = NOW.date() - timedelta(days=1)
+    assert len(await scene.round(statements={yesterday: 2})) == 1
+    away = {"statements": Unseen("no answer in time"), "overdue": Unseen("no answer in time")}
+    for _ in range(5):
+        await scene.round(**away)
+    assert "completeness" in scene.watch._known
+    assert "database" in scene.watch._known, "what keeps us from looking has an alarm of its own"
+
+
+async def test_a_watch_that_fails_says_so_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene()
+    with monkeypatch.context() as patch:
+        patch.setattr(scene.watch, "_want", {}.popitem)
+        assert ("alarm", "watch", "error") in await scene.round()
+    for _ in range(3):
+        logged = await scene.round()
+    assert logged == [("alarm over", "watch", "info")]
 
 
 async def test_what_a_relay_did_not_take_is_sent_in_the_next_minute() -> None:
@@ -122,6 +175,12 @@ async def test_prometheus_is_told_the_same() -> None:
     text = generate_latest(scene.metrics.registry).decode()
     assert 'kikitori_alarm{check="recorder",severity="error"} 0.0' in text
     assert "kikitori_calls 2.0" in text
+    await scene.round(statements=Unseen("away"), overdue=Unseen("away"))
+    text = generate_latest(scene.metrics.registry).decode()
+    assert "kikitori_completeness_exceptions NaN" in text
+    assert 'kikitori_alarm{check="completeness",severity="warning"} 0.0' in text, "not seen is no alarm of its own"
+    await scene.round()
+    text = generate_latest(scene.metrics.registry).decode()
     looked = next(line for line in text.splitlines() if line.startswith("kikitori_looked_timestamp_seconds "))
     assert float(looked.split()[1]) == (scene.now - timedelta(minutes=1)).timestamp()
 
