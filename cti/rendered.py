@@ -30,6 +30,8 @@ def write(
     """
     before = _ours(out, refuse)
     folders = {parent for name in files for parent in (out / name).parents if parent.is_relative_to(out)}
+    if linked := [folder for folder in sorted(folders) if folder.is_symlink()]:
+        raise refuse(f"{linked[0]} is a link: name another folder or remove it")
     for folder in sorted(folders | {out}):
         folder.mkdir(mode=folder_mode, parents=True, exist_ok=True)
         folder.chmod(folder_mode)
@@ -63,6 +65,8 @@ def _ours(out: Path, refuse: Refuse) -> dict[str, set[str]]:
     ours: dict[str, set[str]] = {}
     for line in lines:
         digest, _, name = line.partition("  ")
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise refuse(f"{out / MARK} names a file outside: it was not made by kikitori, name another folder")
         ours.setdefault(name, set()).add(digest)
     for name, digests in ours.items():
         with contextlib.suppress(FileNotFoundError):

@@ -101,8 +101,8 @@ class Gate(_Section):
     deadline: float = Field(0.5, gt=0, le=2, description=mark("seconds that the recorder has to answer"))
 
 
-_ADDRESS = r"^[^@\s,]+@[^@\s,]+$"
-_ADDRESSES = r"^([^@\s,]+@[^@\s,]+(, ?[^@\s,]+@[^@\s,]+)*)?$"
+_ADDRESS = r"^[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+$"
+_ADDRESSES = r"^([A-Za-z0-9._+-]+@[A-Za-z0-9.-]+(, ?[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+)*)?$"
 
 
 class Database(_Section):
@@ -135,7 +135,9 @@ class Users(_Section):
 class Metrics(_Section):
     """Where Prometheus finds what the desk watches; numbers alone, for whoever can connect."""
 
-    host: str = Field("127.0.0.1", description=mark("address of the metrics' own server"))
+    host: Literal["127.0.0.1", "::1"] = Field(
+        "127.0.0.1", description=mark("address of the metrics' own server, on this host: nobody else may ask")
+    )
     port: int = Field(0, ge=0, le=65535, description=mark("its port; 0: there is none"))
 
 

@@ -29,6 +29,7 @@ log = structlog.get_logger()
 
 STOCK_FOR: Final = timedelta(hours=1)  # every name in the vault is read for it
 MAIL_SECONDS: Final = 20.0
+MAIL_MOST: Final = 60.0  # of a whole mail: a relay may say a little every few seconds
 HOLD: Final = 3  # looks that must be well before an alarm is over: at an edge it would come and go each minute
 AGAIN: Final = timedelta(days=1)  # an error that still stands is told again
 
@@ -55,6 +56,8 @@ class Watch:
         self._taken: tuple[datetime, StockSeen | Unseen] | None = None
         self._known: dict[str, _Alarm] = {}
         self._unsent: list[str] = []
+        self._seen: set[str] = set()
+        self._unseen: dict[str, int] = {}
 
     async def round(self) -> None:
         """Look, and tell what has changed."""
@@ -88,13 +91,22 @@ class Watch:
         new, over = [], []
         for each in found:
             known = self._known.get(each.check)
+            if each.made:
+                self._seen.add(each.check)
+                self._unseen.pop(each.check, None)
             if each.severity is not Severity.ok and each.made:
                 if known is None or _worse(known, each, now):
                     new.append(each)
                     self._known[each.check] = _Alarm(each, now)
                 else:
                     known.well = 0
-            elif known is not None and each.made:
+            elif not each.made:
+                self._unseen[each.check] = self._unseen.get(each.check, 0) + 1
+                # What was seen before, and is not any more: that is not well either.
+                if self._unseen[each.check] == HOLD and each.check in self._seen and known is None:
+                    new.append(each)
+                    self._known[each.check] = _Alarm(each, now)
+            elif known is not None:
                 known.well += 1
                 if known.well >= HOLD:
                     over.append(known.finding)
@@ -110,10 +122,13 @@ class Watch:
         if not count:
             subject = _("Kikitori: all alarms are over")
         at = now.astimezone(JST).strftime("%Y-%m-%d %H:%M:%S")
+        # A name of a file may hold bytes that no mail can.
+        text = "\n".join([at, "", *self._unsent, ""]).encode("utf-8", "backslashreplace").decode()
         try:
-            await asyncio.to_thread(self._send, subject, "\n".join([at, "", *self._unsent, ""]))
-        except (OSError, smtplib.SMTPException) as problem:
-            log.error("alarm not sent by mail, tried again in a minute", error=str(problem))
+            async with asyncio.timeout(MAIL_MOST):
+                await asyncio.to_thread(self._send, subject, text)
+        except Exception as problem:  # noqa: BLE001  # whatever a relay does, the watch goes on
+            log.error("alarm not sent by mail, tried again in a minute", error=str(problem) or type(problem).__name__)
         else:
             self._unsent.clear()
 

@@ -7,7 +7,7 @@ hole punched behind it -> at the end manifest -> key and sound forgotten.
 import errno
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -57,8 +57,9 @@ class Told(Protocol):
 class Work:
     """A take and what this process holds open for it.
 
-    `twin`: another take of the same channel that was begun first; `second`: the one whose twin this is. Both starters
-    may have run; one recording is kept.
+    `twin`: another take of the same channel that was begun first; `seconds`: those whose twin this is. Both starters
+    may have run; one recording is kept. `written`: when Asterisk wrote to it last, and how much was `seen` then: what
+    is punched has a newer time.
     `inherited`: a predecessor left it, and its open segment is still to be ended.
     """
 
@@ -68,7 +69,9 @@ class Work:
     closed: bool = False
     done: bool = False
     twin: "Work | None" = None
-    second: "Work | None" = None
+    seconds: "list[Work]" = field(default_factory=list)
+    written: float = 0.0
+    seen: int = 0
     inherited: bool = False
     fax: FaxEar | None = None
 
@@ -76,7 +79,7 @@ class Work:
         """`twin`, if any, was begun first."""
         self.twin = twin
         if twin is not None:
-            twin.second = self
+            twin.seconds.append(self)
 
 
 class Sealer:
@@ -98,6 +101,8 @@ class Sealer:
         # Before the sizes: what is written before the closing is in them then.
         closed = work.closed
         known = self.sizes(take)
+        if sum(known) != work.seen:
+            work.seen, work.written = sum(known), self.spool.written(take.stem, take.rate)
         if work.twin is not None:
             return closed and self._compare(work, work.twin, max(known, default=0))
         if not take.joined:
@@ -122,8 +127,9 @@ class Sealer:
         may hold a beginning that the other has not. What is finished already is not taken back.
         """
         sizes = [max(self.sizes(each.take), default=0) for each in (work, second)]
-        ends = [self.spool.written(each.take.stem, each.take.rate) for each in (work, second)]
-        return work.take.position == 0 and sizes[1] > sizes[0] + take_slack(work.take) and ends[1] - ends[0] <= TOGETHER
+        longer = sizes[1] > sizes[0] + take_slack(work.take)
+        ended = self.spool.written(second.take.stem, second.take.rate)
+        return work.take.sealed_to is None and longer and ended - work.written <= TOGETHER
 
     def sizes(self, take: Take) -> list[int]:
         """Samples that the files of a take hold, for each that is there."""
@@ -134,7 +140,8 @@ class Sealer:
         """Drop the second recording of a channel, unless the first turns out to be the shorter one."""
         if not twin.done:
             return False
-        if samples <= twin.take.position + take_slack(work.take):
+        together = self.spool.written(work.take.stem, work.take.rate) - twin.written <= TOGETHER
+        if samples <= twin.take.position + take_slack(work.take) and (together or not twin.written):
             self._discard(work, "second recording of the same channel", samples)
             return False
         log.warning("the first recording of a channel is the shorter one", run=work.take.stem, kept=twin.take.position)
@@ -255,11 +262,14 @@ class Sealer:
         self.told.sealed(name, manifest)
 
     def _finish(self, work: Work) -> None:
-        second = work.second
-        if second is not None and not second.done:
-            if not second.closed:
-                return  # which of the two was begun first is told by their lengths, in the end
+        seconds = [second for second in work.seconds if not second.done]
+        if not all(second.closed for second in seconds):
+            return  # which of them was begun first is told by their lengths, in the end
+        for second in sorted(seconds, key=lambda second: -max(self.sizes(second.take), default=0)):
             if self._outlasted(work, second):
+                for other in seconds:
+                    if other is not second:
+                        other.follows(second)
                 # Before the first is gone: a successor must know that the second is the call.
                 second.take.succeed(work.take)
                 self.spool.save(second.take)

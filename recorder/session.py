@@ -149,12 +149,13 @@ class Recorder:
         begun = self._begun(order.uniqueid)
         if begun is not None:
             # Whoever comes late must not begin a second, shorter recording in the middle of the first.
-            take = Take(id=begun.run, starter=begun.starter, rate=begun.rate, order=order)
+            take = Take(id=begun.run, starter=begun.starter, rate=begun.rate, order=order, began=begun.began)
             self._keep(take)
             self._armed[order.uniqueid] = self._add(take)
             log.warning("recording begun by the dialplan adopted", run=take.stem, second=False)
             return
-        take = Take(id=uuid4().hex, starter="am", rate=self.policy.rate, order=order)
+        began = (self.now() + self.delay(order.uniqueid)).isoformat()
+        take = Take(id=uuid4().hex, starter="am", rate=self.policy.rate, order=order, began=began)
         self._keep(take)
         self._armed[order.uniqueid] = self._add(take)
         self._arming[order.uniqueid] = self._spawn(self._start(take, self._disarming.get(order.uniqueid)))
@@ -210,7 +211,7 @@ class Recorder:
         starting = self._arming.pop(uniqueid, None)
         self._armed.pop(uniqueid, None)
         for take in takes:
-            take.stop_at(at)
+            take.stop_at(at, self.spool.laid(take.stem, take.rate))
             self._keep(take)
         self._close_said(uniqueid)
         if takes:
@@ -392,8 +393,11 @@ class Recorder:
                 log.exception("how a call ended is not known", recording=work.take.order.recording)
                 history = None
             said = history is not None and history.ended is not None and history.said
-            at = (history.ended if history else None) or self.now()
-            self.ended(work.take.order.uniqueid, at, said=said)
+            # This one alone: another recording of the same channel may go on.
+            work.take.leave((history.ended if history else None) or self.now())
+            work.take.stopped, work.take.broken = True, not said
+            self._keep(work.take)
+            self._close_said(work.take.order.uniqueid)
 
     def _is_closed(self, work: Work) -> None:
         work.closed = True
@@ -426,7 +430,7 @@ class Recorder:
         history = self.resolve(name.uniqueid)
         if history is None:
             return
-        take = Take(id=name.run, starter=name.starter, rate=name.rate, order=history.order)
+        take = Take(id=name.run, starter=name.starter, rate=name.rate, order=history.order, began=name.began)
         work = self._add(take)
         if work.twin is None:
             take.revise(history)

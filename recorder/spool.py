@@ -19,6 +19,7 @@ import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -66,6 +67,12 @@ class Name:
     def uniqueid(self) -> str:
         """Of the channel that the dialplan records; an underscore never occurs in one."""
         return self.run.partition("_")[0]
+
+    @property
+    def began(self) -> str | None:
+        """When the dialplan started a second time, ISO; None for the first."""
+        seconds = self.run.partition("_")[2]
+        return datetime.fromtimestamp(int(seconds), UTC).isoformat() if seconds.isdecimal() else None
 
     @property
     def rate(self) -> int:

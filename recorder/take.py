@@ -75,7 +75,7 @@ class Take:
     `spans`: when the hooked channel was in a bridge (Asterisk writes only then), ISO times, the last end None while it
     is. `position`: samples that are sealed in finished segments, or cut; `sealed_to`: where the last of
     these ended. `cuts`: sample ranges that the rules say not to keep. `broken`: Asterisk stopped writing before it said
-    that the call had ended.
+    that the call had ended. `began`: ISO time before which MixMonitor did not run; None where it runs from the start.
     """
 
     id: str
@@ -85,6 +85,7 @@ class Take:
     joined: bool = False
     stopped: bool = False
     broken: bool = False
+    began: str | None = None
     spans: list[tuple[str, str | None]] = field(default_factory=list)
     cuts: list[tuple[int, int]] = field(default_factory=list)
     marks: list[dict[str, Any]] = field(default_factory=list)
@@ -142,14 +143,17 @@ class Take:
             self.cuts.append((0, alone))
         self.joined = True
 
-    def stop_at(self, at: datetime) -> None:
-        """Nothing after `at` is kept, even where MixMonitor cannot be reached to be stopped."""
+    def stop_at(self, at: datetime, written: int) -> None:
+        """Nothing after `at` is kept, even where MixMonitor cannot be reached to be stopped.
+
+        `written`: samples that the files hold now, which were said before: whatever a clock says that was set back.
+        """
         self.stopped = True
         begun = [start for start, end in self.spans if end is None]
         # A clock that was set back says nothing of samples: better some milliseconds too much than a call lost.
         times = [start for start, _ in self.spans] + [end for _, end in self.spans if end is not None]
         if begun and at + BACKSTOP > max(map(datetime.fromisoformat, times)):
-            self.cuts.append((self.sample_at(at + BACKSTOP), FOREVER))
+            self.cuts.append((max(self.sample_at(at + BACKSTOP), written), FOREVER))
 
     def mark(self, at: datetime, what: str) -> None:
         """Remember when something happened, and at which sample."""
@@ -167,12 +171,14 @@ class Take:
         """Take over what happened while nobody of us watched: when there was sound, and which of it is kept."""
         order = {name: value for name, value in asdict(history.order).items() if value}
         self.describe(**{name: value for name, value in order.items() if name not in ("recording", "conversation")})
-        self.spans = [(start.isoformat(), end.isoformat() if end else None) for start, end in history.spans]
+        began = datetime.fromisoformat(self.began) if self.began else None
+        heard, talks = _since(history.spans, began), _since(history.talks, began)
+        self.spans = [(start.isoformat(), end.isoformat() if end else None) for start, end in heard]
         self.joined = self.joined or bool(history.talks)
         self.stopped = self.stopped or history.ended is not None
         self.cuts = [
             (self.sample_at(start), self.sample_at(end) if end else FOREVER)
-            for start, end in _without(history.spans, history.talks)
+            for start, end in _without(heard, talks)
             if end is None or end - start > ENTERING
         ]
 
@@ -224,6 +230,13 @@ FOREVER = 1 << 62
 
 def _shallow(value: Order | OpenSegment | Take) -> dict[str, Any]:
     return {field.name: getattr(value, field.name) for field in fields(value)}
+
+
+def _since(spans: Sequence[Span], began: datetime | None) -> list[Span]:
+    """What of `spans` is not before `began`: sample 0 of a channel's second hook is not the channel's first."""
+    if began is None:
+        return list(spans)
+    return [(max(start, began), end) for start, end in spans if end is None or end > began]
 
 
 def _without(spans: Sequence[Span], talks: Sequence[Span]) -> list[Span]:

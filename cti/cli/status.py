@@ -51,7 +51,12 @@ def status(as_json: Json = False) -> None:
             raise out_of_order from None
         _tell(seen, findings, as_json=as_json)
         raise out_of_order
-    findings = health.judge(seen, want_of(loaded), wall_clock())
+    try:
+        want = want_of(loaded)
+    except PolicyError:
+        _tell(seen, [], as_json=as_json)  # what the recorder says is worth knowing all the same
+        raise
+    findings = health.judge(seen, want, wall_clock())
     _tell(seen, findings, as_json=as_json)
     raise typer.Exit(1 if any(finding.severity is Severity.error for finding in findings) else 0)
 

@@ -109,7 +109,8 @@ def _peers(role: str, settings: Settings) -> list[str]:
     """Addresses alone: the kernel's filter knows no names, and nobody here is to ask for one."""
     for name in hosts(settings, role):
         try:
-            ipaddress.ip_address(name)
+            if "%" in str(ipaddress.ip_address(name)):
+                raise ValueError(name)  # noqa: TRY301  # a zone may hold anything, and systemd knows none
         except ValueError as error:
             raise DeployError(
                 _("{host} is a name: write its address into kikitori.toml, for connections are filtered by it").format(
@@ -141,7 +142,7 @@ def _check(settings: Settings, host: Host) -> None:
     asterisk = settings.asterisk
     named = [host.program, host.config, *(getattr(paths, name) for name in type(paths).model_fields)]
     for path in [*named, asterisk.log_dir, asterisk.run_dir, asterisk.var_dir]:
-        if not _PATH.fullmatch(str(path)):
+        if not _PATH.fullmatch(str(path)) or {".", ".."} & set(path.parts):
             raise DeployError(
                 _("{path}: letters, digits, point, +, - and _ only, from / on: systemd reads others otherwise").format(
                     path=path
@@ -149,9 +150,9 @@ def _check(settings: Settings, host: Host) -> None:
             )
     if not _SIZE.fullmatch(host.spool_size):
         raise DeployError(_("{size} is no size of the spool: 2g or 1980m").format(size=host.spool_size))
-    for role in ROLES:
-        if not re.fullmatch(r"[a-z_][a-z0-9_-]{0,31}", str(getattr(settings.users, role))):
-            raise DeployError(_("{user} is no name of a system user").format(user=getattr(settings.users, role)))
+    for user in (*(getattr(settings.users, role) for role in (*ROLES, "asterisk")), host.asterisk_group):
+        if not re.fullmatch(r"[a-z_][a-z0-9_-]{0,31}", str(user)):
+            raise DeployError(_("{user} is no name of a system user").format(user=user))
 
 
 def _text(template: str, **values: object) -> str:

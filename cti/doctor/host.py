@@ -29,6 +29,13 @@ from policies.errors import PolicyError
 SOON = timedelta(days=31)  # the Cabinet Office names the holidays of a year in the February before it
 SECONDS = 5.0  # for an answer
 CHANNEL = "kikitori-doctor"  # no channel of Asterisk's has such a unique id: its answer is "no", and nothing is done
+# What a recorder says of itself, at least.
+ANSWERED = frozenset(
+    (
+        *("in_step", "trouble", "calls", "recording", "spool_free", "spool_size"),
+        *("events_waiting", "events_delay", "events_dropped", "events_tampered", "events_oversized"),
+    )
+)
 _SET = re.compile(rb'SET VARIABLE KIKITORI_ARMED "(\w+)"')
 
 
@@ -152,13 +159,16 @@ async def gate(settings: Settings) -> GateSeen | Unseen:
 async def recorder(settings: Settings) -> Mapping[str, object] | Unseen:
     """What the recorder says of itself."""
     try:
-        return await control.ask(settings.paths.run / SOCKET, {"ask": "status"}, SECONDS)
+        answer = await control.ask(settings.paths.run / SOCKET, {"ask": "status"}, SECONDS)
     except TimeoutError:
         return Unseen(_("no answer in time"))
     except PermissionError as error:
         return denied(error)
     except (OSError, ValueError) as error:
         return Unseen(_("{path}: {why}").format(path=settings.paths.run / SOCKET, why=explain(error)))
+    if not isinstance(answer, dict) or not answer.keys() >= ANSWERED:
+        return Unseen(_("what answers there is no recorder of this version"))
+    return answer
 
 
 def cel(settings: Settings, now: datetime) -> CelSeen | Unseen | None:

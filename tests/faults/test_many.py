@@ -58,18 +58,20 @@ async def crowd(house: House, first: int, calls: int, seconds: float, together: 
 
 def judged(house: House, fault: str, groups: list[Call], calls: int) -> None:
     """Each number has as many recordings as there were calls, and each says what was said there."""
-    wrong, doubled = [], 0
+    wrong, lost, doubled = [], 0, 0
     for group in groups:
         found = house.ids_of(group)
         if len(found) != calls:
             wrong.append(f"{group.party} has {len(found)} recordings of {calls} calls")
         doubled += max(0, len(found) - calls)
+        lost += max(0, calls - len(found))
         for recording in found:
             try:
                 judge(house.open(recording), group)
             except AssertionError as error:
                 wrong.append(str(error))
-    figures.note(fault, tries=1, calls=calls * len(groups), lost=len(wrong), doubled=doubled)
+                lost += 1
+    figures.note(fault, tries=1, calls=calls * len(groups), lost=lost, doubled=doubled)
     assert not wrong, f"{fault}: " + "\n".join(wrong[:20])
 
 

@@ -375,6 +375,42 @@ def test_what_is_finished_of_the_shorter_one_is_not_taken_back(rig: Rig) -> None
 
 
 @pytest.mark.rule("B-03")
+def test_the_end_that_only_the_second_has_is_kept(rig: Rig) -> None:
+    """The first is the longer one, and broke off."""
+    life = rig.life()
+    first, second = take(), take()
+    second.id, second.starter = "1775001600.9", "fb"
+    MixMonitor(rig.spool_root, first.stem, LEFT[:80000], RIGHT[:80000]).write(2 * LENGTH, 2 * LENGTH)
+    MixMonitor(rig.spool_root, second.stem, LEFT[48000:], RIGHT[48000:]).write(2 * LENGTH, 2 * LENGTH)
+    one, two = life.begin(first), life.begin(second)
+    two.follows(one)
+    for side in "rt":
+        os.utime(life.spool.path(first.stem, side, RATE), (0, rig.spool_root.stat().st_mtime - 2))
+    two.closed = True
+    run(life, one)
+    run(life, two)
+    assert not rig.told.dropped
+    assert {part.manifest.take for part in rig.parts(first.order.recording)} == {first.stem, second.stem}
+
+
+@pytest.mark.rule("B-03")
+def test_of_three_recordings_of_one_channel_the_longest_is_kept_alone(rig: Rig) -> None:
+    life = rig.life()
+    one, two = two_of_one_channel(rig, life, (LEFT[-16000:], RIGHT[-16000:]))
+    third = take()
+    third.id, third.starter = "1775001600.10", "fb"
+    MixMonitor(rig.spool_root, third.stem, LEFT[-32000:], RIGHT[-32000:]).write(2 * LENGTH, 2 * LENGTH)
+    three = life.begin(third)
+    three.follows(one)
+    run(life, one)
+    two.closed = three.closed = True
+    for work in (one, three, two, three):
+        run(life, work)
+    assert [work.done for work in (one, two, three)] == [True] * 3
+    check(rig, two.take.order.recording, BOTH)
+
+
+@pytest.mark.rule("B-03")
 @pytest.mark.parametrize("joined", [True, False])
 @pytest.mark.parametrize("number", range(1, 38))
 def test_killed_anywhere_while_the_shorter_one_gives_way(rig: Rig, number: int, joined: bool) -> None:

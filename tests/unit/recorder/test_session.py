@@ -389,6 +389,33 @@ async def test_an_end_that_asterisks_own_record_knows_is_one_in_order(site: Site
     assert (part.manifest.state, part.manifest.reason) == ("sealed", None)
 
 
+@pytest.mark.rule("B-03")
+async def test_a_recording_that_goes_on_is_not_ended_with_the_one_that_was_closed(site: Site) -> None:
+    async with site.running() as recorder:
+        recorder.arm(CALL)
+        await recorder.armed(CALL.uniqueid)
+        talk(recorder)
+        site.pbx.speak(CALL.channel, 0, 16000)
+        await until(recorder.open_segments)
+        fallback(site)
+        site.known[CALL.uniqueid] = history()
+        await until(lambda: len(recorder.works) == 2)
+        for handle in [site.pbx.files[CALL.channel].pop(0) for _ in range(2)]:
+            os.close(handle)  # somebody told MixMonitor to stop, once
+        await until(lambda: recorder._unsaid)
+        first = next(work for work in recorder.works.values() if work.take.starter == "am")
+        first.written -= 60  # a minute before the other one ends
+        await until(lambda: any(work.take.broken for work in recorder.works.values()))
+        living = next(work for work in recorder.works.values() if work.take.starter == "fb")
+        site.pbx.speak(CALL.channel, 16000, LENGTH)
+        assert not living.take.stopped
+        recorder.ended(CALL.uniqueid, at(6))
+        site.pbx.hang_up(CALL.channel)
+        await until(lambda: not recorder.works)
+    sound = sum(part.manifest.frames for part in site.parts(CALL.recording))
+    assert sound == LENGTH
+
+
 async def test_a_witness_that_fails_ends_no_recorder(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     async with site.running() as recorder:
         monkeypatch.setattr(recorder, "resolve", {}.__getitem__)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.take import FOREVER, OpenSegment, Take
+from recorder.take import FOREVER, History, OpenSegment, Take
 from tests.unit.recorder.rig import RATE, START, order, take
 
 AT = st.integers(0, 600_000).map(lambda ms: START + timedelta(milliseconds=ms))
@@ -150,14 +150,31 @@ def test_two_who_enter_a_bridge_one_after_the_other_lose_nothing() -> None:
 
 def test_a_clock_that_was_set_back_in_an_earlier_bridge_cuts_off_nothing() -> None:
     made = talking((0, -3590), (-3589, None))  # ten seconds, and then some more
-    made.stop_at(at(-3580))
+    made.stop_at(at(-3580), 0)
     assert made.next_stretch(0) == (0, None)
+
+
+def test_a_clock_that_is_set_back_before_the_stop_cuts_off_nothing_that_is_written() -> None:
+    made = talking((0, None))
+    made.stop_at(at(8), 11 * RATE)  # after 12 seconds
+    assert made.next_stretch(0) == (0, 11 * RATE)
+
+
+@pytest.mark.rule("B-03")
+def test_a_second_hook_is_cut_by_its_own_time() -> None:
+    """A phone, 6 s; a section, 6 s; a phone again, hooked anew: nothing of that is the section's."""
+    again = take(entered=None)
+    again.began = at(12).isoformat()
+    spans = ((at(0), at(12)), (at(12), None))
+    again.revise(History(order=again.order, spans=spans, talks=((at(0), at(6)), (at(12), None)), ended=None))
+    assert again.next_stretch(0) == (0, None)
+    assert again.spans == [(at(12).isoformat(), None)]
 
 
 @pytest.mark.rule("B-03")
 def test_nothing_is_kept_behind_the_leave_of_the_last_phone_even_if_mixmonitor_goes_on() -> None:
     made = talking((0, None))
-    made.stop_at(at(10))
+    made.stop_at(at(10), 0)
     start, until = made.next_stretch(0)
     assert start == 0
     assert until is not None
@@ -168,7 +185,7 @@ def test_nothing_is_kept_behind_the_leave_of_the_last_phone_even_if_mixmonitor_g
 
 def test_a_clock_that_was_set_back_cuts_nothing() -> None:
     made = take()
-    made.stop_at(START - timedelta(hours=1))
+    made.stop_at(START - timedelta(hours=1), 0)
     assert (made.stopped, made.cuts) == (True, [])
-    made.stop_at(START + timedelta(seconds=2))
+    made.stop_at(START + timedelta(seconds=2), 0)
     assert made.cuts == [(round(2.25 * RATE), FOREVER)]

@@ -136,10 +136,14 @@ async def test_the_recorder_is_asked_how_it_is(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
 
     async def status(_: object) -> dict[str, object]:
-        return {"in_step": True}
+        return answer
 
+    answer: dict[str, object] = dict.fromkeys(host.ANSWERED, 0)
     async with await control.serve(tmp_path / "run" / SOCKET, {"status": status}):
-        assert await host.recorder(settings(tmp_path)) == {"in_step": True}
+        assert await host.recorder(settings(tmp_path)) == answer
+        for odd in ({"error": "no such question"}, {}):
+            answer = odd
+            assert isinstance(await host.recorder(settings(tmp_path)), Unseen), "one of another version"
 
 
 async def test_what_this_user_may_not_see_is_not_taken_for_broken(
