@@ -36,6 +36,7 @@ from policies.load import Policies
 from policies.overrides import Kind, Override, Overrides
 from recorder.replay import Part, Player, layout, manifests
 from recorder.vault.age import Identity
+from recorder.vault.errors import VaultError
 from recorder.vault.folder import VaultFolder
 from recorder.vault.keys import load_verifier, unlock
 from tests import figures
@@ -391,8 +392,8 @@ class House:
             try:
                 doubled += len(self.ids_of(call)) > 1
                 judge(self.of(call), call)
-            except AssertionError as error:
-                wrong.append(str(error))
+            except (AssertionError, VaultError) as error:  # what cannot be opened is lost too
+                wrong.append(f"call {call.call}: {error}")
         lost = len(wrong) - doubled
         figures.note(fault, tries=tries, calls=len(calls), lost=lost, doubled=doubled, slowest=slowest)
         assert not wrong, f"{fault}: {len(wrong)} of {len(calls)} calls:\n" + "\n".join(wrong)
