@@ -169,7 +169,16 @@ def _onto_blocks(house: House, folder: Path) -> Path:
     image = folder / "vault.img"
     _run("cp", "--sparse=always", str(house.lab.folder / "vault.img"), str(image))
     _run("mount", "-o", "loop", str(image), str(vault))
+    # Of a request of several pages a loop device says that it was written where only the first of them were (Linux
+    # 6.18, a short write): such a disk lies, and nobody can keep what it was given.
+    (_loop(vault) / "queue/max_sectors_kb").write_text("4")
     return image
+
+
+def _loop(vault: Path) -> Path:
+    """What the kernel says of the loop device that is mounted there."""
+    found = subprocess.run(["findmnt", "-no", "SOURCE", vault], capture_output=True, text=True, check=True)
+    return Path("/sys/block") / Path(found.stdout.strip()).name
 
 
 def _take_the_rest(path: Path) -> None:
@@ -188,8 +197,7 @@ def _mend(image: Path, vault: Path) -> None:
 def _back(house: House) -> None:
     """The vault, as it is now, on the disk that it had."""
     vault = house.lab.settings.paths.vault
-    image = Path(subprocess.run(["findmnt", "-no", "SOURCE", vault], capture_output=True, text=True, check=True).stdout)
-    backing = Path(f"/sys/block/{image.name.strip()}/loop/backing_file").read_text().strip()
+    backing = (_loop(vault) / "loop/backing_file").read_text().strip()
     _run("umount", str(vault))
     _run("cp", "--sparse=always", backing, str(house.lab.folder / "vault.img"))
     _run("umount", str(Path(backing).parent))
