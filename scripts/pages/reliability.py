@@ -65,7 +65,8 @@ each in a short form. KIKITORI_SEED repeats the moments of a run.
 _TABLE = """\
 *lost*: calls of which anything is missing and nothing says so. *named*: calls of which something is missing that only
 Asterisk had, and the recording says so. *connected*: the longest that any caller waited until both could speak, 0.2 s
-of ringing in it.
+of ringing in it. One frame of 20 ms in 20 s may be silence: a packet that came late. More than that counts as lost,
+whoever took it: where a machine carries more than it can (a load of 50 on two cores), SIPp and Asterisk drop some.
 
 | fault | what must hold | tries | calls | lost | kept twice | named | connected | taken | test |
 |---|---|--:|--:|--:|--:|--:|--:|---|---|
@@ -79,7 +80,8 @@ damaged on one medium is repaired from the other.
 
 - What Asterisk holds in its own buffer when it is killed, or the machine loses its power: up to 2 s of each side.
 - What lies in RAM when the power fails: what was said since the last sync, some 3 s.
-- What Asterisk cannot write while the spool is full. An hour of the licensed calls has room in it.
+- What Asterisk cannot write while the spool is full. Room for an hour of so many calls at
+  once as `kikitori init --channels` says (10; 115 MB each) is the default; `kikitori status` says how long it lasts.
 """
 
 
