@@ -60,8 +60,12 @@ class Pipeline:
         self._asked: datetime | None = None  # when Asterisk was last asked what exists, so that it answered
 
     def attach(self, recorder: Recorder) -> None:
-        """The two know each other: the recorder asks `resolve` whose call a stray file is."""
+        """The two know each other: the recorder asks `resolve` whose call a stray file is.
+
+        How a call ended whose files are closed it asks Asterisk's own record, whatever a tracker believes that is deaf.
+        """
         self.recorder = recorder
+        recorder.history_of = self.told_of
 
     async def run(self) -> None:
         """Until cancelled. Raises LoginRefusedError."""
@@ -268,8 +272,7 @@ class Pipeline:
         history = self.told_of(uniqueid)
         call = self.tracker.call_of(uniqueid)
         if call is not None:
-            # An end that Asterisk wrote down is one, while its event has not come, or was lost with the connection.
-            return history or self._live(uniqueid, *call)
+            return replace(history, ended=None) if history else self._live(uniqueid, *call)
         if history is None:
             return None
         if history.ended is None:

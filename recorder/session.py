@@ -85,6 +85,8 @@ class Recorder:
             resolve,
         )
         self.writer = writer
+        # What Asterisk itself wrote down of a channel, whatever a tracker that hears nothing believes.
+        self.history_of = resolve
         self._failure: asyncio.Future[None] | None = None
         self.sealer = Sealer(spool, writer, policy, pbx=pbx, now=now, told=self)
         self.works: dict[str, Work] = {}
@@ -388,7 +390,7 @@ class Recorder:
         for take_id in [take_id for take_id, since in self._unsaid.items() if now - since >= UNSAID]:
             work = self.works[take_id]
             try:
-                history = self.resolve(work.take.order.uniqueid)
+                history = self.history_of(work.take.order.uniqueid)
             except Exception:  # what a witness says of one call must not end the others
                 log.exception("how a call ended is not known", recording=work.take.order.recording)
                 history = None

@@ -418,7 +418,7 @@ async def test_a_recording_that_goes_on_is_not_ended_with_the_one_that_was_close
 
 async def test_a_witness_that_fails_ends_no_recorder(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     async with site.running() as recorder:
-        monkeypatch.setattr(recorder, "resolve", {}.__getitem__)
+        monkeypatch.setattr(recorder, "history_of", {}.__getitem__)
         await closed_without_a_word(site, recorder)
         await until(lambda: not recorder.works)
     assert [part.manifest.state for part in site.parts(CALL.recording)] == ["cut"]
