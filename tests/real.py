@@ -212,6 +212,11 @@ class House:
     far: Far
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
+    def pause_the_others(self) -> None:
+        """One telephone takes what the queue brings: which one rings is certain then. An Asterisk forgets it at its end."""
+        for phone in ("2002", "2003"):
+            self.lab.pbx.rx(f"queue pause member PJSIP/{phone} queue daihyo")
+
     # --- calls ------------------------------------------------------------------------------------------------------
 
     @contextlib.asynccontextmanager
@@ -491,10 +496,9 @@ async def a_house(gate: str = "fastagi", database: str = "", pbx: str = "pbx1") 
     try:
         await lab.start()
         await far.open()
-        # One telephone takes what the queue brings: which one rings is certain then.
-        for phone in ("2002", "2003"):
-            lab.pbx.rx(f"queue pause member PJSIP/{phone} queue daihyo")
-        yield House(lab, far)
+        house = House(lab, far)
+        house.pause_the_others()
+        yield house
     finally:
         if log := os.environ.get("KIKITORI_KEEP_LOG"):
             shutil.copy(lab.folder / "service.log", log)

@@ -49,6 +49,7 @@ class Traffic:
 @contextlib.asynccontextmanager
 async def traffic(house: House, seconds: float, seed: int) -> AsyncIterator[Traffic]:
     """A call in and one out stand for `seconds`, others come and go in the block; ends when all of them have ended."""
+    await asyncio.to_thread(house.pause_the_others)
     made = Traffic(house, random.Random(seed))  # noqa: S311  # lengths, no secret
     up = asyncio.Barrier(6)
     async with asyncio.TaskGroup() as group:

@@ -72,6 +72,7 @@ class Storm:
 
     async def run(self) -> None:
         """Calls and kills, until all are over."""
+        await asyncio.to_thread(self.house.pause_the_others)
         begun, over = asyncio.Event(), asyncio.Event()
         async with self.house.manager() as manager, asyncio.TaskGroup() as group:
             for placed in (self.house.call_in(LONG), self.house.call_out(LONG, "2002")):
