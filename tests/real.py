@@ -213,7 +213,7 @@ class House:
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
     def pause_the_others(self) -> None:
-        """One telephone takes what the queue brings: which one rings is certain then. Asterisk forgets it at its end."""
+        """One telephone takes what the queue brings, and it is certain which. An Asterisk forgets that at its end."""
         for phone in ("2002", "2003"):
             self.lab.pbx.rx(f"queue pause member PJSIP/{phone} queue daihyo")
 
