@@ -25,8 +25,6 @@ from cti.calls.tracker import Tracker
 from cti.clock import ClockWatch
 from cti.desk import Desk
 from cti.doctor import storage
-from cti.doctor.machine import StockSeen
-from cti.doctor.seen import Unseen
 from cti.doctor.want import Want
 from cti.errors import KikitoriError, SettingsError
 from cti.explain import explain
@@ -179,6 +177,7 @@ def build_recorder(settings: Settings, clock: Clock) -> RecorderParts:
         pbx=settings.site.pbx,
         now=clock,
         resolve=pipeline.resolve,
+        history_of=pipeline.told_of,
     )
     pipeline.attach(recorder)
     return RecorderParts(recorder=recorder, pipeline=pipeline, journal=journal, ami=ami)
@@ -454,11 +453,6 @@ async def run_desk(settings: Settings, clock: Clock, notifier: Notifier) -> None
     await desk.close()
 
 
-def stock_of(settings: Settings, clock: Clock) -> Callable[[], StockSeen | Unseen]:
-    """What the vault took in: reads every name in it."""
-    return lambda: storage.stock(settings, clock())
-
-
 def want_of(settings: Settings) -> Want:
     """What this installation expects. Raises PolicyError."""
     policies = Policies(settings.paths.policies)
@@ -475,7 +469,7 @@ async def _watching(settings: Settings, desk: Desk, clock: Clock) -> None:
             log.error("no metrics", error=str(error), host=settings.metrics.host, port=settings.metrics.port)
     watch = Watch(
         look=lambda stock: health.look(settings, desk, clock(), stock),
-        stock=stock_of(settings, clock),
+        stock=lambda: storage.stock(settings, clock()),
         want=lambda: want_of(settings),
         metrics=metrics,
         send=by_mail(settings.mail, clock),

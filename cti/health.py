@@ -7,11 +7,12 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from cti.desk import Desk
 from cti.doctor import host, keeping, kernel, running, service, storage
-from cti.doctor.finding import Finding, error, unmade, warning, well
+from cti.doctor.finding import Finding, error, house_titles, unmade, warning, well
+from cti.doctor.finding import titles as pbx_titles
 from cti.doctor.machine import ClockSeen, DiskSeen, KeysSeen, StockSeen
 from cti.doctor.seen import GateSeen, Unseen
 from cti.doctor.want import Want
@@ -40,7 +41,7 @@ class HealthSeen:
     `gate` None: it is asked by a script, over a socket that is Asterisk's alone.
     """
 
-    recorder: Mapping[str, object] | Unseen
+    recorder: Mapping[str, Any] | Unseen
     gate: GateSeen | Unseen | None
     clock: ClockSeen | Unseen
     vault: DiskSeen | Unseen
@@ -117,7 +118,8 @@ def judge(seen: HealthSeen, want: Want, now: datetime) -> list[Finding]:
     findings = [service.recorder(seen.recorder)]
     if not isinstance(seen.recorder, Unseen):
         # By its own word: whoever watches may not look into the spool.
-        findings += [_events(seen.recorder), service.room(*_spool(seen.recorder), want)]
+        room = service.room(seen.recorder["spool_free"], seen.recorder["spool_size"], want)
+        findings += [_events(seen.recorder), room]
     if seen.gate is not None:
         findings.append(service.gate(seen.gate, want))
     findings += [
@@ -134,12 +136,8 @@ def judge(seen: HealthSeen, want: Want, now: datetime) -> list[Finding]:
     return findings
 
 
-def _spool(seen: Mapping[str, object]) -> tuple[int, int]:
-    return int(str(seen["spool_free"])), int(str(seen["spool_size"]))
-
-
-def _events(seen: Mapping[str, object]) -> Finding:
-    delay, waiting = float(str(seen["events_delay"])), int(str(seen["events_waiting"]))
+def _events(seen: Mapping[str, Any]) -> Finding:
+    delay, waiting = seen["events_delay"], seen["events_waiting"]
     found = _("{count} events wait, the last one was {late} s late").format(count=waiting, late=round(delay, 1))
     why = _("Recordings that are begun late are begun by the dialplan; what the queue does not take is lost.")
     remedy = _("look what takes the processor (top); docs/operations.ja.md, chapter 3")
@@ -199,13 +197,17 @@ def _promised(seen: int | Unseen) -> Finding:
 
 
 def titles() -> dict[str, str]:
-    """What each check is called that the doctor has not."""
-    return {
-        "events": _("events of the PBX"),
-        "database": _("database"),
-        "watch": _("the watch itself"),
-        "untold": _("catalogue and access log"),
-        "statement": _("statements of completeness"),
-        "completeness": _("completeness"),
-        "overdue": _("promises to callers"),
-    }
+    """What each check is called: the doctor's, and those that only time shows."""
+    return (
+        house_titles()
+        | pbx_titles()
+        | {
+            "events": _("events of the PBX"),
+            "database": _("database"),
+            "watch": _("the watch itself"),
+            "untold": _("catalogue and access log"),
+            "statement": _("statements of completeness"),
+            "completeness": _("completeness"),
+            "overdue": _("promises to callers"),
+        }
+    )

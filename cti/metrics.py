@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from math import nan
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Gauge
@@ -48,35 +49,34 @@ class Metrics:
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         made = Gauge(name, text, labels, registry=self.registry)
         if not labels:
-            made.set(float("nan"))
+            made.set(nan)
         return made
 
     def show(self, seen: HealthSeen, findings: Sequence[Finding], now: datetime) -> None:
         """What cannot be seen now is left out, rather than shown as it was."""
         answer = {} if isinstance(seen.recorder, Unseen) else seen.recorder
         for key, gauge in self._recorder.items():
-            gauge.set(float(answer[key]) if key in answer else float("nan"))  # type: ignore[arg-type]
+            gauge.set(answer.get(key, nan))
         self._up.labels("recorder").set(bool(answer))
         if seen.gate is not None:
             self._up.labels("gate").set(not isinstance(seen.gate, Unseen))
-        vault = (seen.vault.free, seen.vault.size) if isinstance(seen.vault, DiskSeen) else None
-        spool = (answer["spool_free"], answer["spool_size"]) if answer else None
-        for place, room in (("spool", spool), ("vault", vault)):
-            free, size = room or (float("nan"), float("nan"))
-            self._free.labels(place).set(float(str(free)))
-            self._size.labels(place).set(float(str(size)))
-        untold = dict.fromkeys(OUTBOXES, float("nan")) if isinstance(seen.untold, Unseen) else seen.untold
+        vault = (seen.vault.free, seen.vault.size) if isinstance(seen.vault, DiskSeen) else (nan, nan)
+        spool = (answer.get("spool_free", nan), answer.get("spool_size", nan))
+        for place, (free, size) in (("spool", spool), ("vault", vault)):
+            self._free.labels(place).set(free)
+            self._size.labels(place).set(size)
+        untold = dict.fromkeys(OUTBOXES, nan) if isinstance(seen.untold, Unseen) else seen.untold
         for outbox, count in untold.items():
             self._untold.labels(outbox).set(count)
-        self._clock.set(seen.clock.error if isinstance(seen.clock, ClockSeen) else float("nan"))
+        self._clock.set(seen.clock.error if isinstance(seen.clock, ClockSeen) else nan)
         if isinstance(seen.statements, Unseen):
-            exceptions = unstated = float("nan")
+            exceptions = unstated = nan
         else:
             exceptions = sum(count or 0 for count in seen.statements.values())
             unstated = sum(count is None for count in seen.statements.values())
         self._exceptions.set(exceptions)
         self._unstated.set(unstated)
-        self._overdue.set(float("nan") if isinstance(seen.overdue, Unseen) else seen.overdue)
+        self._overdue.set(nan if isinstance(seen.overdue, Unseen) else seen.overdue)
         self._alarm.clear()
         for finding in findings:
             for severity in (Severity.warning, Severity.error):

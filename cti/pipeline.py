@@ -60,12 +60,8 @@ class Pipeline:
         self._asked: datetime | None = None  # when Asterisk was last asked what exists, so that it answered
 
     def attach(self, recorder: Recorder) -> None:
-        """The two know each other: the recorder asks `resolve` whose call a stray file is.
-
-        How a call ended whose files are closed it asks Asterisk's own record, whatever a tracker believes that is deaf.
-        """
+        """The two know each other: the recorder asks `resolve` whose call a stray file is."""
         self.recorder = recorder
-        recorder.history_of = self.told_of
 
     async def run(self) -> None:
         """Until cancelled. Raises LoginRefusedError."""
@@ -156,12 +152,13 @@ class Pipeline:
                 seen.answered = history.talks[0][0] if history.talks else seen.answered
                 seen.recording = seen.recording or (history.order.recording if history.talks else None)
             if uniqueid not in alive:
+                ended = history.ended if history else None
                 # Nobody wrote down that it ended, Asterisk neither: it was killed. Without a record of its own that
                 # cannot be told from an end that nobody heard, and is not called one in order.
-                said = history is not None and history.ended is not None
-                recorder.ended(uniqueid, (history.ended if history else None) or at, said=said)
+                recorder.ended(uniqueid, ended or at, said=ended is not None)
+                self._company.pop(uniqueid, None)
                 if history is not None and uniqueid not in known:
-                    self.book_adopted(replace(history, ended=history.ended or at))
+                    self.book_adopted(replace(history, ended=ended or at))
         self.synced.set()
         if self._deaf is not None:
             since, reason = self._deaf

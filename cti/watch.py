@@ -13,7 +13,6 @@ from typing import Final
 import structlog
 
 from cti import health
-from cti.doctor import finding as findings_of
 from cti.doctor.finding import Finding, Severity, error, well
 from cti.doctor.machine import StockSeen
 from cti.doctor.seen import Unseen
@@ -74,7 +73,7 @@ class Watch:
             found.append(well("watch", ""))
             self._metrics.show(seen, found, now)
         new, over = self._changes(found, now)
-        titles = findings_of.titles() | findings_of.house_titles() | health.titles()
+        titles = health.titles()
         for each in new:
             say = log.error if each.severity is Severity.error else log.warning
             say("alarm", check=each.check, found=each.found, remedy=each.remedy)

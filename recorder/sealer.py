@@ -100,7 +100,7 @@ class Sealer:
             self._inherit(work)
         # Before the sizes: what is written before the closing is in them then.
         closed = work.closed
-        known = self.sizes(take)
+        known = self._sizes(take)
         if sum(known) != work.seen:
             work.seen, work.written = sum(known), self.spool.written(take.stem, take.rate)
         if work.twin is not None:
@@ -126,12 +126,15 @@ class Sealer:
         In a flood our start may reach Asterisk seconds after the dialplan's. Both end together then; one that broke off
         may hold a beginning that the other has not. What is finished already is not taken back.
         """
-        sizes = [max(self.sizes(each.take), default=0) for each in (work, second)]
-        longer = sizes[1] > sizes[0] + take_slack(work.take)
+        longer = self._length(second.take) > self._length(work.take) + take_slack(work.take)
         ended = self.spool.written(second.take.stem, second.take.rate)
         return work.take.sealed_to is None and longer and ended - work.written <= TOGETHER
 
-    def sizes(self, take: Take) -> list[int]:
+    def _length(self, take: Take) -> int:
+        """Samples that the longer of its files holds."""
+        return max(self._sizes(take), default=0)
+
+    def _sizes(self, take: Take) -> list[int]:
         """Samples that the files of a take hold, for each that is there."""
         sizes = (self.spool.size(take.stem, side, take.rate) for side in "rt")
         return [size for size in sizes if size is not None]
@@ -265,7 +268,7 @@ class Sealer:
         seconds = [second for second in work.seconds if not second.done]
         if not all(second.closed for second in seconds):
             return  # which of them was begun first is told by their lengths, in the end
-        for second in sorted(seconds, key=lambda second: -max(self.sizes(second.take), default=0)):
+        for second in sorted(seconds, key=lambda second: -self._length(second.take)):
             if self._outlasted(work, second):
                 for other in seconds:
                     if other is not second:
@@ -273,7 +276,7 @@ class Sealer:
                 # Before the first is gone: a successor must know that the second is the call.
                 second.take.succeed(work.take)
                 self.spool.save(second.take)
-                samples = max(self.sizes(work.take), default=0)
+                samples = self._length(work.take)
                 if work.segment is not None:
                     work.segment.discard(self.writer)
                     work.segment = None

@@ -74,8 +74,11 @@ class Recorder:
         pbx: str,
         now: Callable[[], datetime],
         resolve: Callable[[str], History | None],
+        history_of: Callable[[str], History | None],
     ) -> None:
-        """`resolve`: what is known of a channel that the dialplan records (by uniqueid), None while nothing is."""
+        """`resolve`: what is known of a channel that the dialplan records (by uniqueid), None while nothing is;
+        `history_of`: what Asterisk itself wrote down of a channel, whatever a tracker that hears nothing believes.
+        """
         self.spool, self.policy, self.switch, self.told, self.now, self.resolve = (
             spool,
             policy,
@@ -85,8 +88,7 @@ class Recorder:
             resolve,
         )
         self.writer = writer
-        # What Asterisk itself wrote down of a channel, whatever a tracker that hears nothing believes.
-        self.history_of = resolve
+        self.history_of = history_of
         self._failure: asyncio.Future[None] | None = None
         self.sealer = Sealer(spool, writer, policy, pbx=pbx, now=now, told=self)
         self.works: dict[str, Work] = {}
@@ -394,10 +396,10 @@ class Recorder:
             except Exception:  # what a witness says of one call must not end the others
                 log.exception("how a call ended is not known", recording=work.take.order.recording)
                 history = None
-            said = history is not None and history.ended is not None and history.said
+            ended = history.ended if history else None
             # This one alone: another recording of the same channel may go on.
-            work.take.leave((history.ended if history else None) or self.now())
-            work.take.stopped, work.take.broken = True, not said
+            work.take.leave(ended or self.now())
+            work.take.stopped, work.take.broken = True, ended is None
             self._keep(work.take)
             self._close_said(work.take.order.uniqueid)
 

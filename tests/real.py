@@ -465,10 +465,11 @@ class House:
         return pid
 
     @contextlib.asynccontextmanager
-    async def manager(self) -> AsyncIterator[Manager]:
-        """A manager connection, logged in."""
+    async def manager(self, user: str = "", secret: str = "") -> AsyncIterator[Manager]:
+        """A manager connection, logged in: as the service, or as another user that manager.conf has."""
         pbx = self.lab.settings.pbx
-        config = AmiConfig(host=pbx.host, port=pbx.port, username=pbx.user, secret=pbx.secret_file.read_text().strip())
+        user, secret = user or pbx.user, secret or pbx.secret_file.read_text().strip()
+        config = AmiConfig(host=pbx.host, port=pbx.port, username=user, secret=secret)
         client = AmiClient(config)
         manager = Manager(client)
         tasks = [asyncio.create_task(client.run()), asyncio.create_task(manager.listen())]

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cti.ami.errors import AmiError
-from cti.app import Clock, ami_config, wall_clock
+from cti.app import Clock, ami_config, wall_clock, want_of
 from cti.cli.common import Commands, Json, out, say_json, settings
 from cti.cli.terminal import printable
 from cti.doctor import host, house, pbx
@@ -21,8 +21,6 @@ from cti.doctor.want import Want
 from cti.errors import SettingsError
 from cti.explain import explain
 from cti.i18n import _, ngettext
-from cti.settings import Settings
-from policies.load import Policies
 
 SIGNS = {Severity.ok: ("✓", "green"), Severity.warning: ("!", "yellow"), Severity.error: ("✗", "red")}
 NOT_MADE = ("?", "yellow")
@@ -58,20 +56,15 @@ def register_pbx(group: Commands) -> None:
 def doctor(listen: Listen = 1.0, as_json: Json = False) -> None:
     """Examine everything."""
     loaded = settings()
-    want = _want(loaded.settings)
+    want = want_of(loaded.settings)
     machine = house.judge(house.look(loaded.settings, loaded.file, wall_clock), want, wall_clock())
     _tell([*machine, *judge(asyncio.run(look(want, wall_clock, listen)), want)], as_json=as_json)
 
 
 def doctor_of_pbx(listen: Listen = 1.0, as_json: Json = False) -> None:
     """Examine the PBX."""
-    want = _want(settings().settings)
+    want = want_of(settings().settings)
     _tell(judge(asyncio.run(look(want, wall_clock, listen)), want), as_json=as_json)
-
-
-def _want(loaded: Settings) -> Want:
-    policies = Policies(loaded.paths.policies)
-    return Want.of(loaded, policies.plan, policies.recording)
 
 
 def _tell(findings: Sequence[Finding], *, as_json: bool) -> NoReturn:

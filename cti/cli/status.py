@@ -10,11 +10,12 @@ from rich.table import Table
 from rich.text import Text
 
 from cti import health
-from cti.app import build_desk, stock_of, wall_clock, want_of
+from cti.app import build_desk, wall_clock, want_of
 from cti.cli.common import Json, out, say_json, settings
 from cti.cli.doctor import NOT_MADE, SIGNS
 from cti.cli.terminal import printable
-from cti.doctor.finding import Finding, Severity, house_titles, titles
+from cti.doctor import storage
+from cti.doctor.finding import Finding, Severity
 from cti.doctor.seen import Unseen
 from cti.errors import KikitoriError, NotRunningError
 from cti.explain import localise
@@ -40,24 +41,21 @@ def status(as_json: Json = False) -> None:
     """Look."""
     loaded = settings().settings
     seen = asyncio.run(_look(loaded))
+    down = None
     if isinstance(seen.recorder, Unseen):
         # Said first of all, whatever else is wrong here.
-        out_of_order = NotRunningError(
-            _("the recorder does not answer: {why}. Start it: kikitori serve").format(why=seen.recorder.why)
-        )
-        try:
-            findings = health.judge(seen, want_of(loaded), wall_clock())
-        except PolicyError:
-            raise out_of_order from None
-        _tell(seen, findings, as_json=as_json)
-        raise out_of_order
+        sentence = _("the recorder does not answer: {why}. Start it: kikitori serve")
+        down = NotRunningError(sentence.format(why=seen.recorder.why))
     try:
-        want = want_of(loaded)
+        findings = health.judge(seen, want_of(loaded), wall_clock())
     except PolicyError:
+        if down is not None:
+            raise down from None
         _tell(seen, [], as_json=as_json)  # what the recorder says is worth knowing all the same
         raise
-    findings = health.judge(seen, want, wall_clock())
     _tell(seen, findings, as_json=as_json)
+    if down is not None:
+        raise down
     raise typer.Exit(1 if any(finding.severity is Severity.error for finding in findings) else 0)
 
 
@@ -73,7 +71,7 @@ def _tell(seen: HealthSeen, findings: Sequence[Finding], *, as_json: bool) -> No
 
 
 async def _look(loaded: Settings) -> HealthSeen:
-    stock = await asyncio.to_thread(stock_of(loaded, wall_clock))
+    stock = await asyncio.to_thread(storage.stock, loaded, wall_clock())
     try:
         desk = await build_desk(loaded, wall_clock, "status")
     except KikitoriError:
@@ -86,7 +84,8 @@ async def _look(loaded: Settings) -> HealthSeen:
 
 def _minutes(told: Mapping[str, Any]) -> float:
     """How long the spool lasts for what is recorded now, were nothing taken out of it. At 8 kHz."""
-    return int(told["spool_free"]) / 32000 / max(1, int(told["recording"])) / 60
+    minutes: float = told["spool_free"] / 32000 / max(1, told["recording"]) / 60
+    return minutes
 
 
 def _say(told: Mapping[str, Any]) -> None:
@@ -111,7 +110,7 @@ def _say(told: Mapping[str, Any]) -> None:
 
 def _show(findings: Sequence[Finding]) -> None:
     """Everything else, one line each, and what to do where it is not well."""
-    called = house_titles() | titles() | health.titles()
+    called = health.titles()
     made = Table(box=None, show_header=False, pad_edge=False)
     made.add_column(no_wrap=True)
     made.add_column(no_wrap=True)

@@ -108,16 +108,22 @@ def _role(role: str, settings: Settings, host: Host) -> str:
 def _peers(role: str, settings: Settings) -> list[str]:
     """Addresses alone: the kernel's filter knows no names, and nobody here is to ask for one."""
     for name in hosts(settings, role):
-        try:
-            if "%" in str(ipaddress.ip_address(name)):
-                raise ValueError(name)  # noqa: TRY301  # a zone may hold anything, and systemd knows none
-        except ValueError as error:
+        if not _is_address(name):
             raise DeployError(
                 _("{host} is a name: write its address into kikitori.toml, for connections are filtered by it").format(
                     host=name
                 )
-            ) from error
+            )
     return ["localhost", *(name for name in hosts(settings, role) if not ipaddress.ip_address(name).is_loopback)]
+
+
+def _is_address(text: str) -> bool:
+    """Not one with a zone: that may hold anything, and systemd knows none."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return "%" not in text
 
 
 def _folders(settings: Settings, host: Host) -> Mapping[Path, Owned]:

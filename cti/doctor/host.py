@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from cti import control, users
 from cti.doctor import kernel
@@ -156,7 +157,7 @@ async def gate(settings: Settings) -> GateSeen | Unseen:
     return GateSeen(answer=answer[1].decode(), seconds=seconds)
 
 
-async def recorder(settings: Settings) -> Mapping[str, object] | Unseen:
+async def recorder(settings: Settings) -> Mapping[str, Any] | Unseen:
     """What the recorder says of itself."""
     try:
         answer = await control.ask(settings.paths.run / SOCKET, {"ask": "status"}, SECONDS)

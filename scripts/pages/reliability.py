@@ -9,6 +9,7 @@ from typing import Any
 from scripts.pages.markdown import DocsError
 
 FAULTS, DATA = "docs/faults.toml", "docs/reliability.json"
+COUNTED = ("tries", "calls", "lost", "doubled", "named")  # in the order of the columns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,11 +37,12 @@ def reliability_page(root: Path) -> str:
     except (OSError, ValueError) as error:
         raise DocsError(f"{DATA}: {error}; `make faults` writes it") from error
     figures: dict[str, dict[str, Any]] = data["faults"]
-    if strange := figures.keys() - {fault.id for fault in faults(root)}:
-        raise DocsError(f"{DATA}: no such fault in scripts/pages/reliability.py: {', '.join(sorted(strange))}")
+    rows = faults(root)
+    if strange := figures.keys() - {fault.id for fault in rows}:
+        raise DocsError(f"{DATA}: no such fault in {FAULTS}: {', '.join(sorted(strange))}")
     taken = f"The machine: {data['machine']}; the suites ran side by side."
     lines = [*_HEAD.splitlines(), "", taken, "", *_TABLE.splitlines()]
-    for fault in faults(root):
+    for fault in rows:
         of = figures.get(fault.id)
         lines.append(f"| {fault.what} | {fault.holds} | {_counted(of)} | [{fault.test}](../tests/{fault.test}) |")
     lines += ["", *_REST.splitlines(), ""]
@@ -50,7 +52,7 @@ def reliability_page(root: Path) -> str:
 def _counted(of: dict[str, Any] | None) -> str:
     if of is None:
         return "not taken | | | | | |"
-    numbers = [f"{of[key]:,}" for key in ("tries", "calls", "lost", "doubled", "named")]
+    numbers = [f"{of[key]:,}" for key in COUNTED]
     slowest = "" if of["slowest"] is None else f"{of['slowest']:.1f} s"
     return " | ".join([*numbers, slowest, f"{of['taken']}, seed {of['seed']}"])
 
@@ -80,8 +82,8 @@ damaged on one medium is repaired from the other.
 
 - What Asterisk holds in its own buffer when it is killed, or the machine loses its power: up to 2 s of each side.
 - What lies in RAM when the power fails: what was said since the last sync, some 3 s.
-- What Asterisk cannot write while the spool is full. Room for an hour of so many calls at
-  once as `kikitori init --channels` says (10; 115 MB each) is the default; `kikitori status` says how long it lasts.
+- What Asterisk cannot write while the spool is full. Room for an hour of so many calls at once
+  as `kikitori init --channels` says (10; 115 MB each) is the default; `kikitori status` says how long it lasts.
 """
 
 
@@ -90,10 +92,8 @@ def gather(lines: str) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for line in filter(None, lines.splitlines()):
         of = json.loads(line)
-        sums = found.setdefault(
-            of["fault"], {"tries": 0, "calls": 0, "lost": 0, "doubled": 0, "named": 0, "slowest": None}
-        )
-        for key in ("tries", "calls", "lost", "doubled", "named"):
+        sums = found.setdefault(of["fault"], dict.fromkeys(COUNTED, 0) | {"slowest": None})
+        for key in COUNTED:
             sums[key] += of[key]
         slowest = [value for value in (sums["slowest"], of["slowest"]) if value is not None]
         sums["slowest"] = round(max(slowest), 2) if slowest else None

@@ -67,19 +67,6 @@ async def reading(port: int) -> AsyncIterator[Reader]:
         await process.wait()
 
 
-@asynccontextmanager
-async def writing(house: House) -> AsyncIterator[AmiClient]:
-    """A connection that may make events."""
-    client = AmiClient(AmiConfig(host="127.0.0.1", port=house.lab.settings.pbx.port, username="writer", secret=SECRET))
-    running = asyncio.create_task(client.run())
-    try:
-        await house.lab.until(lambda: client.connected, 10, "the writer was not let in")
-        yield client
-    finally:
-        running.cancel()
-        await asyncio.wait([running])
-
-
 async def test_a_reader_that_lags_is_cut_off_notices_it_and_comes_back(house_with_service: House) -> None:
     house, pbx = house_with_service, house_with_service.lab.pbx
     with (pbx.etc / "manager.conf").open("a") as conf:
@@ -90,7 +77,8 @@ async def test_a_reader_that_lags_is_cut_off_notices_it_and_comes_back(house_wit
         action = {"Action": "UserEvent", "UserEvent": "Probe", "Number": number, "Bulk": BULK if bulk else []}
         assert (await writer.send_action(action, deadline=10))[0].get("Response") == "Success"
 
-    async with writing(house) as writer, reading(house.lab.settings.pbx.port) as reader:
+    async with house.manager("writer", SECRET) as manager, reading(house.lab.settings.pbx.port) as reader:
+        writer = manager.client
         await event(writer, 0)
         assert await reader.says() == "event 0"
         reader.process.send_signal(signal.SIGSTOP)

@@ -77,6 +77,7 @@ async def measure(*, calls: int, seconds: float, speed: float, level: int, disk:
         pbx="bench",
         now=wall_clock,
         resolve=lambda _: None,
+        history_of=lambda _: None,
     )
     running = asyncio.create_task(recorder.run())
     # One call first: what is loaded and allocated once does not count as a call's.

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 import pytest_asyncio
 
-from cti.ami.client import AmiClient, AmiConfig
 from tests.figures import SEED, times
 from tests.houses.wire import Wire
 from tests.real import House, a_house
@@ -20,9 +19,10 @@ SECONDS = times(short=6, long=60)
 SETTLED = 4  # s that calls go on for after the fault
 NOTICED_WITHIN = 7.0  # s: a ping every 2, its answer within 2, once more, and what this test needs to look
 CONNECTED_WITHIN = 3.0  # s
-WRITER = """
+SECRET = "a-secret-of-the-writer"
+WRITER = f"""
 [writer]
-secret = a-secret-of-the-writer
+secret = {SECRET}
 read =
 write = user
 """
@@ -62,15 +62,12 @@ async def wire(house: House) -> AsyncIterator[Wire]:
 
 async def swamp(house: House) -> None:
     """More events than the buffers of a reader take that does not read."""
-    pbx = house.lab.settings.pbx
-    client = AmiClient(AmiConfig(host=pbx.host, port=pbx.port, username="writer", secret="a-secret-of-the-writer"))
-    running = asyncio.create_task(client.run())
-    await house.lab.until(lambda: client.connected, 10, "the writer was not let in")
-    for _ in range(ENOUGH):
-        reply = await client.send_action({"Action": "UserEvent", "UserEvent": "Bulk", "Bulk": BULK}, deadline=10)
-        assert reply[0].get("Response") == "Success"
-    running.cancel()
-    await asyncio.wait([running])
+    async with house.manager("writer", SECRET) as manager:
+        for _ in range(ENOUGH):
+            reply = await manager.client.send_action(
+                {"Action": "UserEvent", "UserEvent": "Bulk", "Bulk": BULK}, deadline=10
+            )
+            assert reply[0].get("Response") == "Success"
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -20,7 +20,7 @@ from cti.settings import Mail
 from cti.watch import STOCK_FOR, Watch, by_mail
 from tests.unit.cti.doctor import good_house
 from tests.unit.cti.doctor.good_house import NOW, WANT
-from tests.unit.cti.test_health import SEEN
+from tests.unit.cti.test_health import RECORDER, SEEN
 
 FULL = {"untold": {"log": 99, "index": 0}}
 GONE = {"recorder": Unseen("no answer in time")}
@@ -81,7 +81,7 @@ async def test_an_alarm_is_told_once_and_so_is_its_end() -> None:
 
 async def test_a_warning_that_becomes_an_error_is_told_again() -> None:
     scene = Scene()
-    late = dict(SEEN.recorder) | {"events_waiting": 5, "events_delay": 3.0}  # type: ignore[call-overload]
+    late = RECORDER | {"events_waiting": 5, "events_delay": 3.0}
     assert await scene.round(recorder=late) == [("alarm", "events", "warning")]
     assert await scene.round(recorder=late | {"events_waiting": 20_000}) == [("alarm", "events", "error")]
     assert await scene.round(recorder=late) == []
@@ -89,12 +89,11 @@ async def test_a_warning_that_becomes_an_error_is_told_again() -> None:
 
 async def test_another_cause_is_told_and_other_numbers_are_not() -> None:
     scene = Scene()
-    answer = dict(SEEN.recorder)  # type: ignore[call-overload]
     assert (
-        len(await scene.round(recorder=answer | {"trouble": "the spool is nearly full: 99 of 512 MiB are free"})) == 1
+        len(await scene.round(recorder=RECORDER | {"trouble": "the spool is nearly full: 99 of 512 MiB are free"})) == 1
     )
-    assert not await scene.round(recorder=answer | {"trouble": "the spool is nearly full: 80 of 512 MiB are free"})
-    assert len(await scene.round(recorder=answer | {"trouble": "No space left on device"})) == 1
+    assert not await scene.round(recorder=RECORDER | {"trouble": "the spool is nearly full: 80 of 512 MiB are free"})
+    assert len(await scene.round(recorder=RECORDER | {"trouble": "No space left on device"})) == 1
     yesterday = NOW.date() - timedelta(days=1)
     assert len(await scene.round(statements={yesterday: 1})) == 1
     assert len(await scene.round(statements={yesterday: 500})) == 1

@@ -80,6 +80,7 @@ class Site(Rig):
             pbx="pbx1",
             now=lambda: START + timedelta(hours=1),
             resolve=self.known.get,
+            history_of=self.known.get,
         )
 
     @asynccontextmanager
