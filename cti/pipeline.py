@@ -57,6 +57,7 @@ class Pipeline:
         self._changed = asyncio.Event()
         self.synced = asyncio.Event()
         self._deaf: tuple[datetime, str] | None = None  # since when nobody hears what happens on the PBX, and why
+        self._catching_up = 0  # threads that read what Asterisk wrote down since the last time
         self._asked: datetime | None = None  # when Asterisk was last asked what exists, so that it answered
 
     def attach(self, recorder: Recorder) -> None:
@@ -92,7 +93,9 @@ class Pipeline:
         self._take(facts)
         if message.event == "Hangup":
             self._company.pop(uniqueid, None)
-            self._recorder().ended(uniqueid, event_time(message) or self.now())
+            # Out of step, its talk may have been missed: the resync asks Asterisk's own record before it ends anything.
+            if self.synced.is_set():
+                self._recorder().ended(uniqueid, event_time(message) or self.now())
         if message.event in Tracker.HANDLERS:
             # The leg that left is in no call any more; the others of a call that goes on may need another hook now, and
             # any of them leads to it.
@@ -113,7 +116,11 @@ class Pipeline:
     async def _ask(self) -> None:
         """Ask Asterisk what exists; the answer comes among the events, at its place."""
         # In a thread: a day of events may have to be read.
-        await asyncio.to_thread(self.witness.refresh)
+        self._catching_up += 1
+        try:
+            await asyncio.to_thread(self.witness.refresh)
+        finally:
+            self._catching_up -= 1
         try:
             await self.ami.list_among_events({"Action": "CoreShowChannels"}, self.now(), deadline=RESYNC_SECONDS)
         except AmiError as error:
@@ -127,6 +134,8 @@ class Pipeline:
 
     def _resync(self, listed: Listed) -> None:
         """Take over what Asterisk says exists, and record what should be recorded and is not."""
+        if self._catching_up:
+            return  # asked again since: what Asterisk's own record says of those that are gone is being read
         replies = listed.replies
         if replies[0].get("Response") != "Success" or replies[-1].event != "CoreShowChannelsComplete":
             # Half a list would end calls that go on.
@@ -266,6 +275,8 @@ class Pipeline:
 
         None while neither knows it, or while it is not known whether it goes on.
         """
+        if self._catching_up:
+            return None
         history = self.told_of(uniqueid)
         call = self.tracker.call_of(uniqueid)
         if call is not None:

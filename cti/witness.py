@@ -29,14 +29,10 @@ class CelFile:
         self._reading = threading.Lock()
 
     def moments(self, uniqueid: str, tracker: Tracker) -> Iterator[Moment]:
-        """How the conversation of channel `uniqueid` went; nothing while a thread is reading: ask again then."""
-        if not self._reading.acquire(blocking=False):
-            return iter(())
-        try:
+        """How the conversation of channel `uniqueid` went; waits while another thread reads."""
+        with self._reading:
             self._refresh()
             events = [event for linked in self._linked.get(uniqueid, {}) for event in self._of.get(linked, [])]
-        finally:
-            self._reading.release()
         return moments(sorted(events, key=lambda event: event.row["eventtime"]), uniqueid, tracker)
 
     def refresh(self) -> None:

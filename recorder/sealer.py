@@ -17,7 +17,7 @@ from policies.model import Recording
 from recorder.fax import FaxEar
 from recorder.segment import Segment, cut, manifest_of, sweep
 from recorder.spool import SAMPLE, Spool
-from recorder.take import OpenSegment, Take
+from recorder.take import History, OpenSegment, Take
 from recorder.vault.body import discard_tails
 from recorder.vault.errors import BodyBusyError, VaultError
 from recorder.vault.folder import Writer, segment_name
@@ -86,10 +86,19 @@ class Sealer:
     """Takes sound from the spool and brings it into the vault."""
 
     def __init__(
-        self, spool: Spool, writer: Writer, policy: Recording, *, pbx: str, now: Callable[[], datetime], told: Told
+        self,
+        spool: Spool,
+        writer: Writer,
+        policy: Recording,
+        *,
+        pbx: str,
+        now: Callable[[], datetime],
+        told: Told,
+        history_of: Callable[[str], History | None],
     ) -> None:
-        """`now` is asked for the time of a take whose bridge nobody reported."""
+        """`now` is asked for the time of a take whose bridge nobody reported; `history_of` as in `Recorder`."""
         self.spool, self.writer, self.policy, self.pbx, self.now, self.told = spool, writer, policy, pbx, now, told
+        self.history_of = history_of
         self._numbers: dict[str, int] = {}
         self._lock = threading.Lock()
 
@@ -107,9 +116,9 @@ class Sealer:
             return closed and self._compare(work, work.twin, max(known, default=0))
         if not take.joined:
             # Nothing is kept before a designated phone is in the conversation; the sound waits in RAM.
-            if closed:
+            if closed and not self._talked_unheard(take):
                 self._discard(work, "no designated phone", max(known, default=0))
-            return False
+            return closed and not work.done
         whole = min(known) if len(known) == 2 else 0
         available = max(known, default=0) if closed else whole
         if work.segment is not None:
@@ -119,6 +128,26 @@ class Sealer:
         if closed and not more:
             self._finish(work)
         return more
+
+    def asked(self, take: Take) -> History | None:
+        """What Asterisk itself wrote down of the channel of a take; None where that says nothing or cannot be had."""
+        try:
+            return self.history_of(take.order.uniqueid)
+        except Exception:  # what a witness says of one call must not end the others
+            log.exception("what Asterisk wrote down of a call is not known", recording=take.order.recording)
+            return None
+
+    def _talked_unheard(self, take: Take) -> bool:
+        """Whether a designated phone was in the conversation and nobody told us: Asterisk's own record is asked before
+        sound is dropped.
+        """
+        history = self.asked(take)
+        if history is None or not take.talked(history):
+            return False
+        log.warning("a talk that nobody heard of is kept", recording=take.order.recording, run=take.stem)
+        take.revise(history)
+        self.spool.save(take)
+        return True
 
     def _outlasted(self, work: Work, second: Work) -> bool:
         """Whether `second` holds all that `work` does, and more: it was begun earlier, whatever we believed.

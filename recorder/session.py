@@ -77,7 +77,8 @@ class Recorder:
         history_of: Callable[[str], History | None],
     ) -> None:
         """`resolve`: what is known of a channel that the dialplan records (by uniqueid), None while nothing is;
-        `history_of`: what Asterisk itself wrote down of a channel, whatever a tracker that hears nothing believes.
+        `history_of`: what Asterisk itself wrote down of a channel, whatever a tracker that hears nothing believes;
+        asked in threads, where it may wait.
         """
         self.spool, self.policy, self.switch, self.told, self.now, self.resolve = (
             spool,
@@ -88,9 +89,8 @@ class Recorder:
             resolve,
         )
         self.writer = writer
-        self.history_of = history_of
         self._failure: asyncio.Future[None] | None = None
-        self.sealer = Sealer(spool, writer, policy, pbx=pbx, now=now, told=self)
+        self.sealer = Sealer(spool, writer, policy, pbx=pbx, now=now, told=self, history_of=history_of)
         self.works: dict[str, Work] = {}
         self._troubles: dict[str, str] = {}
         self._foreign: set[str] = set()
@@ -390,18 +390,23 @@ class Recorder:
         """
         now = asyncio.get_running_loop().time()
         for take_id in [take_id for take_id, since in self._unsaid.items() if now - since >= UNSAID]:
-            work = self.works[take_id]
-            try:
-                history = self.history_of(work.take.order.uniqueid)
-            except Exception:  # what a witness says of one call must not end the others
-                log.exception("how a call ended is not known", recording=work.take.order.recording)
-                history = None
-            ended = history.ended if history else None
-            # This one alone: another recording of the same channel may go on.
-            work.take.leave(ended or self.now())
-            work.take.stopped, work.take.broken = True, ended is None
-            self._keep(work.take)
-            self._close_said(work.take.order.uniqueid)
+            self._unsaid[take_id] = float("inf")  # being settled
+            self._spawn(self._settle(self.works[take_id]))
+
+    async def _settle(self, work: Work) -> None:
+        take = work.take
+        # In a thread: it may have to wait for one that reads a day of events.
+        history = await asyncio.to_thread(self.sealer.asked, take)
+        if take.stopped:
+            return  # what ended it has come meanwhile
+        if history is not None:
+            take.revise(history)
+        ended = history.ended if history else None
+        # This one alone: another recording of the same channel may go on.
+        take.leave(ended or self.now())
+        take.stopped, take.broken = True, ended is None
+        self._keep(take)
+        self._close_said(take.order.uniqueid)
 
     def _is_closed(self, work: Work) -> None:
         work.closed = True

@@ -171,8 +171,7 @@ class Take:
         """Take over what happened while nobody of us watched: when there was sound, and which of it is kept."""
         order = {name: value for name, value in asdict(history.order).items() if value}
         self.describe(**{name: value for name, value in order.items() if name not in ("recording", "conversation")})
-        began = datetime.fromisoformat(self.began) if self.began else None
-        heard, talks = _since(history.spans, began), _since(history.talks, began)
+        heard, talks = self._mine(history.spans), self._mine(history.talks)
         self.spans = [(start.isoformat(), end.isoformat() if end else None) for start, end in heard]
         self.joined = self.joined or bool(history.talks)
         self.stopped = self.stopped or history.ended is not None
@@ -181,6 +180,19 @@ class Take:
             for start, end in _without(heard, talks)
             if end is None or end - start > ENTERING
         ]
+
+    def talked(self, history: History) -> bool:
+        """Whether a designated phone was in the conversation while this take ran."""
+        return bool(self._mine(history.talks))
+
+    def _mine(self, spans: Sequence[Span]) -> list[Span]:
+        """What of `spans` is not before MixMonitor ran: sample 0 of a channel's second hook is not the channel's
+        first.
+        """
+        if self.began is None:
+            return list(spans)
+        began = datetime.fromisoformat(self.began)
+        return [(max(start, began), end) for start, end in spans if end is None or end > began]
 
     def succeed(self, other: "Take") -> None:
         """Stand for the same stretch of the same channel: what is known of `other` counts for this one."""
@@ -230,13 +242,6 @@ FOREVER = 1 << 62
 
 def _shallow(value: Order | OpenSegment | Take) -> dict[str, Any]:
     return {field.name: getattr(value, field.name) for field in fields(value)}
-
-
-def _since(spans: Sequence[Span], began: datetime | None) -> list[Span]:
-    """What of `spans` is not before `began`: sample 0 of a channel's second hook is not the channel's first."""
-    if began is None:
-        return list(spans)
-    return [(max(start, began), end) for start, end in spans if end is None or end > began]
 
 
 def _without(spans: Sequence[Span], talks: Sequence[Span]) -> list[Span]:

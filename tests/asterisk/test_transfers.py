@@ -237,8 +237,8 @@ async def test_attended_transfer_keeps_the_talk_and_the_consultation_and_nothing
 def goes_on(watch: Watch, caller: Voice, agent: Voice, other: Voice, third: Voice) -> None:
     """The caller's recording goes on with the third, whom the agent had asked on another line: his own recording.
 
-    Asterisk's hook must be made anew for another phone (recorder.session, CLEARED): both miss a tenth of a second. Until
-    the old one is ended it may hear the third already, where his packets have the higher numbers.
+    Asterisk's hook must be made anew for another phone (recorder.session, CLEARED): both miss a tenth of a second.
+    Until the old one is ended it may hear the third already, where his packets have the higher numbers.
     """
     found = {recording: told(watch.house.open(recording), caller, agent, other, third) for recording in watch.new()}
     (((asking, asked),),) = [kept for kept in found.values() if kept[0][0][0].call == other.call]

@@ -1,6 +1,7 @@
 """What happens on the PBX -> which channels are hooked: every row of the table "what is recorded"."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -21,7 +22,7 @@ from cti.reading import Reading, recording_of
 from cti.switch import AmiSwitch
 from policies.load import Policies, shipped
 from recorder.decide import Rules
-from recorder.take import Order
+from recorder.take import History, Order
 from tests.unit.cti.calls.streams import START, Chan, Numbers, Script, inbound, talk
 
 PLAN = Policies(shipped()).plan
@@ -662,6 +663,52 @@ async def test_a_resync_arms_what_is_not_armed() -> None:
     assert stage.pipeline.synced.is_set()
     order = stage.recorder.orders[caller.uniqueid]
     assert (order.number, order.caller, order.callee) == ("0664581132", "0901234567", "0664581132")
+
+
+@pytest.mark.rule("B-03")
+async def test_what_ends_before_we_are_in_step_is_ended_by_what_asterisk_wrote_down(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stage = Stage()
+    caller, phone = inbound(stage.pbx, stage.names)
+    assert stage.hear() == ["trunk"]
+    stage.pipeline.synced.clear()  # the connection is lost while it rings, and comes back when they hang up
+    talk(stage.pbx, caller, phone)
+    stage.skip()
+    stage.pbx.hangup(phone, caller)
+    stage.hear()
+    order, spans = stage.recorder.orders[caller.uniqueid], ((NOW, NOW),)
+    history = History(order=order, spans=spans, talks=spans, ended=NOW)
+    monkeypatch.setattr(stage.pipeline, "told_of", lambda uniqueid: history if uniqueid == caller.uniqueid else None)
+    assert [told for told in stage.recorder.told if told[0] in ("ended", "broken")] == []
+    stage.pipeline._resync(Listed(stage.listed(), NOW))
+    assert stage.recorder.told[-2:] == [("revise", caller.uniqueid), ("ended", caller.uniqueid)]
+
+
+async def test_a_list_is_not_believed_while_asterisks_own_record_is_being_read_for_another() -> None:
+    class Slow(Blind):
+        """A record of a busy day."""
+
+        def __init__(self) -> None:
+            self.may_end = threading.Event()
+
+        def refresh(self) -> None:
+            self.may_end.wait(5)
+
+    stage, slow = Stage(synced=False), Slow()
+    stage.pipeline.witness = slow
+    stage.ami.answers = [stage.listed()]
+    asking = asyncio.create_task(stage.pipeline._ask())
+    await asyncio.sleep(0)
+    stage.pipeline._resync(Listed(stage.listed(), NOW))
+    assert not stage.pipeline.synced.is_set()
+    assert stage.pipeline.resolve("1775001600.1") is None
+    slow.may_end.set()
+    await asking
+    listed = await stage.ami.queue.get()
+    assert isinstance(listed, Listed)
+    stage.pipeline._resync(listed)
+    assert stage.pipeline.synced.is_set()
 
 
 async def test_a_channel_that_the_dialplan_records_gets_no_second_recording() -> None:

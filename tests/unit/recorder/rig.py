@@ -18,7 +18,7 @@ from policies.model import Recording
 from recorder.replay import Part, Player, layout, manifests
 from recorder.sealer import Sealer, Work
 from recorder.spool import Spool
-from recorder.take import Order, Take
+from recorder.take import History, Order, Take
 from recorder.vault.age import Identity
 from recorder.vault.folder import OUTBOXES, VaultFolder, Writer, segment_name
 from recorder.vault.manifest import Manifest
@@ -118,6 +118,7 @@ class Rig:
         for name in ("audio", "open"):
             (spool / name).mkdir(parents=True)
         self.told = Listener()
+        self.known: dict[str, History] = {}  # what Asterisk itself wrote down of channels
 
     def writer(self) -> Writer:
         return Writer(self.vault, epoch=1, recipient=self.identity.recipient, signer=self.signer)
@@ -143,7 +144,13 @@ class Life:
     def __init__(self, rig: Rig, policy: Recording) -> None:
         self.spool = Spool(rig.spool_root)
         self.sealer = Sealer(
-            self.spool, rig.writer(), policy, pbx="pbx1", now=lambda: START + timedelta(hours=1), told=rig.told
+            self.spool,
+            rig.writer(),
+            policy,
+            pbx="pbx1",
+            now=lambda: START + timedelta(hours=1),
+            told=rig.told,
+            history_of=rig.known.get,
         )
         self.works: list[Work] = []
 

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from recorder.about import About
 from recorder.replay import manifests
 from recorder.sealer import PUNCH_BYTES, Sealer, Work
 from recorder.spool import SAMPLE, Spool
-from recorder.take import Take
+from recorder.take import History, Take
 from recorder.vault import folder as folder_module
 from recorder.vault.age import Identity
 from recorder.vault.errors import SlotErasedError
@@ -33,6 +33,7 @@ from recorder.verify import Verifying
 from tests.unit.recorder.rig import (
     POLICY,
     RATE,
+    START,
     STEP,
     Life,
     MixMonitor,
@@ -198,6 +199,35 @@ def test_a_take_that_no_designated_phone_joined_leaves_nothing_but_a_line(rig: R
     assert rig.told.dropped == [(made.id, "no designated phone", LENGTH)]
     assert not [path for path in rig.spool_root.rglob("*") if path.is_file()]
     assert not list((rig.vault.root / "segments").iterdir())
+
+
+def witnessed(made: Take, frm: float, to: float) -> History:
+    """Asterisk wrote down that a designated phone was with the channel from `frm` to `to`, seconds from its start."""
+    span = START + timedelta(seconds=frm), START + timedelta(seconds=to)
+    return History(order=made.order, spans=(span,), talks=(span,), ended=span[1])
+
+
+@pytest.mark.rule("B-03")
+def test_a_talk_that_nobody_told_of_is_kept_because_asterisk_wrote_it_down(rig: Rig) -> None:
+    made = take(joined=False, entered=None)
+    rig.known[made.order.uniqueid] = witnessed(made, 0, LENGTH / RATE)
+    MixMonitor(rig.spool_root, made.stem, LEFT, RIGHT).write(LENGTH * 2, LENGTH * 2)
+    life = rig.life()
+    run(life, life.begin(made))
+    check(rig, made.order.recording, BOTH)
+    assert rig.told.dropped == []
+    assert not [path for path in rig.spool_root.rglob("*") if path.is_file()]
+
+
+@pytest.mark.rule("B-02")
+def test_a_talk_before_this_recording_began_is_not_its_own(rig: Rig) -> None:
+    made = take(joined=False, entered=None)
+    made.began = (START + timedelta(seconds=9)).isoformat()
+    rig.known[made.order.uniqueid] = witnessed(made, 0, 8)
+    MixMonitor(rig.spool_root, made.stem, LEFT, RIGHT).write(LENGTH * 2, LENGTH * 2)
+    life = rig.life()
+    run(life, life.begin(made))
+    assert [reason for _, reason, _ in rig.told.dropped] == ["no designated phone"]
 
 
 @pytest.mark.parametrize("missing", [0, 1])

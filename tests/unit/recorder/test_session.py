@@ -68,7 +68,6 @@ class Site(Rig):
     def __init__(self, root: Path, spool: Path) -> None:
         super().__init__(root, spool)
         self.pbx = Pbx()
-        self.known: dict[str, History] = {}
 
     def recorder(self) -> Recorder:
         return Recorder(
@@ -417,9 +416,24 @@ async def test_a_recording_that_goes_on_is_not_ended_with_the_one_that_was_close
     assert sound == LENGTH
 
 
+@pytest.mark.rule("B-03")
+async def test_nobody_heard_of_the_talk_nor_of_its_end(site: Site) -> None:
+    async with site.running() as recorder:
+        recorder.arm(CALL)
+        await recorder.armed(CALL.uniqueid)
+        site.pbx.speak(CALL.channel, 0, LENGTH)
+        span = at(3600), at(3606)  # an hour after START it is now
+        site.known[CALL.uniqueid] = History(order=CALL, spans=(span,), talks=(span,), ended=span[1])
+        site.pbx.hang_up(CALL.channel)
+        await until(lambda: not recorder.works)
+    (part,) = site.parts(CALL.recording)
+    assert (part.manifest.state, part.manifest.reason, part.manifest.end) == ("sealed", None, at(3606))
+    assert site.sound(CALL.recording) == interleave(LEFT, RIGHT)
+
+
 async def test_a_witness_that_fails_ends_no_recorder(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     async with site.running() as recorder:
-        monkeypatch.setattr(recorder, "history_of", {}.__getitem__)
+        monkeypatch.setattr(recorder.sealer, "history_of", {}.__getitem__)
         await closed_without_a_word(site, recorder)
         await until(lambda: not recorder.works)
     assert [part.manifest.state for part in site.parts(CALL.recording)] == ["cut"]
