@@ -20,6 +20,8 @@ from policies.model import Kind
 TOLERANCE: Final = timedelta(seconds=1)
 """A piece shorter than this may be missing or be too much: a bridge is entered by one party after the other, and
 Asterisk's files lag or lead by a few packets (asterisk.md: half a second where one side has not sent yet)."""
+PACKET: Final = timedelta(milliseconds=20)
+"""Of two sounds that are shorter apart nothing is missing."""
 SHORTEST: Final = timedelta(milliseconds=300)
 """A talk as short as this may be over before there is anything to keep; then it is none."""
 ALL_IN_ALL: Final = 2 * TOLERANCE
@@ -431,7 +433,7 @@ def _uncovered(conversation: _Conversation, talk: Talk, end: datetime, own: Sequ
         return
     many = sum((last - first for first, last in gaps), timedelta()) > ALL_IN_ALL
     for gap in gaps:
-        if many or gap[1] - gap[0] > TOLERANCE:
+        if gap[1] - gap[0] > (PACKET if many else TOLERANCE):
             yield _mismatch(conversation, Lack.SHORT, talk, gap, own)
 
 

@@ -89,6 +89,7 @@ class Pbx:
         self.work, self.site, self.users = work, site, users
         self.etc = work / "etc"
         self.decided = decided
+        self.environ: dict[str, str] = {}  # more of it, for Asterisk alone
         self._root = find_root()
         self._jail: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -110,7 +111,7 @@ class Pbx:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
-                env={"PATH": _PATH, "HOME": self.site.var_dir, "LANG": "C.UTF-8"},
+                env={"PATH": _PATH, "HOME": self.site.var_dir, "LANG": "C.UTF-8"} | self.environ,
                 umask=0o007,
                 cwd="/",
                 # As a service of the host is: Linux shares the processors out among sessions.

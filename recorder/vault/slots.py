@@ -13,7 +13,7 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, Self
@@ -72,7 +72,7 @@ class Slots:
 
         After an error the number that was tried may stay taken, by a slot that nobody knows of; the next one is free.
         """
-        with self._changing() as (primary, mirror):
+        with self._changing() as (primary, mirror), self._as_long_as_before(primary, mirror):
             number = max(_slots(os.fstat(fd).st_size) for fd in (primary, mirror))
             self._check(number, header)
             self._write(mirror, number, header)
@@ -85,7 +85,7 @@ class Slots:
         One slot is given up, marked as erased: the mirror may hold one that the primary has not got.
         `repair` brings the mirror up to date later.
         """
-        with self._open([self.primary]) as (primary,):
+        with self._open([self.primary]) as (primary,), self._as_long_as_before(primary):
             number = _slots(os.fstat(primary).st_size) + 1
             self._check(number, header)
             self._write(primary, number - 1, _ERASED)
@@ -192,6 +192,20 @@ class Slots:
                 fcntl.flock(fd, fcntl.LOCK_EX)
                 fds.append(fd)
             yield fds
+
+    @contextmanager
+    def _as_long_as_before(self, *fds: int) -> Iterator[None]:
+        """If the block fails, so are the files: a disk with errors takes what is written and then denies it, and each
+        try would leave a damaged slot. What a medium may hold all the same, nobody knows of; it is written over.
+        """
+        sizes = [os.fstat(fd).st_size for fd in fds]
+        try:
+            yield
+        except OSError:
+            for fd, size in zip(fds, sizes, strict=True):
+                with suppress(OSError):
+                    self._disk.cut(fd, size)
+            raise
 
     def _check(self, number: int, header: bytes) -> None:
         if not 0 < len(header) <= MAX_HEADER:

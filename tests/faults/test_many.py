@@ -107,6 +107,7 @@ async def test_many_at_once(house: House) -> None:
 
 
 async def test_thousands_of_short_ones_leave_nothing(house: House) -> None:
+    """sipwise/rtpengine#791: 2,948 of 3,000 were recorded, there were too many open files."""
     recorder = await house.process("recorder")
     # What is remembered of calls (numbers of segments, the last hours) has its size after the first of them.
     async with crowd(house, 7201, max(10, SHORT // 4), 1.0, 4):

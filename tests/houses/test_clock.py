@@ -6,11 +6,8 @@ What its events say when they themselves step is in tests/unit/recorder/test_tak
 """
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -18,26 +15,15 @@ import pytest_asyncio
 from cti.app import wall_clock
 from policies.calendar import JST
 from tests.figures import SEED, times
+from tests.houses.clock import Clock
 from tests.real import RATE, House, a_house
 from tests.traffic import traffic
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.rule("B-04")]
 
-LIBRARY = list(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
 HOUR = 3600
 SETTLED = 5  # s that calls go on for before and after
 ZONE = "Elsewhere+9:30"  # a zone with no rules of its own needs no table of zones
-
-
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """The service's clock. `file`: where its processes read how far it is off."""
-
-    file: Path
-
-    def set(self, seconds: int) -> None:
-        """So far off is it from now on."""
-        self.file.write_text(f"{seconds:+d}\n")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -50,17 +36,12 @@ async def house() -> AsyncIterator[House]:
 async def clock(house: House) -> AsyncIterator[Clock]:
     lab, folder = house.lab, house.lab.folder / "clock"
     folder.mkdir(mode=0o755)
-    (library,) = LIBRARY
-    shutil.copy(library, folder)
-    clock = Clock(folder / "clock")
-    clock.set(0)
+    clock = Clock.of(folder)
     await lab.stop_service()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TZ", ZONE)
-        patch.setenv("LD_PRELOAD", str(folder / library.name))
-        patch.setenv("FAKETIME_TIMESTAMP_FILE", str(clock.file))
-        for name in ("FAKETIME_NO_CACHE", "FAKETIME_DONT_FAKE_MONOTONIC", "NO_FAKE_STAT"):
-            patch.setenv(name, "1")
+        for name, value in clock.environ.items():
+            patch.setenv(name, value)
         await lab.serve()
     yield clock
     await lab.stop_service()

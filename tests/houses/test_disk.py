@@ -154,6 +154,8 @@ async def test_a_disk_that_fails_and_is_mended(house: House) -> None:
             filler.unlink()
             await asyncio.to_thread(_mend, image, vault)
             await lab.serve()
+            # As after a power failure: what was begun and never synced has no end, and nobody has its key.
+            lab.rows("recover")
         await well(house)
         house.survived("vault-io-errors", *calls.calls, slowest=calls.slowest)
         await lab.stop_service()
@@ -243,7 +245,8 @@ def _leave(spool: Path, left: int) -> Path:
 
 
 async def test_the_house_is_in_order_after_all_this(house: House) -> None:
-    house.verified()
+    # Of a line that a failing disk cut off the rest stays; what it said was written again.
+    house.verified(but="a crash cut it off")
     found = house.completeness()["exceptions"]
     # What had no room anywhere is named; nothing else is missing.
     assert {lack["lack"] for lack in found} == {"short"}

@@ -286,6 +286,10 @@ def of_another_start(event: CelEvent) -> CelEvent:
     return replace(event, row={name: value.replace("1790000000", "1790009999") for name, value in event.row.items()})
 
 
+def test_what_is_missing_beside_a_gap_is_named_unless_it_is_less_than_a_packet() -> None:
+    assert lacks(compared(call(), kept(0.011, 20), kept(30, 59.4))) == [("short", 20, 30), ("short", 59.4, 60)]
+
+
 def test_how_a_segment_ended_is_the_reason() -> None:
     found = compared(call(), kept(0, 30, note="cut: recorder killed"))
     assert [one.reason for one in found.exceptions] == ["cut: recorder killed"]

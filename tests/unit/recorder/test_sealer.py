@@ -201,6 +201,28 @@ def test_a_take_that_no_designated_phone_joined_leaves_nothing_but_a_line(rig: R
     assert not list((rig.vault.root / "segments").iterdir())
 
 
+@pytest.mark.thorough
+@pytest.mark.rule("B-03")
+def test_three_hours(rig: Rig) -> None:
+    """A minute of it is a second of speech, each another, and silence: it compresses well and goes fast."""
+    minute = 60 * RATE * SAMPLE
+    said = [noise(f"minute {number}", RATE).ljust(minute, b"\0") for number in range(180)]
+    made, life, held = take(), rig.life(), []
+    work = life.begin(made)
+    for number, left in enumerate(said):
+        MixMonitor(rig.spool_root, made.stem, left, said[number - 1]).write(minute, minute)
+        run(life, work, closed=False)
+        held.append(sum(path.stat().st_blocks * 512 for path in (rig.spool_root / "audio").iterdir()))
+    made.leave(START + timedelta(hours=3))
+    run(life, work)
+    assert max(held) < 4 * minute, "what is sealed leaves the RAM"
+    (part,) = rig.parts(made.order.recording)
+    assert (part.manifest.frames, part.manifest.end) == (3 * 3600 * RATE, START + timedelta(hours=3))
+    for number, left in enumerate(said):
+        heard = rig.player().joined([part], number * 60 * RATE, (number + 1) * 60 * RATE)
+        assert b"".join(heard) == interleave(left, said[number - 1]), f"minute {number}"
+
+
 def witnessed(made: Take, frm: float, to: float) -> History:
     """Asterisk wrote down that a designated phone was with the channel from `frm` to `to`, seconds from its start."""
     span = START + timedelta(seconds=frm), START + timedelta(seconds=to)

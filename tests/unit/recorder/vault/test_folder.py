@@ -107,15 +107,38 @@ def test_the_key_is_durable_before_anything_else_and_no_two_are_alike(rig: Rig) 
 
 
 class Sick(Disk):
-    """Takes what is written to `path`, and says that it could not."""
+    """Takes what is written to `paths`, and says that it could not; nor does it take it back, unless it `cuts`."""
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.well = path, False
+    def __init__(self, *paths: Path, cuts: bool = False) -> None:
+        self.paths, self.cuts, self.well = paths, cuts, False
+
+    def _fail(self, fd: int) -> None:
+        if not self.well and any(os.path.samestat(os.fstat(fd), path.stat()) for path in self.paths):
+            raise OSError(5, "Input/output error")
 
     def sync(self, fd: int) -> None:
-        if not self.well and os.path.samestat(os.fstat(fd), self.path.stat()):
-            raise OSError(5, "Input/output error")
+        self._fail(fd)
         super().sync(fd)
+
+    def cut(self, fd: int, size: int) -> None:
+        if not self.cuts:
+            self._fail(fd)
+        super().cut(fd, size)
+
+
+def test_tries_on_a_disk_with_errors_leave_no_slots(rig: Rig) -> None:
+    before = rig.writer().new_key()
+    disk = Sick(rig.vault.slots.primary, rig.vault.slots.mirror, cuts=True)
+    rig.vault.slots = Slots(rig.vault.slots.primary, rig.vault.slots.mirror, disk=disk)
+    writer = rig.writer()
+    for _ in range(20):
+        with pytest.raises(OSError, match="Input/output error"):
+            writer.new_key()
+    disk.well = True
+    key = writer.new_key()
+    assert (before.slot, key.slot) == (0, 1)
+    assert rig.vault.slots.check() == []
+    assert unwrap(rig.vault.slots.read(key.slot), [rig.identity]) == key.file_key
 
 
 def test_what_a_sick_mirror_took_and_denied_is_erased_there_when_it_is_well(rig: Rig) -> None:
