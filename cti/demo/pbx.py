@@ -111,7 +111,7 @@ class Pbx:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
-                env={"PATH": _PATH, "HOME": self.site.var_dir, "LANG": "C.UTF-8"} | self.environ,
+                env=self._environ | self.environ,
                 umask=0o007,
                 cwd="/",
                 # As a service of the host is: Linux shares the processors out among sessions.
@@ -152,6 +152,7 @@ class Pbx:
             capture_output=True,
             timeout=timeout,
             check=False,
+            env=self._environ,
             cwd="/",
         )
         text = done.stdout.decode(errors="replace")
@@ -228,6 +229,10 @@ class Pbx:
             else:
                 shutil.copy(source, packages)
         _bind(packages, places[0], read_only=True)
+
+    @property
+    def _environ(self) -> dict[str, str]:
+        return {"PATH": _PATH, "HOME": self.site.var_dir, "LANG": "C.UTF-8"}
 
     def _command(self, *arguments: str) -> list[str]:
         user, group = str(self.users.asterisk), str(self.users.group)
