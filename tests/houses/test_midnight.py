@@ -67,11 +67,15 @@ async def test_calls_across_midnight_and_the_months_end(off: tuple[House, timede
         assert timedelta(seconds=seconds) <= ended - begun < timedelta(seconds=seconds + 3)
         assert (begun < MIDNIGHT < ended) == (live is not third)
         assert datetime.fromisoformat(rows[kept.recording]["start"]) == part.manifest.start
-    for record in Path(house.lab.pbx.site.log_dir).glob("*.csv"):
-        moment = (wall_clock() + by).timestamp()  # the times of files are the machine's
-        os.utime(record, (moment, moment))
+    written(Path(house.lab.pbx.site.log_dir), wall_clock() + by)
     days = [house.completeness(day) for day in ("2028-02-29", "2028-03-01")]
     assert [(day["conversations"], day["recorded"], day["exceptions"]) for day in days] == [(2, 2, []), (1, 1, [])]
+
+
+def written(folder: Path, at: datetime) -> None:
+    """Asterisk's records are of that time: libfaketime's is not the time of files."""
+    for path in folder.glob("*.csv"):
+        os.utime(path, (at.timestamp(), at.timestamp()))
 
 
 async def test_each_of_both_days_has_its_statement(off: tuple[House, timedelta]) -> None:
