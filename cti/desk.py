@@ -42,7 +42,7 @@ from recorder.vault.age import Identity, Recipient
 from recorder.vault.errors import VaultError
 from recorder.vault.folder import CALLS, KEPT, STATEMENTS, STEPS, VaultFolder, one_at_a_time, prepared, split_name
 from recorder.vault.keys import load_recipients, load_signer, load_verifier, unlock
-from recorder.vault.manifest import ManifestError, digest, load
+from recorder.vault.manifest import Manifest, ManifestError, digest, load
 from recorder.verify import Finding, Verifying
 
 log = structlog.get_logger()
@@ -145,15 +145,22 @@ class Desk:
     def _row(self, path: Path) -> dict[str, Any] | None:
         """None for a manifest that cannot be used: it must not hide the others; `kikitori verify` names it."""
         try:
-            text = path.read_text("utf-8")
-            found = load(text, self._verifiers, str(path))
-        except (ManifestError, UnicodeDecodeError) as error:
+            found, text = self._manifest(path)
+        except ManifestError as error:
             log.error("manifest not in the catalogue", error=str(error))
             return None
-        if path != self.vault.manifest_path(found.recording, found.segment):
-            log.error("manifest under another name", file=str(path), recording=found.recording)
-            return None
         return catalogue_row(path.name.removesuffix(".manifest"), found, digest(text))
+
+    def _manifest(self, path: Path) -> tuple[Manifest, str]:
+        """What is signed in `path`, and the text of it. Raises ManifestError, OSError."""
+        try:
+            text = path.read_text("utf-8")
+        except UnicodeDecodeError as error:
+            raise ManifestError(str(path), "", "is no text") from error
+        found = load(text, self._verifiers, str(path))
+        if path != self.vault.manifest_path(found.recording, found.segment):
+            raise ManifestError(str(path), "recording", f"is that of {found.recording}, under another name")
+        return found, text
 
     async def _read_calls(self) -> None:
         known = await self.catalogue.read_until()
@@ -318,10 +325,10 @@ class Desk:
         """None where manifest or body cannot be used: then that is not kept."""
         path = self.vault.manifest_path(*split_name(name))
         try:
-            found = load(path.read_text("utf-8"), self._verifiers, str(path))
+            found, _text = self._manifest(path)
             if path.with_suffix(".agebody").stat().st_size != found.body_size:
                 raise ManifestError(str(path), "body_size", "the body is of another size")  # noqa: TRY301  # as the others
-        except (ManifestError, OSError, UnicodeDecodeError) as error:
+        except (ManifestError, OSError) as error:
             log.error("a segment does not count as kept", segment=name, error=str(error))
             return None
         return Piece(
