@@ -154,9 +154,9 @@ async def test_a_disk_that_fails_and_is_mended(house: House) -> None:
             filler.unlink()
             await asyncio.to_thread(_mend, image, vault)
             await lab.serve()
-            # As after a power failure: what was begun and never synced has no end, and nobody has its key.
-            lab.rows("recover")
         await well(house)
+        # As after a power failure: what was begun and never synced has no end, and nobody has its key.
+        lab.rows("recover")
         house.survived("vault-io-errors", *calls.calls, slowest=calls.slowest)
         await lab.stop_service()
         await asyncio.to_thread(_back, house)
