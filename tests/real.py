@@ -324,7 +324,8 @@ class House:
     def _dials(self, phone: str, to: str, folder: Path, talk: Talk, call: int, refused: int | None = None) -> Phone:
         secret = self.lab.pbx.site.phone_secrets[phone]
         dial = Dial(to=to, number=phone, user=phone, password=secret, talk=talk, refused=refused)
-        return Phone(self.lab.line(f"d{phone}", port=8000 + call, host=INSIDE), dial, folder)
+        # Not from 8000: SIPp takes 8888 and those after it to be told what to do.
+        return Phone(self.lab.line(f"d{phone}", port=9000 + call, host=INSIDE), dial, folder)
 
     def spelled(self, side: Side, seconds: float) -> tuple[int, Path]:
         """A number of its own, and the file that spells it."""

@@ -189,7 +189,7 @@ async def test_a_cut_segment_is_followed_by_speech(storm: Storm) -> None:
     for call in storm.long:
         parts = storm.house.of(call).parts
         states = [part.manifest.state for part in parts]
-        assert states.count("cut") >= 8, f"seed {SEED}: {states}"
+        assert states.count("cut") >= 6, f"seed {SEED}: {states}"
         assert states[-1] == "sealed"
         assert parts[-1].manifest.frames > 8000
         assert {part.manifest.reason for part in parts[:-1]} == {"recorder stopped"}
