@@ -56,12 +56,17 @@ def note(
 
 
 def main() -> None:
-    """Put what a run counted into docs/reliability.json; figures of faults that it did not try stay."""
+    """Put what a run counted into docs/reliability.json; figures of faults that it did not try stay. With --add, what
+    stands there of those that it tried is added.
+    """
     path = Path(__file__).parents[1] / DATA
     data = json.loads(path.read_text("utf-8")) if path.exists() else {"faults": {}}
     data |= {"machine": "; ".join(describe())}
-    when = {"taken": wall_clock().date().isoformat(), "seed": str(SEED)}
-    data["faults"] |= {name: sums | when for name, sums in gather(Path(sys.argv[1]).read_text("utf-8")).items()}
+    before = data["faults"] if "--add" in sys.argv else {}
+    when = {"taken": wall_clock().date().isoformat()}
+    for name, sums in gather(Path(sys.argv[1]).read_text("utf-8"), before).items():
+        seeds = [*filter(None, [before.get(name, {}).get("seed")]), str(SEED)]
+        data["faults"][name] = sums | when | {"seed": ", ".join(seeds)}
     path.write_text(json.dumps(data, indent=1, sort_keys=True) + "\n", "utf-8")
 
 

@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,11 +88,12 @@ damaged on one medium is repaired from the other.
 """
 
 
-def gather(lines: str) -> dict[str, dict[str, Any]]:
-    """The sums of what tests noted, by fault. `slowest` is the longest."""
+def gather(lines: str, before: Mapping[str, Mapping[str, Any]] = {}) -> dict[str, dict[str, Any]]:
+    """The sums of what tests noted, by fault, and of what was there `before`. `slowest` is the longest."""
     found: dict[str, dict[str, Any]] = {}
-    for line in filter(None, lines.splitlines()):
-        of = json.loads(line)
+    noted = [json.loads(line) for line in filter(None, lines.splitlines())]
+    tried = {of["fault"] for of in noted}
+    for of in (*({**sums, "fault": name} for name, sums in before.items() if name in tried), *noted):
         sums = found.setdefault(of["fault"], dict.fromkeys(COUNTED, 0) | {"slowest": None})
         for key in COUNTED:
             sums[key] += of[key]

@@ -160,7 +160,7 @@ def _of_trunk(event: str) -> Callable[[Message], bool]:
     return lambda message: message.event == event and message.get("Channel").startswith("PJSIP/trunk")
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session", params=range(times(short=1, long=10)))
+@pytest_asyncio.fixture(scope="module", loop_scope="session", params=range(times(short=1, long=12)))
 async def storm(house: House, request: pytest.FixtureRequest) -> AsyncIterator[Storm]:
     """The storm, over."""
     storm = Storm(house, set(house.recordings()), random.Random(SEED + request.param))  # noqa: S311  # no secret

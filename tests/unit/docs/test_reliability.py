@@ -26,6 +26,8 @@ def test_figures_are_added_up() -> None:
     found = gather(lines + "\n")
     assert found["power"] == {"tries": 3, "calls": 4, "lost": 1, "named": 0, "doubled": 0, "slowest": 0.51}
     assert found["vault-full"]["slowest"] == 2.0
+    more = gather(json.dumps(one), {name: sums | {"seed": "7"} for name, sums in found.items()})
+    assert more == {"power": found["power"] | {"tries": 4, "calls": 6}}
 
 
 def test_a_figure_of_no_row_is_refused(tmp_path: Path) -> None:
