@@ -51,16 +51,16 @@ def database_answers(*, connecting: bool = False) -> Iterator[None]:
         ) from error
 
 
-async def migrate(made: AsyncEngine) -> None:
-    """Bring the tables up to date."""
+async def migrate(made: AsyncEngine, to: str = "head") -> None:
+    """Bring the tables up to date, or to an older version of ours."""
     async with made.begin() as connection:
-        await connection.run_sync(_upgrade)
+        await connection.run_sync(_upgrade, to)
 
 
-def _upgrade(connection: Connection) -> None:
+def _upgrade(connection: Connection, to: str) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, to)

@@ -4,6 +4,7 @@ import asyncio
 import sys
 from pathlib import Path
 
+import pytest
 from sqlalchemy import inspect, text
 
 from cti import intake, store
@@ -41,6 +42,43 @@ async def test_the_migrations_make_exactly_the_tables_of_the_code(tmp_path: Path
             pragmas = {"journal_mode": "wal", "foreign_keys": 1, "busy_timeout": 5000}
             for name, value in pragmas.items():
                 assert (await connection.execute(text(f"PRAGMA {name}"))).scalar() == value
+    await engine.dispose()
+
+
+AT = "2027-04-01 00:00:00"
+CALL = f"INSERT INTO calls (conversation, arrived, number, recording) VALUES ('c', '{AT}', '0664581132', 'r')"
+SEGMENT = f"""INSERT INTO segments (name, recording, segment, conversation, number, start, "end", seconds, state, slot, epoch,
+    manifest_sha256) VALUES ('r.001', 'r', 1, 'c', '0664581132', '{AT}', '{AT}', 60.5, 'sealed', 3, 1, 'ab')"""
+INTAKE = f"INSERT INTO intakes (id, conversation, kind, at, unanswered) VALUES ('i', 'c', 'callback', '{AT}', false)"
+DONE = f"UPDATE intakes SET done_at = '{AT}', done_by = '係員', note = '折り返し済み'"
+KEPT = f"""INSERT INTO kept (id, at, "by", note) VALUES ('i', '{AT}', '係員', '折り返し済み')"""
+FILES = "INSERT INTO call_files (name, read) VALUES ('2027-04-01.jsonl', 300)"
+OF_BEFORE = {
+    "0001": (CALL, SEGMENT, FILES),
+    "0002": (CALL, SEGMENT, FILES, INTAKE, DONE),
+    "0003": (CALL, SEGMENT, FILES, INTAKE, KEPT),
+}
+
+
+@pytest.mark.parametrize("version", OF_BEFORE)
+async def test_what_an_older_version_of_ours_left_is_taken_over(tmp_path: Path, version: str) -> None:
+    engine = store.engine(databases.url(tmp_path, f"{version}.db"))
+    await store.migrate(engine, version)
+    async with engine.begin() as connection:
+        for statement in OF_BEFORE[version]:
+            await connection.execute(text(statement))
+    await store.migrate(engine)
+    ours = catalogue.Catalogue(engine, "pbx1")
+    await ours.adopt()
+    (call,) = await ours.call_list()
+    assert (call["conversation"], call["number"], call["recording"], call["pbx"]) == ("c", "0664581132", "r", "pbx1")
+    assert await ours.beginning("r") == ["r"]
+    assert await ours.read_until() == {}, "files are read once more, for what the new tables hold beside"
+    if version != "0001":
+        async with engine.connect() as connection:
+            (kept,) = (await connection.execute(text('SELECT id, "by", note, pbx FROM kept'))).all()
+            (intake_id,) = (await connection.execute(text("SELECT id FROM intakes"))).scalars()
+        assert tuple(kept)[:3] == (intake_id, "係員", "折り返し済み")
     await engine.dispose()
 
 
