@@ -220,6 +220,7 @@ async def run_recorder(settings: Settings, clock: Clock, notifier: Notifier) -> 
             "calls": len(pipeline.tracker.calls()),
             "recording": sum(work.take.joined and not work.done for work in recorder.works.values()),
             "armed": len(recorder.works),
+            "by_dialplan": recorder.by_dialplan,
             "events_waiting": parts.ami.depth,
             "events_delay": round(parts.ami.delay, 3),
             "events_longest_delay": round(parts.ami.longest_delay, 3),

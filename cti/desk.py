@@ -340,6 +340,15 @@ class Desk:
             note="" if found.state == "sealed" else ": ".join(filter(None, (found.state, found.reason))),
         )
 
+    def installed(self, after: timedelta) -> datetime | None:
+        """So long after the access log was begun; None while it is empty. Raises LogUnavailableError."""
+        try:
+            with self._open_log() as access:
+                first = next(access.entries(), None)
+        except AccessError as error:
+            raise LogUnavailableError(explain(error)) from error
+        return first.ts + after if first is not None else None
+
     def stated(self, day: date) -> list[Path]:
         """The statements of `day`, in their order."""
         return sorted((self.vault.root / STATEMENTS).glob(f"{day.isoformat()}*.note"), key=statement.number_of)

@@ -30,6 +30,7 @@ MANY: Final = 10_000  # events that wait: a tenth of what the queue takes before
 UNTOLD: Final = 50  # segments that catalogue or log do not know yet; they are told within a second or two
 STATED_BY: Final = timedelta(hours=7)  # of the next day: statements are made at about 04:00
 PATIENCE: Final = 20.0  # seconds for an answer of the database
+SETTLED: Final = timedelta(days=2)  # after the installation there should be calls; before, nobody may have led them here
 DAYS: Final = 7  # for so many days back statements are made, and missed
 
 
@@ -84,7 +85,9 @@ async def _statements(desk: Desk, now: datetime) -> dict[date, int | None] | Uns
     try:
         async with asyncio.timeout(PATIENCE):
             first = await desk.catalogue.first_begin()
-        begun = first.astimezone(JST).date() if first is not None else date.max
+        # A recorder that never records has to be noticed, too: not by what it recorded.
+        known = [at for at in (first, await asyncio.to_thread(desk.installed, SETTLED)) if at is not None]
+        begun = min(known).astimezone(JST).date() if known else date.max
         days = [day for ago in range(DAYS) if (day := last - timedelta(days=ago)) >= begun]
         return {day: await asyncio.to_thread(_exceptions, desk, day) for day in days}
     except TimeoutError:
@@ -119,7 +122,7 @@ def judge(seen: HealthSeen, want: Want, now: datetime) -> list[Finding]:
     if not isinstance(seen.recorder, Unseen):
         # By its own word: whoever watches may not look into the spool.
         room = service.room(seen.recorder["spool_free"], seen.recorder["spool_size"], want)
-        findings += [_events(seen.recorder), room]
+        findings += [_events(seen.recorder), _dialplan(seen.recorder), room]
     if seen.gate is not None:
         findings.append(service.gate(seen.gate, want))
     findings += [
@@ -144,6 +147,18 @@ def _events(seen: Mapping[str, Any]) -> Finding:
     if waiting >= MANY:
         return error("events", found, why, remedy)
     return warning("events", found, why, remedy) if delay > LATE and waiting else well("events", found)
+
+
+def _dialplan(seen: Mapping[str, Any]) -> Finding:
+    count = seen["by_dialplan"]
+    found = ngettext(
+        "the dialplan began {count} recording of the last hour",
+        "the dialplan began {count} recordings of the last hour",
+        count,
+    ).format(count=count)
+    why = _("Recorder or gate were away, or did not answer in time. Nothing is lost by it; the next fault may find nobody.")
+    remedy = _("`kikitori asterisk doctor`; then the log lines of recorder and gate at that time")
+    return warning("dialplan", found, why, remedy) if count else well("dialplan", found)
 
 
 def _database(seen: int | Unseen) -> Finding:
@@ -203,6 +218,7 @@ def titles() -> dict[str, str]:
         | pbx_titles()
         | {
             "events": _("events of the PBX"),
+            "dialplan": _("begun by the dialplan"),
             "database": _("database"),
             "watch": _("the watch itself"),
             "untold": _("catalogue and access log"),

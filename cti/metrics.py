@@ -17,6 +17,7 @@ from recorder.vault.folder import OUTBOXES
 RECORDER: Final = {
     "calls": ("kikitori_calls", "calls on the PBX"),
     "recording": ("kikitori_calls_recorded", "calls that are recorded now"),
+    "by_dialplan": ("kikitori_recordings_by_dialplan", "recordings of the last hour that the dialplan had to begin"),
     "in_step": ("kikitori_in_step", "1 while the recorder knows what happens on the PBX"),
     "events_waiting": ("kikitori_events_waiting", "manager events that wait"),
     "events_delay": ("kikitori_events_delay_seconds", "how late the last event was"),
@@ -77,9 +78,13 @@ class Metrics:
         self._exceptions.set(exceptions)
         self._unstated.set(unstated)
         self._overdue.set(nan if isinstance(seen.overdue, Unseen) else seen.overdue)
+        self.alarms(findings)
+        self._looked.set(now.timestamp())
+
+    def alarms(self, findings: Sequence[Finding]) -> None:
+        """What is not well: also where nothing else could be looked at."""
         self._alarm.clear()
         for finding in findings:
             for severity in (Severity.warning, Severity.error):
                 # What could not be looked at is no alarm: what kept us from it is one.
                 self._alarm.labels(finding.check, severity.value).set(finding.made and finding.severity is severity)
-        self._looked.set(now.timestamp())

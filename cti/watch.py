@@ -69,6 +69,7 @@ class Watch:
         except Exception as problem:  # a watch that ended, or looked at nothing, would be silent for ever
             log.exception("not watched")
             found = [_blind(problem)]
+            self._metrics.alarms(found)
         else:
             found.append(well("watch", ""))
             self._metrics.show(seen, found, now)

@@ -6,11 +6,13 @@ Everything here runs on one event loop; sealing runs in threads, one take in one
 import asyncio
 import contextlib
 import errno
+from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import Future, InvalidStateError
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import Any, Protocol, TypeVar
 from uuid import uuid4
 
@@ -41,6 +43,7 @@ UNSAID = 10.0  # seconds that the PBX is given to say why it closed the files of
 # were recorded with one voice (Asterisk 22.10.1). Two packets are enough where a packet has 20 ms.
 CLEARED = 0.1
 STUCK = 5.0  # seconds that a thread may be at one piece of work before somebody should look: a disk that stands still
+HOUR = 3600.0  # seconds
 GONE = 3.0  # seconds without growth after which the files of a dead channel are complete
 
 
@@ -103,6 +106,7 @@ class Recorder:
         self._unsaid: dict[str, float] = {}
         self._room: str | None = None
         self._full = False
+        self._begun_for_us: deque[float] = deque()
         self._quiet: dict[str, tuple[int, float]] = {}
         self._asked: dict[str, Answer] = {}
         self._unkept: set[str] = set()
@@ -156,7 +160,7 @@ class Recorder:
             take = Take(id=begun.run, starter=begun.starter, rate=begun.rate, order=order, began=begun.began)
             self._keep(take)
             self._armed[order.uniqueid] = self._add(take)
-            log.warning("recording begun by the dialplan adopted", run=take.stem, second=False)
+            self._adopted(take, second=False)
             return
         began = (self.now() + self.delay(order.uniqueid)).isoformat()
         take = Take(id=uuid4().hex, starter="am", rate=self.policy.rate, order=order, began=began)
@@ -448,7 +452,18 @@ class Recorder:
         self._keep(take)
         if not take.stopped:
             self._armed.setdefault(name.uniqueid, work)
-        log.warning("recording begun by the dialplan adopted", run=stem, second=work.twin is not None)
+        self._adopted(take, second=work.twin is not None)
+
+    def _adopted(self, take: Take, *, second: bool) -> None:
+        log.warning("recording begun by the dialplan adopted", run=take.stem, second=second)
+        self._begun_for_us.append(monotonic())
+
+    @property
+    def by_dialplan(self) -> int:
+        """How many recordings of the last hour the dialplan had to begin: we, or the gate, did not answer it in time."""
+        while self._begun_for_us and monotonic() - self._begun_for_us[0] > HOUR:
+            self._begun_for_us.popleft()
+        return len(self._begun_for_us)
 
     def _look_at_room(self) -> None:
         """Somebody is told while there is room; what Asterisk may not have been able to write is marked."""

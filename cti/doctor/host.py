@@ -33,7 +33,7 @@ CHANNEL = "kikitori-doctor"  # no channel of Asterisk's has such a unique id: it
 # What a recorder says of itself, at least.
 ANSWERED = frozenset(
     (
-        *("in_step", "trouble", "calls", "recording", "spool_free", "spool_size"),
+        *("in_step", "trouble", "calls", "recording", "by_dialplan", "spool_free", "spool_size"),
         *("events_waiting", "events_delay", "events_dropped", "events_tampered", "events_oversized"),
     )
 )

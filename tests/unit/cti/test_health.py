@@ -1,7 +1,7 @@
 """What the watch makes of what it sees."""
 
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from tests.unit.cti.doctor.good_house import NOW, WANT
 RECORDER = {
     "in_step": True, "trouble": None, "calls": 2, "recording": 1, "events_waiting": 0, "events_delay": 0.01,
     "events_dropped": 0, "events_tampered": 0, "events_oversized": 0, "spool_free": 2 << 30, "spool_size": 2 << 30,
+    "by_dialplan": 0,
 }  # fmt: skip
 VAULT = good_house.SEEN.disks["vault"]
 TODAY = date(2026, 11, 27)
@@ -50,6 +51,7 @@ def test_all_is_well() -> None:
         ("recorder", {"recorder": RECORDER | {"in_step": False}}, Severity.error),
         ("events", {"recorder": RECORDER | {"events_waiting": 10_000}}, Severity.error),
         ("events", {"recorder": RECORDER | {"events_waiting": 5, "events_delay": 2.5}}, Severity.warning),
+        ("dialplan", {"recorder": RECORDER | {"by_dialplan": 1}}, Severity.warning),
         ("spool-room", {"recorder": RECORDER | {"spool_free": 20 << 20}}, Severity.warning),
         ("spool-room", {"recorder": RECORDER | {"spool_free": 1 << 20}}, Severity.error),
         ("gate", {"gate": Unseen("connection refused")}, Severity.error),
@@ -78,6 +80,45 @@ def test_a_disk_that_fills_up_is_an_error_before_it_is_full() -> None:
 @pytest.mark.parametrize("name", ["untold", "statements", "overdue"])
 def test_what_cannot_be_seen_is_not_taken_for_well(name: str) -> None:
     assert [finding for finding in found(**{name: Unseen("Permission denied")}).values() if not finding.made]
+
+
+class Books:
+    """A desk's, as far as statements go: those of `stated` are there, and all in order."""
+
+    def __init__(self, *, begun: datetime | None, installed: datetime | None, stated: int = 0) -> None:
+        self.begun, self.catalogue = installed, self
+        self._first, self._stated = begun, {TODAY - timedelta(days=ago) for ago in range(1, stated + 1)}
+
+    async def first_begin(self) -> datetime | None:
+        return self._first
+
+    def installed(self, after: timedelta) -> datetime | None:
+        return self.begun + after if self.begun else None
+
+    def stated(self, day: date) -> list[date]:
+        return [day] if day in self._stated else []
+
+    def read_statement(self, _path: date) -> dict[str, Any]:
+        return {"exceptions": []}
+
+
+@pytest.mark.parametrize(
+    ("books", "due", "severity"),
+    [
+        (Books(begun=None, installed=NOW - timedelta(days=30)), 7, Severity.error),
+        (Books(begun=None, installed=NOW - timedelta(days=5)), 3, Severity.error),
+        (Books(begun=None, installed=NOW), 0, Severity.ok),
+        (Books(begun=None, installed=None), 0, Severity.ok),
+        (Books(begun=NOW - timedelta(days=2), installed=NOW - timedelta(days=3), stated=2), 2, Severity.ok),
+        (Books(begun=NOW - timedelta(days=30), installed=NOW - timedelta(days=31), stated=7), 7, Severity.ok),
+        (Books(begun=NOW - timedelta(days=30), installed=NOW - timedelta(days=31), stated=6), 7, Severity.error),
+    ],
+)
+async def test_an_installation_that_records_nothing_is_not_well(books: Any, due: int, severity: Severity) -> None:
+    seen = await health._statements(books, NOW)
+    assert not isinstance(seen, Unseen)
+    assert len(seen) == due
+    assert found(statements=seen)["statement"].severity is severity
 
 
 def test_a_gate_that_is_asked_by_a_script_is_not_looked_at() -> None:

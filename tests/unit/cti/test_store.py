@@ -45,13 +45,15 @@ async def test_the_migrations_make_exactly_the_tables_of_the_code(tmp_path: Path
     await engine.dispose()
 
 
-AT = "2027-04-01 00:00:00"
-CALL = f"INSERT INTO calls (conversation, arrived, number, recording) VALUES ('c', '{AT}', '0664581132', 'r')"
-SEGMENT = f"""INSERT INTO segments (name, recording, segment, conversation, number, start, "end", seconds, state, slot, epoch,
-    manifest_sha256) VALUES ('r.001', 'r', 1, 'c', '0664581132', '{AT}', '{AT}', 60.5, 'sealed', 3, 1, 'ab')"""
-INTAKE = f"INSERT INTO intakes (id, conversation, kind, at, unanswered) VALUES ('i', 'c', 'callback', '{AT}', false)"
-DONE = f"UPDATE intakes SET done_at = '{AT}', done_by = '係員', note = '折り返し済み'"
-KEPT = f"""INSERT INTO kept (id, at, "by", note) VALUES ('i', '{AT}', '係員', '折り返し済み')"""
+CALL = """INSERT INTO calls (conversation, arrived, number, recording)
+    VALUES ('c', '2027-04-01 00:00:00', '0664581132', 'r')"""
+SEGMENT = """INSERT INTO segments (name, recording, segment, conversation, number, start, "end", seconds, state, slot,
+    epoch, manifest_sha256) VALUES ('r.001', 'r', 1, 'c', '0664581132', '2027-04-01 00:00:00', '2027-04-01 00:01:00',
+    60.5, 'sealed', 3, 1, 'ab')"""
+INTAKE = """INSERT INTO intakes (id, conversation, kind, at, unanswered)
+    VALUES ('i', 'c', 'callback', '2027-04-01 00:00:00', false)"""
+DONE = "UPDATE intakes SET done_at = '2027-04-01 00:00:00', done_by = '係員', note = '折り返し済み'"
+KEPT = """INSERT INTO kept (id, at, "by", note) VALUES ('i', '2027-04-01 00:00:00', '係員', '折り返し済み')"""
 FILES = "INSERT INTO call_files (name, read) VALUES ('2027-04-01.jsonl', 300)"
 OF_BEFORE = {
     "0001": (CALL, SEGMENT, FILES),

@@ -129,6 +129,8 @@ async def test_a_watch_that_fails_says_so_and_goes_on(monkeypatch: pytest.Monkey
     with monkeypatch.context() as patch:
         patch.setattr(scene.watch, "_want", {}.popitem)
         assert ("alarm", "watch", "error") in await scene.round()
+    told = scene.watch._metrics.registry.get_sample_value("kikitori_alarm", {"check": "watch", "severity": "error"})
+    assert told == 1
     for _ in range(3):
         logged = await scene.round()
     assert logged == [("alarm over", "watch", "info")]

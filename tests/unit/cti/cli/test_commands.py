@@ -91,13 +91,13 @@ def test_a_recorder_that_does_not_run(kikitori: Kikitori) -> None:
     said = kikitori("status")
     assert said.status == 69
     assert "recorder.sock" in said.err
-    assert "Start it: kikitori serve" in said.err
+    assert "Start it: systemctl start kikitori" in said.err
 
 
 def test_events_that_wait_come_late_or_are_lost_are_said(kikitori: Kikitori, monkeypatch: pytest.MonkeyPatch) -> None:
     answer = {
         "in_step": True, "calls": 3, "recording": 2, "spool_free": 1 << 30, "spool_size": 1 << 30, "trouble": None,
-        "events_waiting": 12,
+        "events_waiting": 12, "by_dialplan": 0,
         "events_delay": 4.25, "events_dropped": 5, "events_oversized": 2, "events_tampered": 0,
     }  # fmt: skip
 
