@@ -273,6 +273,7 @@ async def run_recorder(settings: Settings, clock: Clock, notifier: Notifier) -> 
     server = await control.serve(settings.paths.run / SOCKET, answers)
     await asyncio.to_thread(parts.journal.append, "recorder.started", settings.site.pbx, {})
     async with asyncio.TaskGroup() as group:
+        group.create_task(pipeline.catch_up())  # before the recorder asks of what it finds in the spool
         recording = group.create_task(recorder.run())
         listening = group.create_task(_listen(pipeline))
         telling = group.create_task(_tell(parts.journal, recorder.writer, settings))

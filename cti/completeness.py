@@ -432,9 +432,11 @@ def _uncovered(conversation: _Conversation, talk: Talk, end: datetime, own: Sequ
             yield _mismatch(conversation, Lack.MISSING, talk, (talk.start, end), ())
         return
     many = sum((last - first for first, last in gaps), timedelta()) > ALL_IN_ALL
-    for gap in gaps:
-        if gap[1] - gap[0] > (PACKET if many else TOLERANCE):
-            yield _mismatch(conversation, Lack.SHORT, talk, gap, own)
+    named = [gap for gap in gaps if gap[1] - gap[0] > (PACKET if many else TOLERANCE)]
+    if many and not named:
+        named = [(gaps[0][0], gaps[-1][1])]  # in so many pieces that none can be named
+    for gap in named:
+        yield _mismatch(conversation, Lack.SHORT, talk, gap, own)
 
 
 def _too_much(conversation: _Conversation, pieces: Sequence[Kept], spans: Sequence[_Span]) -> Iterator[Mismatch]:

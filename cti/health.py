@@ -30,7 +30,9 @@ MANY: Final = 10_000  # events that wait: a tenth of what the queue takes before
 UNTOLD: Final = 50  # segments that catalogue or log do not know yet; they are told within a second or two
 STATED_BY: Final = timedelta(hours=7)  # of the next day: statements are made at about 04:00
 PATIENCE: Final = 20.0  # seconds for an answer of the database
-SETTLED: Final = timedelta(days=2)  # after the installation there should be calls; before, nobody may have led them here
+SETTLED: Final = timedelta(
+    days=2
+)  # after the installation there should be calls; before, nobody may have led them here
 DAYS: Final = 7  # for so many days back statements are made, and missed
 
 
@@ -156,7 +158,9 @@ def _dialplan(seen: Mapping[str, Any]) -> Finding:
         "the dialplan began {count} recordings of the last hour",
         count,
     ).format(count=count)
-    why = _("Recorder or gate were away, or did not answer in time. Nothing is lost by it; the next fault may find nobody.")
+    why = _(
+        "Recorder or gate were away, or did not answer in time. Nothing is lost by it; the next fault may find nobody."
+    )
     remedy = _("`kikitori asterisk doctor`; then the log lines of recorder and gate at that time")
     return warning("dialplan", found, why, remedy) if count else well("dialplan", found)
 

@@ -57,6 +57,7 @@ class Pipeline:
         self._changed = asyncio.Event()
         self.synced = asyncio.Event()
         self._deaf: tuple[datetime, str] | None = None  # since when nobody hears what happens on the PBX, and why
+        self._gone: dict[str, datetime] = {}  # channels whose end was heard while out of step
         self._catching_up = 0  # threads that read what Asterisk wrote down since the last time
         self._asked: datetime | None = None  # when Asterisk was last asked what exists, so that it answered
 
@@ -94,8 +95,11 @@ class Pipeline:
         if message.event == "Hangup":
             self._company.pop(uniqueid, None)
             # Out of step, its talk may have been missed: the resync asks Asterisk's own record before it ends anything.
+            at = event_time(message) or self.now()
             if self.synced.is_set():
-                self._recorder().ended(uniqueid, event_time(message) or self.now())
+                self._recorder().ended(uniqueid, at)
+            else:
+                self._gone[uniqueid] = at
         if message.event in Tracker.HANDLERS:
             # The leg that left is in no call any more; the others of a call that goes on may need another hook now, and
             # any of them leads to it.
@@ -113,14 +117,17 @@ class Pipeline:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    async def _ask(self) -> None:
-        """Ask Asterisk what exists; the answer comes among the events, at its place."""
-        # In a thread: a day of events may have to be read.
+    async def catch_up(self) -> None:
+        """Read what Asterisk wrote down, in a thread: it may be a day of events. Nobody is told of a call meanwhile."""
         self._catching_up += 1
         try:
             await asyncio.to_thread(self.witness.refresh)
         finally:
             self._catching_up -= 1
+
+    async def _ask(self) -> None:
+        """Ask Asterisk what exists; the answer comes among the events, at its place."""
+        await self.catch_up()
         try:
             await self.ami.list_among_events({"Action": "CoreShowChannels"}, self.now(), deadline=RESYNC_SECONDS)
         except AmiError as error:
@@ -147,7 +154,7 @@ class Pipeline:
         known = {leg.uniqueid for _, _, legs in self.tracker.calls() for leg in legs}
         self._take(self.tracker.resync(channels, at))
         self._asked = listed.asked
-        alive = {channel.get("Uniqueid") for channel in channels}
+        alive = {channel.get("Uniqueid") for channel in channels} - self._gone.keys()
         recorder = self._recorder()
         # Before anything is armed: a channel that the dialplan records already must not get a second recording.
         recorder.adopt_strangers()
@@ -161,13 +168,14 @@ class Pipeline:
                 seen.answered = history.talks[0][0] if history.talks else seen.answered
                 seen.recording = seen.recording or (history.order.recording if history.talks else None)
             if uniqueid not in alive:
-                ended = history.ended if history else None
+                ended = (history.ended if history else None) or self._gone.get(uniqueid)
                 # Nobody wrote down that it ended, Asterisk neither: it was killed. Without a record of its own that
                 # cannot be told from an end that nobody heard, and is not called one in order.
                 recorder.ended(uniqueid, ended or at, said=ended is not None)
                 self._company.pop(uniqueid, None)
                 if history is not None and uniqueid not in known:
                     self.book_adopted(replace(history, ended=ended or at))
+        self._gone.clear()
         self.synced.set()
         if self._deaf is not None:
             since, reason = self._deaf

@@ -1,5 +1,6 @@
 """Asterisk's CEL file, read from its end: the recorder asks it about channels that it slept through."""
 
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from cti.calls.tracker import Tracker
 log = structlog.get_logger()
 
 TAIL = 16 << 20  # bytes: some 60,000 rows, a busy day
+PIECE = 1 << 20
 REMEMBERED = 20_000  # conversations
 
 
@@ -21,10 +23,10 @@ class CelFile:
     def __init__(self, path: Path | None) -> None:
         """Reads nothing before it is asked."""
         self.path = path
-        self._inode = 0
-        self._read_to = 0
+        self._file: int | None = None  # the one that was read last, to its end once it has another name
         self._rest = b""
-        self._of: dict[str, list[CelEvent]] = {}
+        self._rows = 0
+        self._of: dict[str, list[tuple[int, CelEvent]]] = {}  # with their places: a clock may be set, a file grows
         self._linked: dict[str, dict[str, None]] = {}
         self._reading = threading.Lock()
 
@@ -32,40 +34,55 @@ class CelFile:
         """How the conversation of channel `uniqueid` went; waits while another thread reads."""
         with self._reading:
             self._refresh()
-            events = [event for linked in self._linked.get(uniqueid, {}) for event in self._of.get(linked, [])]
-        return moments(sorted(events, key=lambda event: event.row["eventtime"]), uniqueid, tracker)
+            rows = [row for linked in self._linked.get(uniqueid, {}) for row in self._of.get(linked, [])]
+        return moments([event for _, event in sorted(rows, key=lambda row: row[0])], uniqueid, tracker)
 
     def refresh(self) -> None:
         """Read what was written since the last time."""
         with self._reading:
             self._refresh()
 
+    def __del__(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+
     def _refresh(self) -> None:
         if self.path is None:
             return
         try:
-            with self.path.open("rb") as file:
-                inode, size = self.path.stat().st_ino, file.seek(0, 2)
-                if inode != self._inode or size < self._read_to:
-                    # Another file now (logrotate): what was read of the old one stays known.
-                    self._inode, self._read_to, self._rest = inode, max(0, size - TAIL), b""
-                file.seek(self._read_to)
-                data = self._rest + file.read(size - self._read_to)
-                self._read_to = size
+            if self._file is not None:
+                self._read(self._file)
+            if self._file is None or not self._still(self._file):
+                file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+                if self._file is not None:
+                    os.close(self._file)
+                self._file, self._rest = file, b""
+                os.lseek(file, max(0, os.fstat(file).st_size - TAIL), os.SEEK_SET)
+                self._read(file)
         except FileNotFoundError:
             return
         except OSError as error:
             log.error("Asterisk's record of events cannot be read", file=str(self.path), error=error.strerror)
-            return
-        whole, newline, self._rest = data.rpartition(b"\n")
-        self._take((whole + newline).decode("utf-8", "replace"))
+
+    def _still(self, file: int) -> bool:
+        """Whether that is the file still that Asterisk writes, and not one that was rotated away or emptied."""
+        assert self.path is not None  # noqa: S101  # who asks has looked
+        here, there = os.fstat(file), self.path.stat()
+        return os.path.samestat(here, there) and os.lseek(file, 0, os.SEEK_CUR) <= here.st_size
+
+    def _read(self, file: int) -> None:
+        """What is new in it. In pieces: of a busy day there are many megabytes."""
+        while data := os.read(file, PIECE):
+            whole, newline, self._rest = (self._rest + data).rpartition(b"\n")
+            self._take((whole + newline).decode("utf-8", "replace"))
 
     def _take(self, text: str) -> None:
         for event in read(text):
             linked = event.row["linkedid"]
-            self._of.setdefault(linked, []).append(event)
+            self._of.setdefault(linked, []).append((self._rows, event))
+            self._rows += 1
             self._linked.setdefault(event.row["uniqueid"], {})[linked] = None
         while len(self._of) > REMEMBERED:
             oldest = next(iter(self._of))
-            for event in self._of.pop(oldest):
+            for _, event in self._of.pop(oldest):
                 self._linked.pop(event.row["uniqueid"], None)

@@ -245,8 +245,9 @@ class Recorder:
     def talk(self, uniqueid: str, agent: str | None, at: datetime) -> None:
         """A designated phone is joined: from now on the sound of this channel is kept."""
         for take in self._takes(uniqueid):
-            if take.describe(agent=agent) | (not take.joined):
-                take.join(at, self.spool.laid(take.stem, take.rate))
+            written = self.spool.laid(take.stem, take.rate)
+            if take.back(at, written) | take.describe(agent=agent) | (not take.joined):
+                take.join(at, written)
                 self._keep(take)
                 self._rounds.want([take.id])
 
@@ -460,7 +461,7 @@ class Recorder:
 
     @property
     def by_dialplan(self) -> int:
-        """How many recordings of the last hour the dialplan had to begin: we, or the gate, did not answer it in time."""
+        """How many recordings of the last hour the dialplan had to begin: we or the gate did not answer in time."""
         while self._begun_for_us and monotonic() - self._begun_for_us[0] > HOUR:
             self._begun_for_us.popleft()
         return len(self._begun_for_us)

@@ -76,6 +76,8 @@ class Take:
     is. `position`: samples that are sealed in finished segments, or cut; `sealed_to`: where the last of
     these ended. `cuts`: sample ranges that the rules say not to keep. `broken`: Asterisk stopped writing before it said
     that the call had ended. `began`: ISO time before which MixMonitor did not run; None where it runs from the start.
+    `over`: ISO time at which the rules ended it, `last`: the first sample that is not kept then, whatever a witness
+    says.
     """
 
     id: str
@@ -86,6 +88,8 @@ class Take:
     stopped: bool = False
     broken: bool = False
     began: str | None = None
+    over: str | None = None
+    last: int | None = None
     spans: list[tuple[str, str | None]] = field(default_factory=list)
     cuts: list[tuple[int, int]] = field(default_factory=list)
     marks: list[dict[str, Any]] = field(default_factory=list)
@@ -143,17 +147,31 @@ class Take:
             self.cuts.append((0, alone))
         self.joined = True
 
+    def back(self, at: datetime, written: int) -> bool:
+        """A designated phone is with the hooked channel: what `revise` left out for ever, because none was, ends here.
+
+        Whether there was such a cut. `written` as in `join`.
+        """
+        endless = [cut for cut in self.cuts if cut[1] == FOREVER and cut[0] != self.last]
+        if not endless:
+            return False
+        here = min(self.sample_at(at), written + round(HELD_BACK.total_seconds() * self.rate))
+        closed = [(begin, here) for begin, _ in endless if here - begin > ENTERING.total_seconds() * self.rate]
+        self.cuts = [cut for cut in self.cuts if cut not in endless] + closed
+        return True
+
     def stop_at(self, at: datetime, written: int) -> None:
         """Nothing after `at` is kept, even where MixMonitor cannot be reached to be stopped.
 
         `written`: samples that the files hold now, which were said before: whatever a clock says that was set back.
         """
-        self.stopped = True
+        self.stopped, self.over = True, at.isoformat()
         begun = [start for start, end in self.spans if end is None]
         # A clock that was set back says nothing of samples: better some milliseconds too much than a call lost.
         times = [start for start, _ in self.spans] + [end for _, end in self.spans if end is not None]
         if begun and at + BACKSTOP > max(map(datetime.fromisoformat, times)):
-            self.cuts.append((max(self.sample_at(at + BACKSTOP), written), FOREVER))
+            self.last = max(self.sample_at(at + BACKSTOP), written)
+            self.cuts.append((self.last, FOREVER))
 
     def mark(self, at: datetime, what: str) -> None:
         """Remember when something happened, and at which sample."""
@@ -173,26 +191,29 @@ class Take:
         self.describe(**{name: value for name, value in order.items() if name not in ("recording", "conversation")})
         heard, talks = self._mine(history.spans), self._mine(history.talks)
         self.spans = [(start.isoformat(), end.isoformat() if end else None) for start, end in heard]
-        self.joined = self.joined or bool(history.talks)
-        self.stopped = self.stopped or history.ended is not None
         self.cuts = [
             (self.sample_at(start), self.sample_at(end) if end else FOREVER)
             for start, end in _without(heard, talks)
             if end is None or end - start > ENTERING
-        ]
+        ] + ([(self.last, FOREVER)] if self.last is not None else [])
+        # Last: a sealing thread takes what is joined, but for what is cut.
+        self.joined = self.joined or bool(history.talks if self.over is None else talks)
+        self.stopped = self.stopped or history.ended is not None
 
     def talked(self, history: History) -> bool:
         """Whether a designated phone was in the conversation while this take ran."""
         return bool(self._mine(history.talks))
 
     def _mine(self, spans: Sequence[Span]) -> list[Span]:
-        """What of `spans` is not before MixMonitor ran: sample 0 of a channel's second hook is not the channel's
-        first.
-        """
-        if self.began is None:
-            return list(spans)
-        began = datetime.fromisoformat(self.began)
-        return [(max(start, began), end) for start, end in spans if end is None or end > began]
+        """What of `spans` is while MixMonitor ran: sample 0 of a channel's second hook is not the channel's first."""
+        mine = list(spans)
+        if self.began is not None:
+            began = datetime.fromisoformat(self.began)
+            mine = [(max(start, began), end) for start, end in mine if end is None or end > began]
+        if self.over is not None:
+            over = datetime.fromisoformat(self.over)
+            mine = [(start, over if end is None else min(end, over)) for start, end in mine if start < over]
+        return mine
 
     def succeed(self, other: "Take") -> None:
         """Stand for the same stretch of the same channel: what is known of `other` counts for this one."""

@@ -44,7 +44,9 @@ def status(as_json: Json = False) -> None:
     down = None
     if isinstance(seen.recorder, Unseen):
         # Said first of all, whatever else is wrong here.
-        sentence = _("the recorder does not answer: {why}. Start it: systemctl start kikitori (without units: kikitori serve)")
+        sentence = _(
+            "the recorder does not answer: {why}. Start it: systemctl start kikitori (without units: kikitori serve)"
+        )
         down = NotRunningError(sentence.format(why=seen.recorder.why))
     try:
         findings = health.judge(seen, want_of(loaded), wall_clock())

@@ -51,7 +51,11 @@ def _limits(seen: MachineSeen, want: Want) -> Finding:
     if isinstance(seen.processes, Unseen):
         return unmade("limits", seen.processes, remedy)
     if not seen.processes:
-        return unmade("limits", Unseen(_("none of our processes runs")), _("start the service: `systemctl start kikitori` (without units: `kikitori serve`)"))
+        return unmade(
+            "limits",
+            Unseen(_("none of our processes runs")),
+            _("start the service: `systemctl start kikitori` (without units: `kikitori serve`)"),
+        )
     swapped = not isinstance(seen.memory, Unseen) and swap_devices(seen.memory.swaps)
     wrong = []
     for each in seen.processes:
@@ -92,7 +96,11 @@ def _egress(machine: MachineSeen) -> Finding:
     if isinstance(seen, Unseen):
         return unmade("egress", seen, remedy)
     if not machine.processes:
-        return unmade("egress", Unseen(_("none of our processes runs")), _("start the service: `systemctl start kikitori` (without units: `kikitori serve`)"))
+        return unmade(
+            "egress",
+            Unseen(_("none of our processes runs")),
+            _("start the service: `systemctl start kikitori` (without units: `kikitori serve`)"),
+        )
     if seen:
         found = ", ".join(
             _("{role} ({pid}) talks to {address} port {port}").format(
@@ -110,7 +118,11 @@ def _confined(seen: tuple[ProcessLimits, ...] | Unseen) -> Finding:
     if isinstance(seen, Unseen):
         return unmade("confined", seen, remedy)
     if not seen:
-        return unmade("confined", Unseen(_("none of our processes runs")), _("start the service: `systemctl start kikitori` (without units: `kikitori serve`)"))
+        return unmade(
+            "confined",
+            Unseen(_("none of our processes runs")),
+            _("start the service: `systemctl start kikitori` (without units: `kikitori serve`)"),
+        )
     if free := [f"{each.role} ({each.pid})" for each in seen if not set(ALL) <= set(each.denies.split())]:
         found = _("may talk to any address: {names}").format(names=", ".join(free))
         return warning("confined", found, _("Nothing but their own conduct keeps them from it."), remedy)

@@ -115,9 +115,10 @@ def _process(seen: ProcessSeen | Unseen, want: Want) -> Finding:
 def gate(seen: GateSeen | Unseen, want: Want) -> Finding:
     """Whether callers are answered for."""
     address = f"{want.settings.gate.host}:{want.settings.gate.port}"
-    remedy = _("start the service: `systemctl start kikitori` (without units: `kikitori serve`); the dialplan must ask {address} ([gate] host and port)").format(
-        address=address
-    )
+    remedy = _(
+        "start the service: `systemctl start kikitori` (without units: `kikitori serve`); the dialplan must ask "
+        "{address} ([gate] host and port)"
+    ).format(address=address)
     why = _("The dialplan asks it before a call goes on. Without it the call is recorded by the dialplan alone.")
     if isinstance(seen, Unseen):
         return error("gate", _("{address}: {why}").format(address=address, why=seen.why), why, remedy)
@@ -138,7 +139,12 @@ def recorder(seen: Mapping[str, object] | Unseen) -> Finding:
         return unmade("recorder", seen, seen.remedy)
     if isinstance(seen, Unseen):
         why = _("Calls are recorded by the dialplan into RAM, which lasts for the minutes above, and are not sealed.")
-        return error("recorder", seen.why, why, _("start the service: `systemctl start kikitori` (without units: `kikitori serve`), and read its log"))
+        return error(
+            "recorder",
+            seen.why,
+            why,
+            _("start the service: `systemctl start kikitori` (without units: `kikitori serve`), and read its log"),
+        )
     if trouble := seen.get("trouble"):
         why = _("What it hears waits in RAM.")
         return error(

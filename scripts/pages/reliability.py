@@ -83,6 +83,8 @@ damaged on one medium is repaired from the other.
 
 - What Asterisk holds in its own buffer when it is killed, or the machine loses its power: up to 2 s of each side.
 - What lies in RAM when the power fails: what was said since the last sync, some 3 s.
+- What else is lost without a fault, by Asterisk's own doing: the table of
+  [what can be lost](explanation/recording.md#what-can-be-lost-and-how-much).
 - What Asterisk cannot write while the spool is full. Room for an hour of so many calls at once
   as `kikitori init --channels` says (10; 115 MB each) is the default; `kikitori status` says how long it lasts.
 """

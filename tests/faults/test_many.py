@@ -77,8 +77,8 @@ def judged(house: House, fault: str, groups: list[Call], calls: int) -> None:
 
 
 def whole(kept: Kept, call: Call) -> None:
-    """As `judge`, but a packet that is not there counts as one that came late: of so many telephones on one machine some
-    send or take one too late.
+    """As `judge`, but a packet that is not there counts as one that came late: of so many telephones on one machine
+    some send or take one too late.
     """
     for channel, side in enumerate(SIDES):
         found = kept.against(call, channel, side)

@@ -290,6 +290,11 @@ def test_what_is_missing_beside_a_gap_is_named_unless_it_is_less_than_a_packet()
     assert lacks(compared(call(), kept(0.011, 20), kept(30, 59.4))) == [("short", 20, 30), ("short", 59.4, 60)]
 
 
+def test_what_is_missing_packet_by_packet_is_named_as_one() -> None:
+    pieces = [kept(begin / 20, begin / 20 + 0.03) for begin in range(300)]
+    assert lacks(compared(call(0, 15), *pieces)) == [("short", 0.03, 15)]
+
+
 def test_how_a_segment_ended_is_the_reason() -> None:
     found = compared(call(), kept(0, 30, note="cut: recorder killed"))
     assert [one.reason for one in found.exceptions] == ["cut: recorder killed"]

@@ -685,6 +685,20 @@ async def test_what_ends_before_we_are_in_step_is_ended_by_what_asterisk_wrote_d
     assert stage.recorder.told[-2:] == [("revise", caller.uniqueid), ("ended", caller.uniqueid)]
 
 
+async def test_an_end_that_was_heard_out_of_step_counts_whatever_the_list_says_still() -> None:
+    stage = Stage()
+    caller, phone = inbound(stage.pbx, stage.names)
+    talk(stage.pbx, caller, phone)
+    stage.hear()
+    stage.pipeline.synced.clear()
+    listed = stage.listed()  # asterisk#783: channels that are gone may be listed
+    stage.pbx.hangup(phone, caller)
+    stage.hear()
+    stage.pipeline._resync(Listed(listed, NOW))
+    assert stage.recorder.told[-1] == ("ended", caller.uniqueid), "and in order: it was heard"
+    assert stage.hooked() == []
+
+
 async def test_a_list_is_not_believed_while_asterisks_own_record_is_being_read_for_another() -> None:
     class Slow(Blind):
         """A record of a busy day."""

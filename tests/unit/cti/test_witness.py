@@ -63,6 +63,33 @@ def test_a_file_that_was_rotated_is_remembered_and_the_new_one_read(cel: Path) -
     assert told(1, file) == ["PJSIP/trunk-00000001", ""]
 
 
+def test_what_was_written_before_it_was_rotated_is_read_first(cel: Path) -> None:
+    file = CelFile(cel)
+    file.refresh()
+    add(cel, starts(1))
+    assert told(1, file) == ["PJSIP/trunk-00000001"]
+    add(cel, starts(2))
+    cel.rename(cel.with_suffix(".1"))
+    add(cel, ends(1))
+    assert told(2, file) == ["PJSIP/trunk-00000002"]
+    assert told(1, file) == ["PJSIP/trunk-00000001", ""]
+
+
+def test_a_file_that_was_emptied_is_read_anew(cel: Path) -> None:
+    file = CelFile(cel)
+    add(cel, starts(1), starts(2))
+    assert told(1, file) == ["PJSIP/trunk-00000001"]
+    cel.write_text("")
+    add(cel, ends(1))
+    assert told(1, file) == ["PJSIP/trunk-00000001", ""]
+
+
+def test_rows_count_in_the_order_in_which_they_were_written_whatever_the_clock_says(cel: Path) -> None:
+    file = CelFile(cel)
+    add(cel, starts(1), ends(1, after=-30))
+    assert told(1, file) == ["PJSIP/trunk-00000001", ""]
+
+
 def test_what_is_too_long_ago_is_forgotten_and_the_rest_is_not(cel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(witness, "REMEMBERED", 2)
     file = CelFile(cel)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.take import FOREVER, History, OpenSegment, Take
+from recorder.take import FOREVER, History, OpenSegment, Span, Take
 from tests.unit.recorder.rig import RATE, START, order, take
 
 AT = st.integers(0, 600_000).map(lambda ms: START + timedelta(milliseconds=ms))
@@ -189,3 +189,47 @@ def test_a_clock_that_was_set_back_cuts_nothing() -> None:
     assert (made.stopped, made.cuts) == (True, [])
     made.stop_at(START + timedelta(seconds=2), 0)
     assert made.cuts == [(round(2.25 * RATE), FOREVER)]
+
+
+def witnessed(
+    spans: tuple[tuple[float, float | None], ...], talks: tuple[tuple[float, float | None], ...], take: Take
+) -> History:
+    def times(pairs: tuple[tuple[float, float | None], ...]) -> tuple[Span, ...]:
+        return tuple((at(start), at(end) if end is not None else None) for start, end in pairs)
+
+    return History(order=take.order, spans=times(spans), talks=times(talks), ended=None)
+
+
+@pytest.mark.rule("B-03")
+def test_a_phone_that_comes_back_ends_what_a_resync_left_out_for_ever() -> None:
+    take = talking((0, None))
+    take.joined = True
+    take.revise(witnessed(((0, None),), ((0, 10),), take))
+    assert take.cuts == [(10 * RATE, FOREVER)]
+    assert take.back(at(12), 12 * RATE)
+    assert take.cuts == [(10 * RATE, 12 * RATE)]
+    assert not take.back(at(13), 13 * RATE)
+
+
+@pytest.mark.rule("B-03")
+def test_a_phone_that_joins_while_the_list_is_made_loses_nothing() -> None:
+    take = talking((0, None))
+    take.revise(witnessed(((0, None),), (), take))
+    assert take.back(at(0.02), 160)
+    take.join(at(0.02), 160)
+    assert take.cuts == []
+
+
+@pytest.mark.rule("B-03")
+def test_what_the_rules_ended_stays_ended_whatever_a_witness_says_of_later() -> None:
+    take = talking((0, None))
+    take.joined = False
+    take.stop_at(at(3), 3 * RATE)
+    stopped = list(take.cuts)
+    later = witnessed(((0, None),), ((20, 30),), take)
+    assert not take.talked(later)
+    take.revise(later)
+    assert not take.joined
+    assert stopped[0] in take.cuts
+    take.back(at(25), 25 * RATE)
+    assert stopped[0] in take.cuts
