@@ -58,6 +58,7 @@ class Pipeline:
         self.synced = asyncio.Event()
         self._deaf: tuple[datetime, str] | None = None  # since when nobody hears what happens on the PBX, and why
         self._gone: dict[str, datetime] = {}  # channels whose end was heard while out of step
+        self._asking = 0  # how often we are about to ask Asterisk what exists
         self._catching_up = 0  # threads that read what Asterisk wrote down since the last time
         self._asked: datetime | None = None  # when Asterisk was last asked what exists, so that it answered
 
@@ -127,7 +128,11 @@ class Pipeline:
 
     async def _ask(self) -> None:
         """Ask Asterisk what exists; the answer comes among the events, at its place."""
-        await self.catch_up()
+        self._asking += 1
+        try:
+            await self.catch_up()
+        finally:
+            self._asking -= 1
         try:
             await self.ami.list_among_events({"Action": "CoreShowChannels"}, self.now(), deadline=RESYNC_SECONDS)
         except AmiError as error:
@@ -141,8 +146,8 @@ class Pipeline:
 
     def _resync(self, listed: Listed) -> None:
         """Take over what Asterisk says exists, and record what should be recorded and is not."""
-        if self._catching_up:
-            return  # asked again since: what Asterisk's own record says of those that are gone is being read
+        if self._asking:
+            return  # another will be asked for, when it has been read what Asterisk wrote down of those that are gone
         replies = listed.replies
         if replies[0].get("Response") != "Success" or replies[-1].event != "CoreShowChannelsComplete":
             # Half a list would end calls that go on.
