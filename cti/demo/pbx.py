@@ -198,7 +198,9 @@ class Pbx:
                 _bind(entry, jail / entry.name, read_only=True)
         for name in ("dev", "tmp", "proc"):
             (jail / name).mkdir()
-        (jail / "tmp").chmod(0o1777)
+        (jail / "dev" / "shm").mkdir()  # where a semaphore lies
+        for name in ("tmp", "dev/shm"):
+            (jail / name).chmod(0o1777)
         _run("mount", "-t", "proc", "proc", jail / "proc")
         for name in _DEVICES:
             (jail / "dev" / name).touch()
