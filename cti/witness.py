@@ -52,7 +52,7 @@ class CelFile:
         try:
             if self._file is not None:
                 self._read(self._file)
-            if self._file is None or not self._still(self._file):
+            if self._file is None or not _still(self._file, self.path):
                 file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
                 if self._file is not None:
                     os.close(self._file)
@@ -63,12 +63,6 @@ class CelFile:
             return
         except OSError as error:
             log.error("Asterisk's record of events cannot be read", file=str(self.path), error=error.strerror)
-
-    def _still(self, file: int) -> bool:
-        """Whether that is the file still that Asterisk writes, and not one that was rotated away or emptied."""
-        assert self.path is not None  # noqa: S101  # who asks has looked
-        here, there = os.fstat(file), self.path.stat()
-        return os.path.samestat(here, there) and os.lseek(file, 0, os.SEEK_CUR) <= here.st_size
 
     def _read(self, file: int) -> None:
         """What is new in it. In pieces: of a busy day there are many megabytes."""
@@ -86,3 +80,9 @@ class CelFile:
             oldest = next(iter(self._of))
             for _, event in self._of.pop(oldest):
                 self._linked.pop(event.row["uniqueid"], None)
+
+
+def _still(file: int, path: Path) -> bool:
+    """Whether that is the file still that Asterisk writes, and not one that was rotated away or emptied."""
+    here = os.fstat(file)
+    return os.path.samestat(here, path.stat()) and os.lseek(file, 0, os.SEEK_CUR) <= here.st_size

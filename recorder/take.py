@@ -142,7 +142,7 @@ class Take:
 
         `written`: samples that the files hold now. By a clock that was set ahead, hours would have been said before.
         """
-        alone = min(self.sample_at(at), written + round(HELD_BACK.total_seconds() * self.rate))
+        alone = self._reached(at, written)
         if not self.joined and alone > ENTERING.total_seconds() * self.rate:
             self.cuts.append((0, alone))
         self.joined = True
@@ -155,10 +155,14 @@ class Take:
         endless = [cut for cut in self.cuts if cut[1] == FOREVER and cut[0] != self.last]
         if not endless:
             return False
-        here = min(self.sample_at(at), written + round(HELD_BACK.total_seconds() * self.rate))
+        here = self._reached(at, written)
         closed = [(begin, here) for begin, _ in endless if here - begin > ENTERING.total_seconds() * self.rate]
         self.cuts = [cut for cut in self.cuts if cut not in endless] + closed
         return True
+
+    def _reached(self, at: datetime, written: int) -> int:
+        """The sample of this moment: no more than the files hold and Asterisk holds back, whatever a clock says."""
+        return min(self.sample_at(at), written + round(HELD_BACK.total_seconds() * self.rate))
 
     def stop_at(self, at: datetime, written: int) -> None:
         """Nothing after `at` is kept, even where MixMonitor cannot be reached to be stopped.

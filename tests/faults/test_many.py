@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from cti.demo.compare import FRAME
 from cti.demo.lab import TRUNK_HOST
 from cti.demo.scenarios import Answer, Dial, Talk
 from cti.demo.sipp import Phone, write_speech
@@ -25,7 +26,6 @@ AT_ONCE = times(short=4, long=33)  # calls of each number
 LONG = times(short=12, long=600)  # s
 SHORT = times(short=20, long=1000)  # calls of each number, one after the other
 RATE = 3.4  # calls of each number begun in a second: ten of all
-FRAME = 160  # samples of a packet
 GROWTH = 16 << 20  # bytes by which the recorder's memory may differ
 
 
@@ -89,7 +89,7 @@ def whole(kept: Kept, call: Call) -> None:
         assert sum(extra + abs(missing) for extra, missing in frames) <= FRAME * late(call.seconds), where
 
 
-def late(seconds: float) -> float:
+def late(seconds: float) -> int:
     """Packets that may be late: of figures one in 20 s, as everywhere; of the short form, among other suites, more."""
     return times(short=max(2, int(seconds) // 2), long=2 + int(seconds) // 20)
 

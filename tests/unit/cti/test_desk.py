@@ -1109,12 +1109,9 @@ async def test_the_audit_reads_every_entry(office: Office) -> None:
 
 async def test_an_open_segment_is_no_finding_unless_it_is_damaged(office: Office, tmp_path: Path) -> None:
     with ram_folder() as folder:
-        rig = object.__new__(Rig)
-        rig.vault, rig.spool_root, rig.told, rig.known = office.vault, folder, None, {}  # type: ignore[assignment]
-        rig.identity = keys.unlock(office.root / "keys", 1, PASSPHRASE)
-        rig.signer = keys.load_signer(office.root / "keys/recorder.key")
-        for name in ("audio", "open"):
-            (folder / name).mkdir()
+        identity = keys.unlock(office.root / "keys", 1, PASSPHRASE)
+        signer = keys.load_signer(office.root / "keys/recorder.key")
+        rig = Rig(office.root, folder, identity=identity, signer=signer, vault=office.vault)
         made = take("live")
         MixMonitor(folder, made.stem, *SIDES["three"]).write(100_000, 100_000)
         life = rig.life()

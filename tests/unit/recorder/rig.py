@@ -109,9 +109,17 @@ def make_vault(root: Path) -> VaultFolder:
 class Rig:
     """Vault and spool of one installation; `life` builds what one process of the recorder has."""
 
-    def __init__(self, root: Path, spool: Path, *, identity: Identity | None = None, signer: Signer | None = None):
+    def __init__(
+        self,
+        root: Path,
+        spool: Path,
+        *,
+        identity: Identity | None = None,
+        signer: Signer | None = None,
+        vault: VaultFolder | None = None,
+    ):
         self.root = root
-        self.vault = make_vault(root)
+        self.vault = vault or make_vault(root)
         self.identity = identity or Identity.generate()
         self.signer = signer or Signer.generate("kikitori/pbx1/recorder")
         self.spool_root = spool
