@@ -6,7 +6,7 @@ events -> tracker -> facts -> hooks wanted now -> start or stop the difference
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -16,12 +16,13 @@ from cti.ami.client import AmiClient, LinkDown, LinkUp, Listed
 from cti.ami.errors import AmiError
 from cti.ami.message import Message
 from cti.callbook import CallBook, CallRecord
+from cti.calls.board import born, conversation_id
 from cti.calls.model import Fact, Leg, What
 from cti.calls.tracker import MissingTimestampError, Tracker, event_time
 from cti.reading import Reading, Seen, recording_of
 from cti.story import Witness, told
 from recorder.session import Recorder
-from recorder.take import History, Span
+from recorder.take import History, Order, Span
 
 log = structlog.get_logger()
 
@@ -176,7 +177,7 @@ class Pipeline:
                 ended = (history.ended if history else None) or self._gone.get(uniqueid)
                 # Nobody wrote down that it ended, Asterisk neither: it was killed. Without a record of its own that
                 # cannot be told from an end that nobody heard, and is not called one in order.
-                recorder.ended(uniqueid, ended or at, said=ended is not None)
+                recorder.ended(uniqueid, ended or at, said=ended is not None, seen=history is not None)
                 self._company.pop(uniqueid, None)
                 if history is not None and uniqueid not in known:
                     self.book_adopted(replace(history, ended=ended or at))
@@ -294,6 +295,7 @@ class Pipeline:
         call = self.tracker.call_of(uniqueid)
         if call is not None:
             return replace(history, ended=None) if history else self._live(uniqueid, *call)
+        history = history or self._unseen(uniqueid)
         if history is None:
             return None
         if history.ended is None:
@@ -306,8 +308,30 @@ class Pipeline:
         return history
 
     def told_of(self, uniqueid: str) -> History | None:
-        """What Asterisk's own record says of a channel; None where it says nothing."""
-        return told(self.witness, uniqueid, Tracker(pbx=self.tracker.pbx, plan=self.reading.plan), self.reading)
+        """What Asterisk's own record says of a channel; None where it says nothing, or nothing that can be read."""
+        tracker = Tracker(pbx=self.tracker.pbx, plan=self.reading.plan)
+        try:
+            return told(self.witness, uniqueid, tracker, self.reading)
+        except Exception:  # what a witness says of one call must not end the recording of all
+            log.exception("what Asterisk wrote down of a call is not understood", uniqueid=uniqueid)
+            return None
+
+    def _unseen(self, uniqueid: str) -> History | None:
+        """A call of which nothing is left but the sound and the name of its channel, which says when that was born."""
+        birth = born(uniqueid)
+        if birth is None:
+            return None
+        conversation = conversation_id(self.tracker.pbx, uniqueid)
+        order = Order(
+            channel=uniqueid,
+            uniqueid=uniqueid,
+            linkedid=uniqueid,
+            conversation=str(conversation),
+            recording=recording_of(conversation),
+        )
+        began = datetime.fromtimestamp(birth[0] + 1, UTC)  # no earlier: Asterisk may have been asked in that second
+        spans: tuple[Span, ...] = ((began, None),)
+        return History(order=order, began=began, spans=spans, talks=spans, ended=None, seen=False)
 
     def _live(self, uniqueid: str, conversation: UUID, linkedid: str, legs: Sequence[Leg]) -> History:
         """A live call that Asterisk's record does not tell of: what is so now."""

@@ -8,11 +8,8 @@ may, and leaves of them who was in a room with whom, by channel, and no number. 
     {"billed":{"start":"...","seconds":12.3,"endpoints":["2001"],"channels":["pbx1-1.2"],"linkedid":"pbx1-1.2"}}
 """
 
-import bz2
 import csv
-import gzip
 import json
-import lzma
 import os
 import re
 from collections import deque
@@ -24,6 +21,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
+from cti.aside import OTHER_PACKERS, UNPACKED, UNREADABLE, generations
 from cti.calls.cel import CelEvent, read
 from cti.calls.tracker import event_time
 from cti.completeness import LONGEST, Billed, Talk, billed, talks
@@ -41,12 +39,6 @@ _CDR_ROW: Final = re.compile(rb'\n(?="[\d.]*","[\d.]*","(\d+\.\d+)",)')  # by it
 _WINDOW: Final = 64 * 1024
 _CHUNK: Final = 1 << 20
 _MOST: Final = 16 << 20  # bytes without the beginning of a row: that is no such file
-_UNPACKED: Final[Mapping[str, Callable[[BinaryIO], Any]]] = {
-    ".gz": lambda file: gzip.GzipFile(fileobj=file),
-    ".bz2": bz2.BZ2File,
-    ".xz": lzma.LZMAFile,
-}
-_OTHER_PACKERS: Final = frozenset({".zst", ".lz4", ".lzo", ".Z", ".zip"})
 
 
 class WitnessError(KikitoriError):
@@ -185,7 +177,7 @@ def _rows_of(
     """Whole rows of `file`, and of what logrotate put aside of it, as far as they can be of `window`; oldest first."""
     with ExitStack() as stack:
         for path, opened in _opened(file, window[0], stack):
-            unpacked = _UNPACKED.get(path.suffix)
+            unpacked = UNPACKED.get(path.suffix)
             start = 0 if unpacked else _place(opened, window[0].timestamp(), row)
             opened.seek(start)
             source: dict[str, Any] = {"file": path.name, "from": start, "bytes": 0}
@@ -198,7 +190,7 @@ def _rows_of(
                     found = row.search(b"\n" + data)
                     if found is not None and float(found[1]) >= window[1].timestamp():
                         break
-            except (OSError, EOFError, lzma.LZMAError, ValueError) as error:
+            except UNREADABLE as error:
                 raise WitnessError(f"{path}: cannot be unpacked ({error})") from error
 
 
@@ -216,18 +208,11 @@ def _opened(file: Path, since: datetime, stack: ExitStack) -> list[tuple[Path, B
 
 
 def _aside(file: Path, since: datetime) -> list[Path]:
-    """`cel.csv`, `cel.csv.1.gz`, `cel-20270401.csv`, as far as they were written at or after `since`; oldest first."""
-    times: list[tuple[int, Path]] = []
-    for path in file.parent.glob(f"{file.stem}[.-]*"):
-        try:
-            written = path.stat().st_mtime_ns
-        except FileNotFoundError:
-            continue
-        if written >= since.timestamp() * 1e9 and path.is_file():
-            if path.suffix in _OTHER_PACKERS:
-                raise WitnessError(f"{path}: cannot be unpacked ({path.suffix})")
-            times.append((written, path))
-    return [path for _, path in sorted(times)]
+    found = generations(file, since.timestamp())
+    for path in found:
+        if path.suffix in OTHER_PACKERS:
+            raise WitnessError(f"{path}: cannot be unpacked ({path.suffix})")
+    return found
 
 
 def _pieces(stream: BinaryIO, row: re.Pattern[bytes]) -> Iterator[bytes]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import structlog
 
+from cti.aside import OTHER_PACKERS, UNPACKED, generations
 from cti.calls.board import conversation_id
 from cti.calls.cel import read, said_in
 from cti.calls.said import said
@@ -25,7 +26,6 @@ log = structlog.get_logger()
 
 EVENT = "KIKITORI"  # CELGenUserEvent writes the name that it is given in place of a type
 POSITION = "position.json"
-_PACKED = frozenset({".gz", ".xz", ".bz2", ".zst"})
 CHUNK = 4 << 20  # bytes read at a time
 
 Step = dict[str, Any]
@@ -57,7 +57,7 @@ class StepTail:
         except FileNotFoundError:
             return
         if inode and now.st_ino != inode:
-            aside = sorted(self._cel.parent.glob(f"{self._cel.name}?*"), key=lambda path: path.stat().st_mtime_ns)
+            aside = [path for path in generations(self._cel) if path != self._cel]
             inodes = [path.stat().st_ino for path in aside]
             if inode in inodes:
                 aside = aside[inodes.index(inode) :]
@@ -65,7 +65,7 @@ class StepTail:
                 # Read whole, all that is there: what was copied before is told apart by its key.
                 log.error("the record of events that was read before is gone", file=str(self._cel))
             for path in aside:
-                if path.suffix not in _PACKED:
+                if path.suffix not in UNPACKED.keys() | OTHER_PACKERS:
                     yield path, position if path.stat().st_ino == inode else 0
         yield self._cel, position if now.st_ino == inode and now.st_size >= position else 0
 

@@ -2,11 +2,14 @@
 
 import os
 import threading
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import structlog
 
+from cti.aside import UNPACKED, UNREADABLE, generations
 from cti.calls.cel import CelEvent, Moment, moments, read
 from cti.calls.tracker import Tracker
 
@@ -54,7 +57,9 @@ class CelFile:
                 self._read(self._file)
             if self._file is None or not _still(self._file, self.path):
                 file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-                if self._file is not None:
+                if self._file is None:
+                    self._look_back(TAIL - os.fstat(file).st_size)
+                else:
                     os.close(self._file)
                 self._file, self._rest = file, b""
                 os.lseek(file, max(0, os.fstat(file).st_size - TAIL), os.SEEK_SET)
@@ -63,6 +68,22 @@ class CelFile:
             return
         except OSError as error:
             log.error("Asterisk's record of events cannot be read", file=str(self.path), error=error.strerror)
+
+    def _look_back(self, size: int) -> None:
+        """The last `size` bytes of what was put aside shortly before we came: calls go on over a rotation."""
+        assert self.path is not None  # noqa: S101  # whoever reads has one
+        for path in reversed([path for path in generations(self.path) if path != self.path] if size > 0 else []):
+            unpacked = UNPACKED.get(path.suffix)
+            try:
+                with path.open("rb") as file:
+                    if unpacked is None:
+                        file.seek(max(0, os.fstat(file.fileno()).st_size - size))
+                    rows = _last(unpacked(file) if unpacked else file, size)
+            except UNREADABLE as error:  # one that is being packed lies beside what it is made of
+                log.warning("what Asterisk wrote down before cannot be read", file=str(path), error=str(error))
+            else:
+                self._take(rows.decode("utf-8", "replace"))
+                return
 
     def _read(self, file: int) -> None:
         """What is new in it. In pieces: of a busy day there are many megabytes."""
@@ -80,6 +101,16 @@ class CelFile:
             oldest = next(iter(self._of))
             for _, event in self._of.pop(oldest):
                 self._linked.pop(event.row["uniqueid"], None)
+
+
+def _last(file: BinaryIO, size: int) -> bytes:
+    """The last `size` bytes or somewhat more."""
+    pieces: deque[bytes] = deque()
+    while data := file.read(PIECE):
+        pieces.append(data)
+        if len(pieces) * PIECE > size + PIECE:
+            pieces.popleft()
+    return b"".join(pieces)
 
 
 def _still(file: int, path: Path) -> bool:

@@ -269,13 +269,16 @@ class Recorder:
             take.mark(at, what)
             self._keep(take)
 
-    def ended(self, uniqueid: str, at: datetime, *, said: bool = True) -> None:
+    def ended(self, uniqueid: str, at: datetime, *, said: bool = True, seen: bool = True) -> None:
         """The channel is gone; Asterisk writes what it still holds and closes the files.
 
-        `said` False: it is gone without having ended, and what Asterisk still held is lost.
+        `said` False: it is gone without having ended, and what Asterisk still held is lost. `seen` False: neither we
+        nor Asterisk's own record saw who was with it to the end.
         """
         for take in self._takes(uniqueid):
             take.leave(at)
+            if not seen:
+                take.presume(at)
             take.stopped = True
             take.broken = not said
             self._keep(take)
@@ -406,6 +409,8 @@ class Recorder:
             return  # what ended it has come meanwhile
         if history is not None:
             take.revise(history)
+        else:
+            take.presume(self.now())
         ended = history.ended if history else None
         # This one alone: another recording of the same channel may go on.
         take.leave(ended or self.now())
@@ -447,6 +452,8 @@ class Recorder:
         take = Take(id=name.run, starter=name.starter, rate=name.rate, order=history.order, began=name.began)
         work = self._add(take)
         if work.twin is None:
+            if not history.seen:
+                take.presume(self.now())
             take.revise(history)
         take.stopped = history.ended is not None
         take.broken = not history.said

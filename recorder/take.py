@@ -29,6 +29,9 @@ Span = tuple[datetime, datetime | None]
 class History:
     """What a witness that never slept says of a channel: whose call it is, when it was in a bridge (`spans`), when a
     designated phone was with it (`talks`), and when it ended, if it has. Times of Asterisk's own.
+
+    `said` False: it ended and Asterisk did not write that down, it died before it could. `seen` False: nobody wrote
+    down anything of it but its sound.
     """
 
     order: Order
@@ -36,7 +39,8 @@ class History:
     talks: tuple[Span, ...]
     ended: datetime | None
     began: datetime | None = None
-    said: bool = True  # False where it ended and Asterisk did not write that down: it died before it could
+    said: bool = True
+    seen: bool = True
 
 
 # Asterisk writes a file in steps of 32 KiB: so much may have been said and not be in it.
@@ -146,6 +150,14 @@ class Take:
         if not self.joined and alone > ENTERING.total_seconds() * self.rate:
             self.cuts.append((0, alone))
         self.joined = True
+
+    def presume(self, at: datetime) -> None:
+        """Nobody can say any more whether a designated phone was there: what Asterisk wrote is kept (it writes only in
+        a bridge).
+        """
+        if not self.joined:
+            self.mark(at, "unseen")
+            self.joined = True
 
     def back(self, at: datetime, written: int) -> bool:
         """A designated phone is with the hooked channel: what `revise` left out for ever, because none was, ends here.

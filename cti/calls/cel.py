@@ -104,12 +104,20 @@ class Moment:
 
 
 def moments(events: Iterable[CelEvent], uniqueid: str, tracker: Tracker) -> Iterator[Moment]:
-    """How the conversation of channel `uniqueid` went, row by row."""
+    """How the conversation of channel `uniqueid` went, row by row; nothing where the channel's beginning is not there.
+
+    Half a history would say of a talk that it was none.
+    """
     known = None
+    begun = False
     for event in events:
         at = event_time(event)
         if at is None:
             continue
+        if event.row["uniqueid"] == uniqueid and not begun:
+            if event.event != "Newchannel":
+                return
+            begun = True
         known = tracker.call_of(uniqueid) or known
         tracker.feed(event)
         call = tracker.call_of(uniqueid)

@@ -75,9 +75,24 @@ class Slots:
         with self._changing() as (primary, mirror), self._as_long_as_before(primary, mirror):
             number = max(_slots(os.fstat(fd).st_size) for fd in (primary, mirror))
             self._check(number, header)
+            self._lengthen(primary, mirror, number)
             self._write(mirror, number, header)
             self._write(primary, number, header)
             return number
+
+    def _lengthen(self, primary: int, mirror: int, number: int) -> None:
+        """Give a primary that ends before slot `number` what the mirror has of the slots between.
+
+        Whoever wrote them died before the primary had them. `append_alone` gives up one number because the mirror may
+        be ahead by one: a second death must not make that two, or `repair` would take an orphan for a live key.
+        """
+        behind = range(_slots(os.fstat(primary).st_size), number)
+        if behind:
+            self._disk.cut(primary, number * SLOT)
+            for one in behind:
+                if _read_slot(mirror, one) is not None:
+                    self._disk.write_all(primary, read_at(mirror, SLOT, one * SLOT), one * SLOT)
+            self._disk.sync(primary)
 
     def append_alone(self, header: bytes) -> int:
         """As `append`, while the mirror cannot be reached: a call must not wait for a second medium.

@@ -77,8 +77,10 @@ class FakeRecorder:
     def mark(self, uniqueid: str, at: datetime, what: str) -> None:
         self.told.append((what, self.orders[uniqueid].channel))
 
-    def ended(self, uniqueid: str, at: datetime, *, said: bool = True) -> None:
+    def ended(self, uniqueid: str, at: datetime, *, said: bool = True, seen: bool = True) -> None:
         if self.orders.pop(uniqueid, None):
+            if not seen:
+                self.told.append(("unseen", uniqueid))
             self.told.append(("ended" if said else "broken", uniqueid))
 
     def adopt_strangers(self) -> None:
@@ -683,6 +685,52 @@ async def test_what_ends_before_we_are_in_step_is_ended_by_what_asterisk_wrote_d
     assert [told for told in stage.recorder.told if told[0] in ("ended", "broken")] == []
     stage.pipeline._resync(Listed(stage.listed(), NOW))
     assert stage.recorder.told[-2:] == [("revise", caller.uniqueid), ("ended", caller.uniqueid)]
+
+
+@pytest.mark.rule("B-03")
+async def test_what_ended_while_nobody_saw_it_is_kept() -> None:
+    """The connection was lost while it rang, and Asterisk writes down nothing."""
+    stage = Stage()
+    caller, phone = inbound(stage.pbx, stage.names)
+    stage.hear()
+    stage.pipeline.synced.clear()
+    stage.pbx.hangup(phone, caller)
+    stage.skip()
+    stage.pipeline._resync(Listed(stage.listed(), NOW))
+    assert stage.recorder.told[-2:] == [("unseen", caller.uniqueid), ("broken", caller.uniqueid)]
+
+
+async def test_a_record_that_is_not_understood_says_nothing() -> None:
+    class Broken(Blind):
+        def moments(self, uniqueid: str, tracker: Tracker) -> Iterable[Moment]:
+            raise OverflowError
+
+    stage = Stage(synced=False)
+    stage.pipeline.witness = Broken()
+    inbound(stage.pbx, stage.names)
+    stage.hear()
+    stage.pipeline._resync(Listed(stage.listed(), NOW))
+    assert stage.pipeline.synced.is_set()
+    assert stage.hooked() == ["trunk"]
+
+
+@pytest.mark.rule("B-03")
+async def test_sound_of_a_call_that_nobody_saw_is_the_calls_whose_channel_it_names() -> None:
+    stage = Stage(synced=False)
+    uniqueid = f"pbx1-{START + 10}.7"
+
+    def asked(second: float) -> History | None:
+        stage.pipeline._resync(Listed(stage.listed(), datetime.fromtimestamp(START + second, UTC)))
+        return stage.pipeline.resolve(uniqueid)
+
+    assert stage.pipeline.resolve(uniqueid) is None, "Asterisk was not asked yet"
+    assert asked(10.5) is None, "it may have come after the list was made"
+    history = asked(60)
+    assert history is not None
+    assert (history.ended, history.said, history.seen) == (NOW, False, False)
+    assert history.talks == history.spans
+    assert stage.book.records[-1].conversation == history.order.conversation
+    assert stage.pipeline.resolve("whatever") is None
 
 
 async def test_an_end_that_was_heard_out_of_step_counts_whatever_the_list_says_still() -> None:

@@ -1,5 +1,6 @@
 """Asterisk's file of events, read while it grows: of every channel all that is there, whoever reads beside."""
 
+import gzip
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -73,6 +74,31 @@ def test_what_was_written_before_it_was_rotated_is_read_first(cel: Path) -> None
     add(cel, ends(1))
     assert told(2, file) == ["PJSIP/trunk-00000002"]
     assert told(1, file) == ["PJSIP/trunk-00000001", ""]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_what_was_put_aside_before_we_came_is_read_too(cel: Path, packed: bool) -> None:
+    add(cel, ends(3), starts(1), starts(2))
+    aside = cel.rename(cel.with_suffix(".csv.1"))
+    if packed:
+        aside.with_suffix(".1.gz").write_bytes(gzip.compress(aside.read_bytes()))
+        aside.unlink()
+    else:
+        aside.with_suffix(".1.gz").write_bytes(b"half of what is being packed"[:10])
+    add(cel, ends(1))
+    file = CelFile(cel)
+    assert told(1, file) == ["PJSIP/trunk-00000001", ""]
+    assert told(2, file) == ["PJSIP/trunk-00000002"]
+
+
+def test_of_what_was_put_aside_no_more_is_read_than_of_a_file(cel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(witness, "TAIL", len(starts(2)) + len(ends(1)))
+    add(cel, starts(1), starts(2))
+    cel.rename(cel.with_suffix(".csv.1"))
+    add(cel, ends(1))
+    file = CelFile(cel)
+    assert told(2, file) == ["PJSIP/trunk-00000002"]
+    assert told(1, file) == [], "half a history is none"
 
 
 def test_a_file_that_was_emptied_is_read_anew(cel: Path) -> None:

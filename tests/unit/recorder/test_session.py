@@ -431,6 +431,63 @@ async def test_nobody_heard_of_the_talk_nor_of_its_end(site: Site) -> None:
     assert site.sound(CALL.recording) == interleave(LEFT, RIGHT)
 
 
+@pytest.mark.rule("B-03")
+async def test_what_nobody_saw_is_kept_as_far_as_there_is_sound(site: Site) -> None:
+    """Armed while it rang, and then neither we nor Asterisk's own record saw anything of it."""
+    async with site.running() as recorder:
+        recorder.arm(CALL)
+        await recorder.armed(CALL.uniqueid)
+        site.pbx.speak(CALL.channel, 0, LENGTH)
+        recorder.ended(CALL.uniqueid, at(3606), said=False, seen=False)
+        site.pbx.hang_up(CALL.channel)
+        await until(lambda: not recorder.works)
+    (part,) = site.parts(CALL.recording)
+    assert [mark.what for mark in part.manifest.marks] == ["unseen"]
+    assert site.sound(CALL.recording) == interleave(LEFT, RIGHT)
+
+
+@pytest.mark.parametrize("way", ["ended", "closed"])
+async def test_what_nobody_saw_and_was_never_in_a_bridge_leaves_nothing(site: Site, way: str) -> None:
+    async with site.running() as recorder:
+        recorder.arm(CALL)
+        await recorder.armed(CALL.uniqueid)
+        if way == "ended":
+            recorder.ended(CALL.uniqueid, at(3606), seen=False)
+        site.pbx.hang_up(CALL.channel)
+        await until(lambda: not recorder.works)
+    assert not site.told.names
+    assert not site.left()
+
+
+@pytest.mark.rule("B-03")
+async def test_files_that_were_closed_while_nobody_saw_anything_are_kept(site: Site) -> None:
+    async with site.running() as recorder:
+        recorder.arm(CALL)
+        await recorder.armed(CALL.uniqueid)
+        site.pbx.speak(CALL.channel, 0, LENGTH)
+        site.pbx.hang_up(CALL.channel)
+        await until(lambda: not recorder.works)
+    assert site.sound(CALL.recording) == interleave(LEFT, RIGHT)
+
+
+@pytest.mark.rule("B-03")
+async def test_sound_that_the_dialplan_left_of_a_call_that_nobody_saw_is_kept(site: Site) -> None:
+    span = at(3600), None
+    site.known[CALL.uniqueid] = History(
+        order=CALL, spans=(span,), talks=(span,), ended=at(3700), said=False, seen=False
+    )
+    fallback(site)
+    site.pbx.speak(CALL.channel, 0, LENGTH)
+    site.pbx.hang_up(CALL.channel)
+    async with site.running() as recorder:
+        await until(lambda: site.told.names)
+        await until(lambda: not recorder.works)
+    (part,) = site.parts(CALL.recording)
+    assert (part.manifest.state, [mark.what for mark in part.manifest.marks]) == ("cut", ["unseen"])
+    assert site.sound(CALL.recording) == interleave(LEFT, RIGHT)
+    assert not site.left()
+
+
 async def test_a_witness_that_fails_ends_no_recorder(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     async with site.running() as recorder:
         monkeypatch.setattr(recorder.sealer, "history_of", {}.__getitem__)

@@ -190,6 +190,27 @@ def test_stopped_at_every_call(tmp_path: Path, verb: str, torn: float) -> None:
             return
 
 
+@pytest.mark.parametrize("torn", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("deaths", [[2], [2, 2], [2, 4, 6], [1, 2, 1, 3]])
+def test_what_is_appended_alone_after_some_deaths_outlives_the_mirrors_return(
+    tmp_path: Path, deaths: list[int], torn: float
+) -> None:
+    """The mirror holds slots that nobody knows of; none may lie where a living one does."""
+    sound = create(tmp_path)
+    sound.append(HEADER)
+    for stop in deaths:
+        with suppress(Stopped):
+            Slots(sound.primary, sound.mirror, disk=Shaky(stop, torn)).append(HEADER)
+    away = sound.mirror.rename(tmp_path / "away")
+    number = sound.append_alone(OTHER)
+    away.rename(sound.mirror)
+    for finding in sound.check():
+        with suppress(SlotError):  # torn in one, and in the other not there
+            sound.repair(finding.slot)
+    assert (sound.read(0), sound.read(number)) == (HEADER, OTHER)
+    assert Slots(sound.mirror, sound.primary).read(number) == OTHER
+
+
 def test_a_half_wiped_slot_stays_wiped(tmp_path: Path) -> None:
     sound = create(tmp_path)
     sound.append(HEADER)
