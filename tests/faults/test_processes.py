@@ -62,6 +62,16 @@ async def broken(house: House, role: str, number: signal.Signals) -> AsyncIterat
 
 
 @pytest.mark.rule("B-03")
+async def test_without_a_fault(house: House) -> None:
+    """What the same traffic costs on this machine, for comparison."""
+    async with traffic(house, SECONDS + SETTLED, seed=SEED) as calls:
+        pass
+    await house.lab.idle(60)
+    PLACED.extend(calls.calls)
+    house.survived("none", *calls.calls, slowest=calls.slowest)
+
+
+@pytest.mark.rule("B-03")
 @pytest.mark.parametrize("how", FAULTS)
 @pytest.mark.parametrize("role", ROLES)
 async def test_calls_stand_come_and_go(house: House, role: str, how: str) -> None:

@@ -1,5 +1,5 @@
-"""The vault's disk is full, slow, read-only, broken, or stands still: calls go on into RAM, somebody is told, and
-nothing is missing later.
+"""The vault's disk is full, slow, read-only, broken, or stands still, or the second medium is gone: calls go on into
+RAM, somebody is told, and nothing is missing later.
 """
 
 import asyncio
@@ -28,27 +28,36 @@ LEFT = 64 * 1024  # bytes that are left of a full disk: less than a chunk
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def house() -> AsyncIterator[House]:
-    """One whose vault lies on a disk of its own: Asterisk's files do not."""
+    """One whose vault lies on a disk of its own, as does the second medium: Asterisk's files do not."""
     async with a_house() as house:
+        paths = house.lab.settings.paths
         await house.lab.stop_service()
-        await asyncio.to_thread(_move, house)
+        await asyncio.to_thread(_move, paths.vault, _image(house, paths.vault), SIZE)
+        await asyncio.to_thread(_move, paths.mirror, _image(house, paths.mirror), "8M")
         await house.lab.serve()
         try:
             yield house
         finally:
             await house.lab.stop_service()
-            await asyncio.to_thread(_run, "umount", "-l", str(house.lab.settings.paths.vault))
+            await asyncio.to_thread(_run, "umount", "-l", str(paths.vault), str(paths.mirror))
 
 
-def _move(house: House) -> None:
-    image, vault = house.lab.folder / "vault.img", house.lab.settings.paths.vault
-    aside = vault.with_name("vault-before")
-    _run("truncate", "-s", SIZE, str(image))
+def _image(house: House, folder: Path) -> Path:
+    return house.lab.folder / f"{folder.name}.img"
+
+
+def _move(folder: Path, image: Path, size: str) -> None:
+    aside = folder.with_name(f"{folder.name}-before")
+    _run("truncate", "-s", size, str(image))
     _run("mkfs.ext4", "-q", "-F", "-m", "0", str(image))
-    vault.rename(aside)
-    vault.mkdir()
-    _run("mount", "-o", "loop", str(image), str(vault))
-    _run("cp", "-a", f"{aside}/.", str(vault))
+    folder.rename(aside)
+    folder.mkdir()
+    _mount(image, folder)
+    _run("cp", "-a", f"{aside}/.", str(folder))
+
+
+def _mount(image: Path, folder: Path) -> None:
+    _run("mount", "-o", "loop", str(image), str(folder))
 
 
 def _run(*command: str) -> None:
@@ -104,6 +113,31 @@ async def test_a_disk_that_stands_still_holds_no_caller(house: House) -> None:
             await asyncio.to_thread(_run, "fsfreeze", "-u", vault)
     await well(house)
     house.survived("vault-frozen", *calls.calls, slowest=calls.slowest)
+
+
+async def test_the_second_medium_is_gone_and_comes_back(house: House) -> None:
+    mirror = house.lab.settings.paths.mirror
+    async with traffic(house, SECONDS + 4, seed=SEED) as calls:
+        await asyncio.to_thread(_run, "umount", "-l", str(mirror))
+        await told(house)
+        await asyncio.sleep(SECONDS)  # as long as it is gone
+        await asyncio.to_thread(_mount, _image(house, mirror), mirror)
+    await well(house)
+    house.survived("second-medium-gone", *calls.calls, slowest=calls.slowest)
+    assert house.vault.slots.check() == [], "both media are alike again"
+
+
+async def test_a_second_medium_that_stands_still_holds_no_caller(house: House) -> None:
+    mirror = str(house.lab.settings.paths.mirror)
+    async with traffic(house, SECONDS + 4, seed=SEED) as calls:
+        await asyncio.to_thread(_run, "fsfreeze", "-f", mirror)
+        try:
+            await told(house)
+            await asyncio.sleep(SECONDS)  # as long as it stands still
+        finally:
+            await asyncio.to_thread(_run, "fsfreeze", "-u", mirror)
+    await well(house)
+    house.survived("second-medium-frozen", *calls.calls, slowest=calls.slowest)
 
 
 async def test_read_only_from_the_start(house: House) -> None:
@@ -169,8 +203,8 @@ def _onto_blocks(house: House, folder: Path) -> Path:
     _run("umount", str(vault))
     _run("mount", "-t", "tmpfs", "-o", "size=64m", "blocks", str(folder))
     image = folder / "vault.img"
-    _run("cp", "--sparse=always", str(house.lab.folder / "vault.img"), str(image))
-    _run("mount", "-o", "loop", str(image), str(vault))
+    _run("cp", "--sparse=always", str(_image(house, vault)), str(image))
+    _mount(image, vault)
     # Of a request of several pages a loop device says that it was written where only the first of them were (Linux
     # 6.18, a short write): such a disk lies, and nobody can keep what it was given.
     (_loop(vault) / "queue/max_sectors_kb").write_text("4")
@@ -193,7 +227,7 @@ def _mend(image: Path, vault: Path) -> None:
     _run("umount", str(vault))
     # 1: what was wrong is mended
     assert subprocess.run(["e2fsck", "-fy", image], capture_output=True, check=False).returncode in (0, 1)
-    _run("mount", "-o", "loop", str(image), str(vault))
+    _mount(image, vault)
 
 
 def _back(house: House) -> None:
@@ -201,9 +235,9 @@ def _back(house: House) -> None:
     vault = house.lab.settings.paths.vault
     backing = (_loop(vault) / "loop/backing_file").read_text().strip()
     _run("umount", str(vault))
-    _run("cp", "--sparse=always", backing, str(house.lab.folder / "vault.img"))
+    _run("cp", "--sparse=always", backing, str(_image(house, vault)))
     _run("umount", str(Path(backing).parent))
-    _run("mount", "-o", "loop", str(house.lab.folder / "vault.img"), str(vault))
+    _mount(_image(house, vault), vault)
 
 
 async def test_a_spool_without_room_is_told_early_and_what_is_missing_is_named(house: House) -> None:
