@@ -5,6 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 
+# What is compiled is kept, whatever the caller's shell says: each process and each test would be compiled anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Scratch files in RAM and one worker more than there are cores: a third of the time went into waiting for syncs.
 CHECKS = TMPDIR=$$([ -w /dev/shm ] && echo /dev/shm || echo /tmp) \
 	$(BIN)/pytest -q -n $$(($$(nproc) + 1)) --dist worksteal

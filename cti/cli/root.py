@@ -37,6 +37,7 @@ from cti.pbxconfig import PbxConfigError
 from policies.errors import PolicyError
 from recorder.access.errors import AccessError
 from recorder.audio import AudioError
+from recorder.segment import VERSION
 from recorder.spool import SpoolError
 from recorder.vault.errors import VaultError
 
@@ -69,12 +70,21 @@ catalogue.register(app)
 demo.register(app)
 
 
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(VERSION)
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     config: Annotated[
         Path | None,
         typer.Option("--config", help=_("Settings file. Default: KIKITORI_CONFIG, ./kikitori.toml, /etc/kikitori.")),
     ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_say_version, help=_("Print the version and end."))
+    ] = False,
 ) -> None:
     """Options before the command."""
     State.config = config

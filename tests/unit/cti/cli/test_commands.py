@@ -11,11 +11,11 @@ from cti.cli.common import length, passphrase, plain, seconds, when
 from cti.errors import UsageError
 from cti.settings import FILE
 from policies.load import shipped
+from recorder.segment import VERSION
 from tests.unit.cti.calls.streams import Numbers, Script, inbound, talk
 from tests.unit.cti.cli.conftest import Kikitori
 from tests.unit.cti.cli.walk import pages
 
-PAGES = pages("en")
 NEEDS_SETTINGS = {
     "config show": (), "status": (), "recordings list": (), "recordings show": ("3f2a",), "audit list": (),
     "audit verify": (), "calls list": (), "catalogue rebuild": (), "verify": ("--all",), "serve": (),
@@ -24,16 +24,16 @@ NEEDS_SETTINGS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("command", PAGES)
-def test_every_help_page_says_how_it_is_typed(command: str) -> None:
-    page = " ".join(PAGES[command].split())
-    assert f"Usage: {command}" in page
-    assert "Show this message and exit." in page
-    assert "COMMAND [ARGS]" in page or "Example" in page, "a command shows how it is typed"
+def test_every_help_page_says_how_it_is_typed() -> None:
+    for command, text in pages("en").items():
+        page = " ".join(text.split())
+        assert f"Usage: {command}" in page
+        assert "Show this message and exit." in page, command
+        assert "COMMAND [ARGS]" in page or "Example" in page, f"{command} does not show how it is typed"
 
 
 def test_the_verbs_are_all_there() -> None:
-    assert {name.removeprefix("kikitori ") for name in PAGES} >= {
+    assert {name.removeprefix("kikitori ") for name in pages("en")} >= {
         "init", "config show", "serve", "status", "recordings list", "recordings show", "play", "export", "verify",
         "audit list", "audit verify", "calls replay", "calls capture", "asterisk render", "asterisk doctor",
         "catalogue rebuild", "demo", "recover", "prompts check", "prompts list", "prompts render",
@@ -41,9 +41,14 @@ def test_the_verbs_are_all_there() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("command", [command for command in PAGES if "COMMAND [ARGS]" not in PAGES[command]])
-def test_every_command_speaks_to_programs(command: str) -> None:
-    assert "--json" in PAGES[command]
+def test_every_command_speaks_to_programs() -> None:
+    mute = [command for command, page in pages("en").items() if "COMMAND [ARGS]" not in page and "--json" not in page]
+    assert mute == []
+
+
+def test_the_version_is_the_one_that_manifests_name(kikitori: Kikitori) -> None:
+    said = kikitori("--version")
+    assert (said.status, said.out) == (0, f"{VERSION}\n")
 
 
 def test_without_a_command_the_help(kikitori: Kikitori) -> None:
