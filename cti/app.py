@@ -28,13 +28,13 @@ from cti.doctor import storage
 from cti.doctor.want import Want
 from cti.errors import KikitoriError, SettingsError
 from cti.explain import explain
-from cti.hours import HoursBook
+from cti.hours import HoursBook, known
 from cti.i18n import _
 from cti.intake import IntakeBook
 from cti.journal import Journal
 from cti.metrics import Metrics
 from cti.notify import Notifier, Watchdog
-from cti.pbxconfig import Site
+from cti.pbxconfig import Decided, Site
 from cti.pipeline import Pipeline
 from cti.places import GATE_SOCKET, SOCKET
 from cti.reading import Reading
@@ -457,8 +457,7 @@ async def run_desk(settings: Settings, clock: Clock, notifier: Notifier) -> None
 
 def want_of(settings: Settings) -> Want:
     """What this installation expects. Raises PolicyError."""
-    policies = Policies(settings.paths.policies)
-    return Want.of(settings, policies.plan, policies.recording)
+    return Want.of(settings, Decided.of(*known(settings.paths.policies, settings.paths.hours), wall_clock()))
 
 
 async def _watching(settings: Settings, desk: Desk, clock: Clock) -> None:

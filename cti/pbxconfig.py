@@ -32,6 +32,9 @@ OUTSIDE: Final = (*("_0" + "X" * digits for digits in range(2, 20)), "_11[089]")
 
 RING_SECONDS: Final = 120
 
+FINGERPRINT: Final = "KIKITORI_POLICIES"
+"""The dialplan's global variable that holds the fingerprint of what it was made of."""
+
 LAPS: Final = 3
 """How often the emergency line begins anew for who gives no number: a silent caller must not ring it for ever."""
 
@@ -116,6 +119,17 @@ class Decided:
             hours=policies.opening_hours(overrides),
             on=now.astimezone(JST).date(),
         )
+
+    def fingerprint(self) -> str:
+        """Of what a dialplan is made of: the day, and digits that differ where anything else decides."""
+        parts = [self.plan.model_dump_json(), self.recording.model_dump_json(), self.routing.model_dump_json()]
+        parts += [line for lines in self.baseline().values() for line in lines]
+        return f"{self.on.isoformat()} {sha256(chr(10).join(parts).encode()).hexdigest()[:16]}"
+
+    def baseline(self) -> dict[str, list[str]]:
+        """The dialplan's own opening hours, of each calendar."""
+        calendars = self.hours.version(self.on)[0].calendar
+        return {calendar.name: baseline.lines(self.hours, calendar.name, self.on) for calendar in calendars}
 
 
 def _fit(name: str, value: str, pattern: re.Pattern[str], hint: str) -> None:
@@ -239,10 +253,8 @@ def texts(decided: Decided, site: Site, etc: str) -> dict[str, str]:
         "fields": FIELDS,
         "laps": LAPS,
         "rendered": decided.on.isoformat(),
-        "baseline": {
-            calendar.name: baseline.lines(decided.hours, calendar.name, decided.on)
-            for calendar in decided.hours.version(decided.on)[0].calendar
-        },
+        "fingerprint": decided.fingerprint(),
+        "baseline": decided.baseline(),
         "record_internal": recording.record_internal,
         "extension": {8000: "sln", 16000: "sln16"}[recording.rate],
         "ring_seconds": RING_SECONDS,

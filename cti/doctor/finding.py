@@ -83,6 +83,7 @@ def titles() -> dict[str, str]:
         "timestamps": _("times of events"),
         "noise": _("noise of events"),
         "hidden": _("events that must come"),
+        "dialplan-policies": _("dialplan and policies"),
         "endpoints": _("telephones and trunk"),
         "codecs": _("codecs"),
         "direct-media": _("sound passes the PBX"),

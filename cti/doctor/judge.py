@@ -5,6 +5,8 @@ Recording is judged, not taste: an error is what loses sound, or puts it where i
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import date
 from typing import Final
 
 from cti.doctor import rights, service
@@ -22,7 +24,7 @@ CODECS: Final = frozenset({"ulaw", "alaw", "g722"})
 
 ASKED: Final = (
     *("version", "name", "modules", "write-rights", "read-rights", "reloaded", "timestamps", "noise", "hidden"),
-    *("endpoints", "codecs", "direct-media", "clock"),
+    *("dialplan-policies", "endpoints", "codecs", "direct-media", "clock"),
 )
 """What only Asterisk can tell."""
 
@@ -56,6 +58,7 @@ def _asked(seen: PbxSeen, want: Want) -> Iterator[Finding]:
     yield _timestamps(seen)
     yield _noise(seen)
     yield _hidden(seen)
+    yield _dialplan(seen, want)
     yield from _endpoints(seen, want)
     yield _clock(seen)
 
@@ -172,6 +175,26 @@ def _hidden(seen: PbxSeen) -> Finding:
             _("The filter looks at the whole event and has no ^: whoever knows it can call unheard."), remedy,
         )  # fmt: skip
     return well("hidden", _("all of them pass the filter"))
+
+
+def _dialplan(seen: PbxSeen, want: Want) -> Finding:
+    """The gate reads the policies, the dialplan was made of them: who changes one has to render the other."""
+    remedy = _("`kikitori asterisk render --out DIR`, then: asterisk -rx 'dialplan reload'")
+    if isinstance(seen.policies, Unseen):
+        return unmade("dialplan-policies", seen.policies, remedy)
+    day, _blank, _digits = seen.policies.partition(" ")
+    try:
+        on = date.fromisoformat(day)
+    except ValueError:
+        found = _("Asterisk does not run the rendered dialplan, or an older one")
+    else:
+        if replace(want.decided, on=on).fingerprint() == seen.policies:
+            return well("dialplan-policies", _("made of the policies as they are, on {day}").format(day=day))
+        found = _("made of other policies, on {day}").format(day=day)
+    why = _(
+        "While the gate is silent the dialplan decides by what it was made of: hours, telephones, and what is recorded."
+    )
+    return warning("dialplan-policies", found, why, remedy)
 
 
 def _endpoints(seen: PbxSeen, want: Want) -> Iterator[Finding]:

@@ -19,7 +19,7 @@ from cti.ami.message import Message
 from cti.calls.tracker import event_time
 from cti.doctor.seen import Conf, Endpoint, PbxSeen, Unseen
 from cti.i18n import _
-from cti.pbxconfig import MODULES
+from cti.pbxconfig import FINGERPRINT, MODULES
 from cti.visit import Visit, visiting
 
 Known = TypeVar("Known")
@@ -36,6 +36,7 @@ async def look(config: AmiConfig, endpoints: Iterable[str], now: Callable[[], da
         core = await _answer(visit, Action="CoreSettings")
         status = await _answer(visit, Action="CoreStatus")
         conf = await _conf(visit, config.username)
+        made_of = await _answer(visit, Action="Getvar", Variable=FINGERPRINT)
         seen = {name: await _module(visit, name) for name in MODULES}
         known = {name: await _endpoint(visit, name) for name in endpoints}
         actions = await _actions(visit)
@@ -57,6 +58,7 @@ async def look(config: AmiConfig, endpoints: Iterable[str], now: Callable[[], da
         endpoints=_all(known),
         calls=status if isinstance(status, Unseen) else _count(status.get("CoreProcessedCalls")),
         uptime=_count(booted[0].get("Uptime")) if booted else Unseen(_("Asterisk did not say when it started")),
+        policies=made_of if isinstance(made_of, Unseen) else made_of.get("Value"),
     )
 
 

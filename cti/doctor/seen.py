@@ -50,7 +50,8 @@ class PbxSeen:
 
     `actions`: what our user may run, with the rights of which one is enough. `stamped`: whether an event has a time.
     `ahead`: seconds that Asterisk's clock is ahead of ours. `heard`: events by name, while we looked. `endpoints`: None
-    for one that Asterisk does not know. `calls` since it started, `uptime` in seconds.
+    for one that Asterisk does not know. `calls` since it started, `uptime` in seconds. `policies`: what the dialplan
+    says that it was made of (`Decided.fingerprint`), empty where it is not of our making.
     """
 
     version: str | Unseen
@@ -64,6 +65,7 @@ class PbxSeen:
     endpoints: Mapping[str, Endpoint | None] | Unseen
     calls: int | Unseen
     uptime: float | Unseen
+    policies: str | Unseen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

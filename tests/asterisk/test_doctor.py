@@ -80,6 +80,19 @@ async def test_the_whole_doctor_while_a_call_stands(house_with_service: House) -
     house.whole(live.call)
 
 
+async def test_a_dialplan_that_was_made_of_other_policies_is_named(house_with_service: House) -> None:
+    file = house_with_service.lab.settings.paths.policies / "recording.toml"
+    text = file.read_text()
+    assert "record_internal = true" in text
+    try:
+        file.write_text(text.replace("record_internal = true", "record_internal = false"))
+        found = examined(house_with_service)
+    finally:
+        file.write_text(text)
+    assert wrong(found) == {"dialplan-policies": "warning"}
+    assert "asterisk render" in found["dialplan-policies"]["remedy"]
+
+
 async def test_hours_that_cannot_be_read_are_named(house_with_service: House) -> None:
     file = house_with_service.lab.settings.paths.policies / "hours.toml"
     text = file.read_text()

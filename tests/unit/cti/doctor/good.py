@@ -7,13 +7,15 @@ from cti import users
 from cti.doctor import rights
 from cti.doctor.seen import CelSeen, Conf, Endpoint, GateSeen, HoursSeen, PbxSeen, ProcessSeen, Seen, SpoolSeen
 from cti.doctor.want import Want
-from cti.pbxconfig import MODULES, NOISY_EVENTS
+from cti.pbxconfig import MODULES, NOISY_EVENTS, Decided
 from cti.places import Owned
 from cti.settings import Settings
 from policies.load import Policies, shipped
+from policies.overrides import Overrides
 
 POLICIES = Policies(shipped())
-WANT = Want.of(Settings(), POLICIES.plan, POLICIES.recording)
+DECIDED = Decided.of(POLICIES, Overrides(), datetime(2026, 11, 20, tzinfo=UTC))
+WANT = Want.of(Settings(), DECIDED)
 FILTER = f"!^Event: ({'|'.join(NOISY_EVENTS)})[^A-Za-z]"
 SPOOL = Path("/srv/kikitori/spool")
 
@@ -34,6 +36,7 @@ PBX = PbxSeen(
     endpoints=dict.fromkeys(WANT.endpoints, Endpoint(codecs=("ulaw", "alaw"), direct_media=False)),
     calls=3,
     uptime=600.0,
+    policies=DECIDED.fingerprint(),
 )
 SEEN = Seen(
     pbx=PBX,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from cti.ami.message import Message
 from tests.unit.cti.ami.fake import FakeAmi, Peer
-from tests.unit.cti.doctor.good import FILTER
+from tests.unit.cti.doctor.good import DECIDED, FILTER
 
 NOW = 1_795_301_119.5
 NOTHING: frozenset[str] = frozenset()
@@ -86,6 +86,9 @@ class Pbx:
         peer.reply(action, "EventList: start")
         peer.send("Event: EndpointDetail", told, f"ObjectName: {name}", "DirectMedia: false", "Allow: (ulaw|alaw)")
         peer.send("Event: EndpointDetailComplete", told, "EventList: Complete")
+
+    def getvar(self, peer: Peer, action: Message) -> None:
+        peer.reply(action, f"Variable: {action.get('Variable')}", f"Value: {DECIDED.fingerprint()}")
 
     def setvar(self, peer: Peer, action: Message) -> None:
         assert not action.get("Channel"), "nobody's channel is touched"

@@ -11,7 +11,7 @@ from cti.doctor.judge import ASKED, judge, release
 from cti.doctor.seen import Conf, Endpoint, Seen, SpoolSeen, Unseen
 from cti.pbxconfig import MODULES
 from cti.places import Owned
-from tests.unit.cti.doctor.good import CONF, FILTER, PBX, SEEN, SPOOL, WANT
+from tests.unit.cti.doctor.good import CONF, DECIDED, FILTER, PBX, SEEN, SPOOL, WANT
 
 NOT_SEEN = Unseen("Permission denied")
 NOT_ALLOWED = Unseen("Permission denied", "run this command as root")
@@ -67,6 +67,8 @@ ON_DISK = "22 1 0:21 / / rw - ext4 /dev/sda rw\n"
 SWAPPED = f"{ON_DISK}36 22 0:35 / {SPOOL} rw - tmpfs x rw\n"
 ANYWHERE = FILTER.replace("^", "", 1)
 ERROR, WARNING = Severity.error, Severity.warning
+RECORDS_LESS = DECIDED.recording.model_copy(update={"record_internal": False})
+OTHER = replace(DECIDED, recording=RECORDS_LESS).fingerprint()
 
 CASES: list[tuple[Seen, str, Severity, str, str]] = [
     (pbx(version="16.30.0"), "version", ERROR, "16.30.0", "Asterisk 18 or later"),
@@ -90,6 +92,8 @@ CASES: list[tuple[Seen, str, Severity, str, str]] = [
     (conf(eventfilter="!^Event: (Hang|New)"), "hidden", ERROR, "Newchannel, Newstate", "eventfilter"),
     (conf(eventfilter="^Event: Newchannel"), "hidden", ERROR, "Hangup", "eventfilter"),
     (conf(eventfilter=ANYWHERE), "hidden", ERROR, "a caller named 'Event: VarSet: x'", "eventfilter"),
+    (pbx(policies=OTHER), "dialplan-policies", WARNING, "other policies, on 2026-11-20", "kikitori asterisk render"),
+    (pbx(policies=""), "dialplan-policies", WARNING, "not run the rendered dialplan", "dialplan reload"),
     (endpoint("2001", None), "endpoints", ERROR, "2001", "pjsip.conf"),
     (endpoint("2001", Endpoint(codecs=("opus",), direct_media=False)), "codecs", ERROR, "2001", "module reload"),
     (endpoint("2001", Endpoint(codecs=("ulaw", "g729"), direct_media=False)), "codecs", WARNING, "g729", "pjsip"),
@@ -185,7 +189,7 @@ def test_nobody_lets_us_in() -> None:
         ("version", {"version"}), ("name", {"name"}), ("modules", {"modules"}), ("stamped", {"timestamps"}),
         ("actions", {"write-rights", "reloaded"}), ("conf", {"read-rights", "reloaded", "noise", "hidden"}),
         ("ahead", {"clock"}), ("endpoints", {"endpoints", "codecs", "direct-media"}), ("calls", {"cel"}),
-        ("uptime", {"cel"}),
+        ("uptime", {"cel"}), ("policies", {"dialplan-policies"}),
     ],
 )  # fmt: skip
 def test_what_the_pbx_does_not_tell_is_not_taken_for_well(field: str, checks: set[str]) -> None:

@@ -55,7 +55,7 @@ async def test_what_is_seen_of_a_good_pbx_is_judged_good() -> None:
     [
         ("CoreSettings", {"version", "name", "uptime"}), ("CoreStatus", {"calls"}), ("ListCommands", {"actions"}),
         ("ModuleCheck", {"modules"}), ("GetConfig", {"conf"}), ("PJSIPShowEndpoint", {"endpoints"}),
-        ("Reload", {"stamped"}), ("Setvar", set()),
+        ("Reload", {"stamped"}), ("Setvar", set()), ("Getvar", {"policies"}),
     ],
 )  # fmt: skip
 async def test_a_refusal_is_kept_as_one(action: str, fields: set[str]) -> None:
