@@ -180,7 +180,7 @@ pbx = "{settings.site.pbx}"
 mirror = "{settings.paths.mirror}"
 
 [pbx]
-# The record of events that Asterisk itself writes; without it, calls that ended while the recorder was down
-# cannot be told apart and wait in the spool.
+# The record of events that Asterisk itself writes. Without it nobody can say who talked in a call that ended while the
+# recorder was down: it is kept whole and without numbers.
 cel_file = "/var/log/asterisk/cel.csv"
 """
