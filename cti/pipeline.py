@@ -190,6 +190,8 @@ class Pipeline:
         for conversation, linkedid, legs in self.tracker.calls():
             # The list may tell what a call dialled of which the events before it did not.
             self.reading.describe(self._seen.setdefault(conversation, Seen()), legs)
+            for uniqueid in recorder.hooked(leg.uniqueid for leg in legs if leg.bridge):
+                recorder.found(uniqueid, at)
             self._reconcile(conversation, linkedid, legs, at=at)
         self._wake()
         log.info("in step with the PBX", channels=len(channels))

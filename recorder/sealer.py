@@ -149,6 +149,14 @@ class Sealer:
         self.spool.save(take)
         return True
 
+    def tell_times(self, take: Take) -> None:
+        """Where it was guessed since when sound was written, Asterisk's own record may know it by now (it lags)."""
+        history = self.asked(take) if take.guessed else None
+        if history is not None and history.spans:
+            take.revise(history)
+            take.guessed = False
+            self.spool.save(take)
+
     def _outlasted(self, work: Work, second: Work) -> bool:
         """Whether `second` holds all that `work` does, and more: it was begun earlier, whatever we believed.
 
@@ -177,7 +185,9 @@ class Sealer:
             self._discard(work, "second recording of the same channel", samples)
             return False
         log.warning("the first recording of a channel is the shorter one", run=work.take.stem, kept=twin.take.position)
-        work.take.succeed(twin.take)
+        # Where they did not end together it is not known how they lie to each other.
+        work.take.succeed(twin.take, max(0, samples - twin.take.position) if together else 0)
+        work.take.guessed = True
         work.twin = None
         return True
 
@@ -303,14 +313,17 @@ class Sealer:
                     if other is not second:
                         other.follows(second)
                 # Before the first is gone: a successor must know that the second is the call.
-                second.take.succeed(work.take)
-                self.spool.save(second.take)
                 samples = self._length(work.take)
+                second.take.succeed(work.take, self._length(second.take) - samples)
+                second.take.guessed = True  # what was before the first began, Asterisk's own record tells
+                second.twin = None
+                self.spool.save(second.take)
                 if work.segment is not None:
                     work.segment.discard(self.writer)
                     work.segment = None
                 self._discard(work, "shorter recording of the same channel", samples)
                 return
+        self.tell_times(work.take)
         if work.take.broken:
             self.seal(work, BROKEN, state="cut")
         else:

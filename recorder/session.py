@@ -158,6 +158,7 @@ class Recorder:
         if begun is not None:
             # Whoever comes late must not begin a second, shorter recording in the middle of the first.
             take = Take(id=begun.run, starter=begun.starter, rate=begun.rate, order=order, began=begun.began)
+            take.guessed = True
             self._keep(take)
             self._armed[order.uniqueid] = self._add(take)
             self._adopted(take, second=False)
@@ -255,6 +256,12 @@ class Recorder:
         """The hooked channel entered or left a bridge."""
         for take in self._takes(uniqueid):
             (take.enter if entered else take.leave)(at)
+            self._keep(take)
+
+    def found(self, uniqueid: str, at: datetime) -> None:
+        """The hooked channel is in a bridge, and nobody told since when."""
+        for take in self._takes(uniqueid):
+            take.found(at)
             self._keep(take)
 
     def describe(self, uniqueid: str, **what: str | None) -> None:
@@ -457,6 +464,7 @@ class Recorder:
             take.revise(history)
         take.stopped = history.ended is not None
         take.broken = not history.said
+        take.guessed = history.began is None
         self._keep(take)
         if not take.stopped:
             self._armed.setdefault(name.uniqueid, work)
@@ -560,6 +568,7 @@ class Recorder:
             while self.sealer.step(work):
                 pass
             if not work.done:
+                self.sealer.tell_times(work.take)
                 self.sealer.seal(work, "recorder stopped in good order")
 
     # --- what became of it ------------------------------------------------------------------------------------------

@@ -81,7 +81,7 @@ class Take:
     these ended. `cuts`: sample ranges that the rules say not to keep. `broken`: Asterisk stopped writing before it said
     that the call had ended. `began`: ISO time before which MixMonitor did not run; None where it runs from the start.
     `over`: ISO time at which the rules ended it, `last`: the first sample that is not kept then, whatever a witness
-    says.
+    says. `guessed`: since when the channel is in a bridge nobody told; it was found there.
     """
 
     id: str
@@ -94,6 +94,7 @@ class Take:
     began: str | None = None
     over: str | None = None
     last: int | None = None
+    guessed: bool = False
     spans: list[tuple[str, str | None]] = field(default_factory=list)
     cuts: list[tuple[int, int]] = field(default_factory=list)
     marks: list[dict[str, Any]] = field(default_factory=list)
@@ -134,6 +135,12 @@ class Take:
         if not self.spans or self.spans[-1][1] is not None:
             self.mark(at, "joined")
             self.spans.append((at.isoformat(), None))
+
+    def found(self, at: datetime) -> None:
+        """The hooked channel is in a bridge, and nobody told since when."""
+        if not self.spans or self.spans[-1][1] is not None:
+            self.guessed = True
+            self.enter(at)
 
     def leave(self, at: datetime) -> None:
         """The hooked channel left its bridge."""
@@ -231,10 +238,20 @@ class Take:
             mine = [(start, over if end is None else min(end, over)) for start, end in mine if start < over]
         return mine
 
-    def succeed(self, other: "Take") -> None:
-        """Stand for the same stretch of the same channel: what is known of `other` counts for this one."""
+    def succeed(self, other: "Take", earlier: int) -> None:
+        """Stand for the same stretch of the same channel: what is known of `other` counts for this one.
+
+        `earlier`: samples that this one holds before the first of `other`.
+        """
         self.joined, self.stopped, self.broken = other.joined, self.stopped or other.stopped, other.broken
-        self.spans, self.cuts, self.marks = list(other.spans), list(other.cuts), list(other.marks)
+        self.over, self.last = other.over, None if other.last is None else other.last + earlier
+        self.spans = list(other.spans)
+        if self.spans:
+            start, end = self.spans[0]
+            begun = datetime.fromisoformat(start) - timedelta(seconds=earlier / self.rate)
+            self.spans[0] = begun.isoformat(), end
+        self.cuts = [(start and start + earlier, end if end == FOREVER else end + earlier) for start, end in other.cuts]
+        self.marks = [mark | {"sample": mark["sample"] + earlier} for mark in other.marks]
 
     def beside(self, other: "Take") -> bool:
         """Whether both recorded one channel at the same time: neither was stopped, or both heard one bridge."""

@@ -71,6 +71,9 @@ class FakeRecorder:
         if uniqueid in self.orders:
             self.told.append(("enter" if entered else "leave", self.orders[uniqueid].channel))
 
+    def found(self, uniqueid: str, at: datetime) -> None:
+        self.told.append(("found", self.orders[uniqueid].channel))
+
     def describe(self, uniqueid: str, **what: str | None) -> None:
         self.orders[uniqueid] = replace(self.orders[uniqueid], **what)  # type: ignore[arg-type]
 
@@ -745,6 +748,17 @@ async def test_an_end_that_was_heard_out_of_step_counts_whatever_the_list_says_s
     stage.pipeline._resync(Listed(listed, NOW))
     assert stage.recorder.told[-1] == ("ended", caller.uniqueid), "and in order: it was heard"
     assert stage.hooked() == []
+
+
+async def test_who_is_in_a_bridge_is_said_to_be_whatever_asterisk_has_written_down_by_then() -> None:
+    stage = Stage(synced=False)
+    caller, phone = inbound(stage.pbx, stage.names)
+    talk(stage.pbx, caller, phone)
+    stage.skip()
+    order = Order(channel=caller.name, uniqueid=caller.uniqueid, linkedid="", conversation="", recording="")
+    stage.recorder.strangers = {caller.uniqueid: order}
+    stage.pipeline._resync(Listed(stage.listed(), NOW))
+    assert ("found", caller.name) in stage.recorder.told
 
 
 async def test_a_list_is_not_believed_while_asterisks_own_record_is_being_read_for_another() -> None:

@@ -391,6 +391,17 @@ def test_both_are_kept_where_the_first_broke_off(rig: Rig) -> None:
     assert sounds == {one.take.stem: 8000, two.take.stem: LENGTH}
 
 
+def test_when_the_one_that_was_begun_earlier_began_asterisk_wrote_down(rig: Rig) -> None:
+    life = rig.life()
+    one, two = two_of_one_channel(rig, life, (LEFT[-16000:], RIGHT[-16000:]))
+    rig.known[one.take.order.uniqueid] = witnessed(one.take, -4, -4 + LENGTH / RATE)
+    two.closed = True
+    run(life, one)
+    run(life, two)
+    (part,) = rig.parts(two.take.order.recording)
+    assert part.manifest.start == START - timedelta(seconds=4)
+
+
 @pytest.mark.rule("B-03")
 def test_the_one_that_was_begun_earlier_is_kept_whole_and_alone(rig: Rig) -> None:
     life = rig.life()
@@ -407,6 +418,8 @@ def test_the_one_that_was_begun_earlier_is_kept_whole_and_alone(rig: Rig) -> Non
     assert rig.told.dropped == [(one.take.id, "shorter recording of the same channel", 8000)]
     (part,) = rig.parts(two.take.order.recording)
     assert (part.manifest.take, part.manifest.frames) == (two.take.stem, LENGTH)
+    earlier = timedelta(seconds=(LENGTH - 8000) / RATE)
+    assert abs(part.manifest.start - (START - earlier)) < timedelta(milliseconds=1), "it began so much earlier"
     check(rig, two.take.order.recording, BOTH)
     with pytest.raises(SlotErasedError):
         rig.vault.slots.read(slot)

@@ -340,6 +340,30 @@ async def test_what_the_dialplan_began_is_adopted_and_whole(site: Site) -> None:
     assert not site.left()
 
 
+@pytest.mark.parametrize("known", ["then", "at the end", "never"])
+async def test_what_the_dialplan_began_has_asterisks_own_times(site: Site, known: str) -> None:
+    """Found in the middle of the call by a recorder that wants to begin: since when, only Asterisk's record tells, and
+    that may lag.
+    """
+    async with site.running() as recorder:
+        fallback(site)
+        site.pbx.speak(CALL.channel, 0, 10000)
+        if known == "then":
+            site.known[CALL.uniqueid] = history()
+        recorder.arm(CALL)
+        recorder.found(CALL.uniqueid, at(1.2))
+        recorder.talk(CALL.uniqueid, "2001", at(1.2))
+        site.pbx.speak(CALL.channel, 10000, LENGTH)
+        if known == "at the end":
+            site.known[CALL.uniqueid] = history(ended=at(6))
+        recorder.ended(CALL.uniqueid, at(6))
+        site.pbx.hang_up(CALL.channel)
+        await until(lambda: not recorder.works)
+    (part,) = site.parts(CALL.recording)
+    assert part.manifest.start == (at(1.2) if known == "never" else START)
+    assert site.sound(CALL.recording) == interleave(LEFT, RIGHT)
+
+
 # --- Asterisk dies ----------------------------------------------------------------------------------------------------
 
 

@@ -233,3 +233,30 @@ def test_what_the_rules_ended_stays_ended_whatever_a_witness_says_of_later() -> 
     assert stopped[0] in take.cuts
     take.back(at(25), 25 * RATE)
     assert stopped[0] in take.cuts
+
+
+def test_who_stands_for_one_that_began_later_holds_all_of_it_later() -> None:
+    other = talking((10, 20), (30, None))
+    other.joined = False
+    other.join(at(12), RATE * 60)
+    other.mark(at(15), "hold")
+    other.stop_at(at(40), RATE * 18)
+    longer = take(entered=None)
+    longer.succeed(other, RATE * 3)
+    assert (longer.joined, longer.stopped, longer.over) == (True, True, other.over)
+    assert longer.time_of(0) == at(7)
+    assert [longer.sample_at(at(seconds)) for seconds in (10, 20, 31)] == [RATE * 3, RATE * 13, RATE * 14]
+    assert longer.cuts[0] == (0, RATE * 5), "what was said before a designated phone came"
+    assert other.last is not None
+    assert longer.last == other.last + RATE * 3
+    assert longer.cuts[-1] == (longer.last, FOREVER)
+    assert [mark["sample"] - RATE * 3 for mark in longer.marks] == [mark["sample"] for mark in other.marks]
+
+
+def test_who_is_found_in_a_bridge_came_nobody_knows_when() -> None:
+    made = take(entered=None)
+    made.found(at(5))
+    assert (made.guessed, made.time_of(0)) == (True, at(5))
+    told = talking((0, None))
+    told.found(at(5))
+    assert (told.guessed, told.time_of(0)) == (False, START)
