@@ -70,7 +70,6 @@ _TABLE = """\
 Asterisk had, and the recording says so. *connected*: the longest that any caller waited until both could speak, 0.2 s
 of ringing in it. One frame of 20 ms in 20 s may be silence: a packet that came late. More than that counts as lost,
 whoever took it: where a machine carries more than it can (a load of 50 on two cores), SIPp and Asterisk drop some.
-The 99 calls at once were taken while other work ran on the two cores, and are to be taken again on a quiet machine.
 
 | fault | what must hold | tries | calls | lost | kept twice | named | connected | taken | test |
 |---|---|--:|--:|--:|--:|--:|--:|---|---|

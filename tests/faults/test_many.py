@@ -22,7 +22,7 @@ from tests.real import IN, INSIDE, PHONE_PORT, SIDES, Call, House, Kept
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.rule("B-03")]
 
 NUMBERS = ("0664587160", "0664587211", "0664587225")  # each rings one telephone, which takes all of its calls
-AT_ONCE = times(short=4, long=33)  # calls of each number
+AT_ONCE = times(short=4, long=34)  # calls of each number
 LONG = times(short=12, long=600)  # s
 SHORT = times(short=20, long=1000)  # calls of each number, one after the other
 RATE = 3.4  # calls of each number begun in a second: ten of all
