@@ -13,6 +13,7 @@ from cti.lines import LIMIT, Lines
 
 log = structlog.get_logger()
 
+READING_SECONDS = 120.0  # for an answer before which bodies of hours are read from end to end
 LOOK = 0.02  # seconds between two looks at the deadlines of a `Wire`
 
 Handler = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]

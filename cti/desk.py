@@ -22,6 +22,7 @@ from cti import statement
 from cti.answering import answering, rang
 from cti.completeness import LONGEST, Account, Lack, Mismatch, account
 from cti.completeness import Kept as Piece
+from cti.control import READING_SECONDS
 from cti.errors import LogUnavailableError, NotFoundError, NotRunningError, UsageError
 from cti.explain import explain
 from cti.i18n import _
@@ -48,7 +49,6 @@ from recorder.verify import Finding, Verifying
 log = structlog.get_logger()
 Progress = Callable[[int], None]
 Ask = Callable[[Mapping[str, Any], float], Awaitable[dict[str, Any]]]
-READING_SECONDS = 120.0  # for an answer before which bodies of hours are read from end to end
 DAMAGED = "is being written, and is not as it was written"
 
 
@@ -479,11 +479,12 @@ class Desk:
                 f"{action}.result", sound.recording, {"act": act, "outcome": outcome, "seconds": sent / sound.rate}
             )
 
-    def log(self, action: str, about: str, detail: dict[str, Any]) -> Entry:
-        """One durable entry. Raises LogUnavailableError."""
+    def log(self, action: str, about: str, detail: Mapping[str, Any], actor: str | None = None) -> Entry:
+        """One durable entry, of this desk's actor or another. Raises LogUnavailableError."""
+        who = actor or self.actor
         try:
             with self._open_log() as access:
-                entry = access.append(ts=self.now(), actor=self.actor, action=action, object=about, detail=detail)
+                entry = access.append(ts=self.now(), actor=who, action=action, object=about, detail=detail)
                 self._checkpoint(access)
         except AccessError as error:
             raise LogUnavailableError(

@@ -76,3 +76,9 @@ class PromptError(KikitoriError):
 
     code = "prompt"
     status = 65
+
+
+class PbxConfigError(Exception):
+    """The PBX's configuration cannot be made."""
+
+    code = "pbx-config"

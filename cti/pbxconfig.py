@@ -17,7 +17,8 @@ from typing import Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from cti import rendered
-from cti.calls.cel import CEL_COLUMNS
+from cti.calls.cel import CDR_COLUMNS, CEL_COLUMNS
+from cti.errors import PbxConfigError
 from cti.prompts import files as prompt_files
 from cti.routing import baseline
 from cti.routing.direct import FIELDS
@@ -70,11 +71,6 @@ CEL_EVENTS: Final = (
     *("BLINDTRANSFER", "ATTENDEDTRANSFER", "PICKUP", "LOCAL_OPTIMIZE", "USER_DEFINED"),
 )
 
-CDR_COLUMNS: Final = (
-    *("start", "answer", "end", "duration", "billsec", "disposition", "channel", "dstchannel", "dcontext"),
-    *("lastapp", "uniqueid", "linkedid", "sequence"),
-)
-
 _CDR_OPTIONS = {"start": ",u", "answer": ",u", "end": ",u", "duration": ",f", "billsec": ",f"}
 _CEL_PLAIN = {
     "eventtype": "eventtype",
@@ -91,12 +87,6 @@ _SECRET = re.compile(r"[A-Za-z0-9_.~+/=-]{12,128}")
 _CONTACT = re.compile(r"sip:([A-Za-z0-9_.+-]+@)?(?P<host>\d+\.\d+\.\d+\.\d+)(:\d{1,5})?")
 _PHONE = re.compile(r"[1-9][0-9]{1,7}")
 _CODECS = frozenset({"ulaw", "alaw", "g722"})
-
-
-class PbxConfigError(Exception):
-    """The PBX's configuration cannot be made."""
-
-    code = "pbx-config"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

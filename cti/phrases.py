@@ -16,6 +16,10 @@ KINDS: Mapping[str, str] = {
     "not-found": mark("There is no such recording"),
     "usage": mark("What was asked for makes no sense"),
     "not-entitled": mark("Whoever decided that may not"),
+    "password": mark("This cannot be a password"),
+    "refused": mark("ID, password or code are not right"),
+    "account": mark("This cannot be done with that account"),
+    "too-soon": mark("Too many tries"),
     "log-unavailable": mark("The access log cannot be written, so nothing is played"),
     "about": mark("The segment does not say what it is"),
     "no-key": mark("No slot has the key of this segment"),
@@ -89,6 +93,22 @@ KINDS: Mapping[str, str] = {
 
 # What the packages below say behind the kind of an error, and of what they find.
 OURS = (
+    # accounts
+    mark("it has {count} characters; {least} are needed, as a sentence of a few words has"),
+    mark("it has {count} characters; {most} are the most"),
+    mark("others would soon guess it: take a few words that belong to nobody and nothing"),
+    mark("little is left of it without your name, your ID and the name of this system"),
+    mark("{account} is no ID: 2 to 32 small letters, digits, points and hyphens, a letter first"),
+    mark("{what}: a printable text of 1 to {most} characters is needed"),
+    mark("a section is named for role section, and for no other"),
+    mark("{who} issues the first account of role manager (課長) and no other"),
+    mark("{account} exists already; an ID is never given to a second person"),
+    mark("there is no live account {account}; `kikitori accounts list` shows them"),
+    mark("{account} is the last 課長: issue another one first, or nobody could issue any"),
+    mark("the next one is looked at in {seconds} s"),
+    mark("{account} is {role}: only 職員 can be given a key (3条3)"),
+    mark("that is not the code that the authenticator shows now"),
+    mark("the account's public key is not that of the person: who changed it would read along"),
     mark("the vault's disk has not answered for {seconds} s"),
     mark("the spool is nearly full: {free} of {size} MiB are free"),
     mark("{stem} in the spool belongs to no call that is understood"),

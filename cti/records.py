@@ -22,11 +22,10 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
 from cti.aside import OTHER_PACKERS, UNPACKED, UNREADABLE, generations
-from cti.calls.cel import CelEvent, read
+from cti.calls.cel import CDR_COLUMNS, CelEvent, read
 from cti.calls.tracker import event_time
 from cti.completeness import LONGEST, Billed, Talk, billed, talks
 from cti.errors import KikitoriError
-from cti.pbxconfig import CDR_COLUMNS
 from policies.calendar import midnight
 from policies.model import Kind
 from recorder.vault.folder import WITNESS, replace_whole

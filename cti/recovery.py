@@ -8,9 +8,9 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cti.desk import READING_SECONDS, Desk
+from cti.control import READING_SECONDS
 from cti.errors import NotFoundError, NotRunningError
 from cti.i18n import _
 from recorder.recover import Identified, NoKeyError, NothingThereError, began, give_end, identify
@@ -21,6 +21,9 @@ from recorder.vault.errors import NoIdentityError, VaultError
 from recorder.vault.folder import SegmentKey, Writer, is_segment_name, split_name
 from recorder.vault.keys import epochs, unlock
 from recorder.vault.manifest import Manifest
+
+if TYPE_CHECKING:  # the recorder answers here, and needs no database
+    from cti.desk import Desk
 
 AT_ONCE = 100  # keys in a question
 
@@ -40,7 +43,7 @@ class Outcome:
 class Recovery:
     """One person's recovery."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: "Desk") -> None:
         """In the name of whoever is at `desk`."""
         self.desk = desk
 

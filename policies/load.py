@@ -15,6 +15,7 @@ from policies.holidays import Holiday, Holidays
 from policies.hours import OpeningHours
 from policies.model import Plan, Policy, Recording, Routing
 from policies.overrides import Overrides, parse
+from policies.rights import Rights
 from policies.toml import Document, read
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -58,6 +59,11 @@ class Policies:
     def routing(self) -> Routing:
         """What a caller hears, and where the emergency line rings (A-07, A-12)."""
         return check(read(self.folder / "routing.toml"), Routing)
+
+    @cached_property
+    def rights(self) -> Rights:
+        """Who may do what (B-06, B-29, B-30)."""
+        return check(read(self.folder / "rights.toml"), Rights)
 
     @cached_property
     def hours(self) -> dict[str, Hours]:
@@ -121,6 +127,7 @@ class Policies:
             "numbers.toml": self.plan,
             "recording.toml": self.recording,
             "routing.toml": self.routing,
+            "rights.toml": self.rights,
         }
         return plain | dict(self.hours) | {"holidays.toml": self.holiday_files}
 

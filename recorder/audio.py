@@ -9,14 +9,10 @@ import struct
 import numpy as np
 import soundfile
 
+from recorder.errors import AudioError
+
 STREAMINFO_AT = 8  # "fLaC" and the block header come before it
 STREAMINFO_SIZE = 34
-
-
-class AudioError(Exception):
-    """Sound could not be encoded or decoded."""
-
-    code = "audio"
 
 
 class _Sink:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from importlib.metadata import version
 from pathlib import Path
 
 from recorder.about import About
@@ -11,8 +10,7 @@ from recorder.take import OpenSegment, Take
 from recorder.vault.body import BodyWriter, adopt, discard_tails, read_start
 from recorder.vault.folder import Writer, segment_name
 from recorder.vault.manifest import Manifest, Mark
-
-VERSION = f"kikitori {version('kikitori')}"
+from recorder.version import VERSION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

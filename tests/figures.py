@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from cti.app import wall_clock
+from cti.app.clock import wall_clock
 from scripts.pages.reliability import DATA, gather
 from tests.bench.machine import describe
 

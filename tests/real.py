@@ -23,7 +23,7 @@ import numpy as np
 
 from cti.ami.client import AmiClient, AmiConfig
 from cti.ami.message import Message
-from cti.app import wall_clock
+from cti.app.clock import wall_clock
 from cti.calls.cel import CelEvent, read
 from cti.demo.compare import Comparison, compare
 from cti.demo.lab import PASSPHRASE, TRUNK_HOST, TRUNK_PORT, Lab, remove

@@ -19,6 +19,11 @@ CEL_COLUMNS: Final = (
     *("eventtype", "eventtime", "channame", "uniqueid", "linkedid", "context"),
     *("exten", "appname", "peer", "eventextra", "callernum"),
 )
+# cdr_custom.conf.j2 likewise; cti.records reads them.
+CDR_COLUMNS: Final = (
+    *("start", "answer", "end", "duration", "billsec", "disposition", "channel", "dstchannel", "dcontext"),
+    *("lastapp", "uniqueid", "linkedid", "sequence"),
+)
 _NAMES = {
     "CHAN_START": "Newchannel",
     "ANSWER": "Newstate",

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from cti import users
-from cti.app import asterisk_site, wall_clock
+from cti.app.clock import wall_clock
+from cti.app.site import asterisk_site
 from cti.cli import doctor
 from cti.cli.common import Commands, Json, out, say_json, settings
 from cti.hours import known

@@ -17,7 +17,7 @@ import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from cti.ami.client import AmiConfig
-from cti.app import ami_config
+from cti.app.site import ami_config
 from cti.capture.mask import Mask
 from cti.capture.pseudonym import Pseudonyms
 from cti.capture.take import Out, Taken, new_file, refuse_existing, take

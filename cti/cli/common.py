@@ -8,8 +8,9 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from enum import Enum
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TextIO, TypeVar
+from typing import Annotated, Any, ClassVar, NoReturn, TextIO, TypeVar
 
 import typer
 from rich.table import Table
@@ -69,13 +70,56 @@ class _Group(_Worded, TyperGroup):
     """A group of commands."""
 
 
+class _Unloaded(dict[str, Any]):
+    """Commands by name; each is loaded when it is looked at. What a command needs may take a second to load."""
+
+    def __init__(self, modules: Mapping[str, str]) -> None:
+        """`modules`: the module below cti.cli that registers each."""
+        super().__init__(dict.fromkeys(modules))
+        self._modules = modules
+
+    def __getitem__(self, name: str) -> Any:
+        if super().__getitem__(name) is None:
+            holder = Commands()
+            import_module(f"cti.cli.{self._modules[name]}").register(holder)
+            self[name] = typer.main.get_group(holder).commands[name]
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            return default
+
+    def items(self) -> Any:
+        return [(name, self[name]) for name in self]
+
+    def values(self) -> Any:
+        return [self[name] for name in self]
+
+
+class Root(_Group):
+    """All of them. `modules`: command -> the module below cti.cli that has it."""
+
+    modules: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self, **options: Any) -> None:
+        """As Typer makes a group."""
+        super().__init__(**options)
+        self.commands = _Unloaded(self.modules)
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Their names; none is loaded for it."""
+        return list(self.commands)
+
+
 class Commands(typer.Typer):
     """A group of commands; without one of them it shows its help."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, kind: type[_Group] = _Group, **options: Any) -> None:
         """`options` as Typer's."""
         super().__init__(
-            cls=_Group,
+            cls=kind,
             no_args_is_help=True,
             rich_markup_mode="rich",
             options_metavar=_("[OPTIONS]"),

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from cti import statement
-from cti.app import wall_clock
+from cti.app.clock import wall_clock
 from cti.cli.common import Commands, Json, installed, out, say_json, settings, table
 from cti.cli.hours import day_of
 from cti.cli.recordings import at_desk

@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from cti.ami.errors import AmiError
-from cti.app import Clock, ami_config, wall_clock, want_of
+from cti.app.clock import Clock, wall_clock
+from cti.app.site import ami_config, want_of
 from cti.cli.common import Commands, Json, out, say_json, settings
 from cti.cli.terminal import printable
 from cti.doctor import host, house, pbx
@@ -56,14 +57,14 @@ def register_pbx(group: Commands) -> None:
 def doctor(listen: Listen = 1.0, as_json: Json = False) -> None:
     """Examine everything."""
     loaded = settings()
-    want = want_of(loaded.settings)
+    want = want_of(loaded.settings, wall_clock)
     machine = house.judge(house.look(loaded.settings, loaded.file, wall_clock), want, wall_clock())
     _tell([*machine, *judge(asyncio.run(look(want, wall_clock, listen)), want)], as_json=as_json)
 
 
 def doctor_of_pbx(listen: Listen = 1.0, as_json: Json = False) -> None:
     """Examine the PBX."""
-    want = want_of(settings().settings)
+    want = want_of(settings().settings, wall_clock)
     _tell(judge(asyncio.run(look(want, wall_clock, listen)), want), as_json=as_json)
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from cti.app import wall_clock
+from cti.app.clock import wall_clock
 from cti.cli import holidays, overrides
 from cti.cli.common import Commands, Json, PolicyFolder, complain, installed, out, say_json, table
 from cti.cli.terminal import one_line

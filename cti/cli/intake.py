@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cti.app import wall_clock
+from cti.app.clock import wall_clock
 from cti.cli.common import Commands, Json, out, say_json, table
 from cti.cli.recordings import at_desk
 from cti.desk import Desk

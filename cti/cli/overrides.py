@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from cti import users
-from cti.app import wall_clock
+from cti.app.clock import wall_clock
 from cti.cli.common import Commands, Json, actor, agree, out, say_json, settings, table
 from cti.cli.recordings import at_desk
 from cti.errors import NotEntitledError, NotFoundError, UsageError

@@ -9,7 +9,8 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from cti import users
-from cti.app import build_desk, wall_clock
+from cti.app.clock import wall_clock
+from cti.app.desk import build_desk
 from cti.cli.common import Commands, Json, Recording, actor, length, out, say_json, settings, table, when
 from cti.cli.terminal import one_line
 from cti.desk import Desk, closing

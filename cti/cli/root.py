@@ -9,65 +9,48 @@ import structlog
 import typer
 
 from cti.ami.errors import AmiError
-from cti.cli import (
-    asterisk,
-    audit,
-    calls,
-    catalogue,
-    completeness,
-    config,
-    demo,
-    deploy,
-    doctor,
-    hours,
-    intake,
-    policy,
-    prompts,
-    recordings,
-    recover,
-    serve,
-    setup,
-    sound,
-    status,
-    verify,
-)
-from cti.cli.common import Commands, State, fail, refuse
-from cti.errors import KikitoriError, UsageError
-from cti.pbxconfig import PbxConfigError
+from cti.cli.common import Commands, Root, State, fail, refuse
+from cti.errors import KikitoriError, PbxConfigError, UsageError
 from policies.errors import PolicyError
 from recorder.access.errors import AccessError
-from recorder.audio import AudioError
-from recorder.segment import VERSION
+from recorder.errors import AudioError
 from recorder.spool import SpoolError
 from recorder.vault.errors import VaultError
+from recorder.version import VERSION
+
+# Each command and the module below cti.cli that has it: only the one that is typed is loaded.
+Root.modules = {
+    "init": "setup",
+    "config": "config",
+    "serve": "serve",
+    "status": "status",
+    "doctor": "doctor",
+    "recordings": "recordings",
+    "play": "sound",
+    "export": "sound",
+    "verify": "verify",
+    "recover": "recover",
+    "audit": "audit",
+    "accounts": "accounts",
+    "completeness": "completeness",
+    "calls": "calls",
+    "hours": "hours",
+    "intake": "intake",
+    "policy": "policy",
+    "asterisk": "asterisk",
+    "deploy": "deploy",
+    "prompts": "prompts",
+    "catalogue": "catalogue",
+    "demo": "demo",
+}
 
 app = Commands(
+    kind=Root,
     name="kikitori",
     pretty_exceptions_enable=False,
     help=_("Call recorder and CTI controller beside an Asterisk PBX."),
     epilog=_("Start with: kikitori init DIR"),
 )
-
-setup.register(app)
-config.register(app)
-serve.register(app)
-status.register(app)
-doctor.register(app)
-recordings.register(app)
-sound.register(app)
-verify.register(app)
-recover.register(app)
-audit.register(app)
-completeness.register(app)
-calls.register(app)
-hours.register(app)
-intake.register(app)
-policy.register(app)
-asterisk.register(app)
-deploy.register(app)
-prompts.register(app)
-catalogue.register(app)
-demo.register(app)
 
 
 def _say_version(wanted: bool) -> None:

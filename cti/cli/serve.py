@@ -10,7 +10,7 @@ import structlog
 import typer
 
 from cti import users
-from cti.app import run_role
+from cti.app.roles import run_role
 from cti.cli.common import Json, out, say_json, settings
 from cti.i18n import _
 from cti.notify import Notifier

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cti.app import wall_clock
+from cti.app.clock import wall_clock
 from cti.cli.common import Json, PassphraseFile, out, passphrase, say_json
 from cti.i18n import _
 from cti.setup import init as make

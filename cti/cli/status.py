@@ -10,7 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from cti import health
-from cti.app import build_desk, wall_clock, want_of
+from cti.app.clock import wall_clock
+from cti.app.desk import build_desk
+from cti.app.site import want_of
 from cti.cli.common import Json, out, say_json, settings
 from cti.cli.doctor import NOT_MADE, SIGNS
 from cti.cli.terminal import printable
@@ -49,7 +51,7 @@ def status(as_json: Json = False) -> None:
         )
         down = NotRunningError(sentence.format(why=seen.recorder.why))
     try:
-        findings = health.judge(seen, want_of(loaded), wall_clock())
+        findings = health.judge(seen, want_of(loaded, wall_clock), wall_clock())
     except PolicyError:
         if down is not None:
             raise down from None

@@ -19,7 +19,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cti.app import asterisk_site, wall_clock
+from cti.app.clock import wall_clock
+from cti.app.site import asterisk_site
 from cti.demo.pbx import Pbx, Users, absent_modules, ensure_users, find_root
 from cti.demo.scenarios import Answer, Dial, Hold, Talk
 from cti.demo.sipp import Line, Phone, write_speech

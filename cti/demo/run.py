@@ -14,7 +14,7 @@ from rich.cells import set_cell_size
 from rich.console import Console
 from rich.markup import escape
 
-from cti.app import wall_clock
+from cti.app.clock import wall_clock
 from cti.cli.common import err, length, say_json
 from cti.demo import namespace
 from cti.demo.lab import Lab, LabError, remove

@@ -26,8 +26,8 @@ STATUSES = {
     70: "the gate's watchdog ended a gate that hung; `serve` starts it again",
     73: "the installation cannot be made there",
     74: "a file or folder cannot be read or written; the message names it",
-    75: "try again later: the access log cannot be written, so nothing was played",
-    77: "whoever decided that may not",
+    75: "try again later: the access log cannot be written, so nothing was done; or there were too many tries",
+    77: "whoever asks or decided that may not, or has not proved who they are",
     78: "a setting is missing or wrong, or cannot be put into a unit of systemd",
     130: "interrupted from the keyboard",
 }

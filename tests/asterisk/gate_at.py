@@ -4,7 +4,8 @@ import asyncio
 import sys
 from pathlib import Path
 
-from cti.app import run_gate, wall_clock
+from cti.app.clock import wall_clock
+from cti.app.gate import run_gate
 from cti.notify import Notifier
 from cti.settings import load
 from policies.overrides import moment

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cti.app import wall_clock
+from cti.app.clock import wall_clock
 from cti.demo.scenarios import Hold
 from policies.calendar import JST
 from tests.real import House

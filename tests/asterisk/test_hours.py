@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from cti.app import wall_clock
+from cti.app.clock import wall_clock
 from cti.demo.ear import Ear
 from cti.demo.scenarios import Answer, Talk
 from cti.demo.sipp import Phone

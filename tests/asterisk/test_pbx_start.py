@@ -22,9 +22,9 @@ from threading import Thread
 
 import pytest
 
-from cti.calls.cel import CEL_COLUMNS
+from cti.calls.cel import CDR_COLUMNS, CEL_COLUMNS
 from cti.demo.pbx import Pbx, Users, absent_modules, ensure_users, find_root, mount_spool
-from cti.pbxconfig import CDR_COLUMNS, Site
+from cti.pbxconfig import Site
 from policies.load import Policies, shipped
 from tests.real import at_any_hour
 

@@ -23,7 +23,8 @@ from typing import Any
 from panoramisk.fast_agi import Application
 
 from cti import control, pbxconfig
-from cti.app import run_gate, wall_clock
+from cti.app.clock import wall_clock
+from cti.app.gate import run_gate
 from cti.notify import Notifier
 from cti.places import GATE_SOCKET, SOCKET
 from cti.settings import Settings

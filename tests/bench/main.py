@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from cti.app import wall_clock
+from cti.app.clock import wall_clock
 from tests.bench.agi import CALLERS, SCRIPT_CALLERS
 from tests.bench.machine import describe, load
 

@@ -20,7 +20,7 @@ from uuid import uuid4
 import numpy as np
 import structlog
 
-from cti.app import wall_clock
+from cti.app.clock import wall_clock
 from cti.journal import Journal
 from policies.load import Policies, shipped
 from recorder.access.log import AccessLog

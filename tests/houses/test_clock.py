@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 import pytest
 import pytest_asyncio
 
-from cti.app import wall_clock
+from cti.app.clock import wall_clock
 from policies.calendar import JST
 from tests.figures import SEED, times
 from tests.houses.clock import Clock

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from cti.app import wall_clock
+from cti.app.clock import wall_clock
 from cti.demo.lab import LabError
 from policies.calendar import JST
 from tests.houses.clock import Clock

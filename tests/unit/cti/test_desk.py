@@ -19,7 +19,7 @@ import pytest
 import soundfile
 
 from cti import statement, store
-from cti.app import Stating
+from cti.app.desk import Stating
 from cti.callbook import CallRecord
 from cti.calls.said import said
 from cti.desk import DAMAGED, Desk, Purpose, Sound, closing

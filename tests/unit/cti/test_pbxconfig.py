@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
+from cti.errors import PbxConfigError
 from cti.pbxconfig import (
     MODULES,
     OUTSIDE,
     RINGING,
     SCRIPT,
     Decided,
-    PbxConfigError,
     Site,
     hold_tone,
     render,

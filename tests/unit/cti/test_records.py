@@ -14,8 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cti.calls.cel import CEL_COLUMNS, CelEvent
-from cti.pbxconfig import CDR_COLUMNS
+from cti.calls.cel import CDR_COLUMNS, CEL_COLUMNS, CelEvent
 from cti.records import Day, WitnessError, condense, load_day, witness_file
 from policies.load import Policies, shipped
 from tests.unit.cti.test_completeness import DAY, NOON, NOW, at, call

@@ -11,7 +11,8 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recorder.audio import STREAMINFO_AT, STREAMINFO_SIZE, AudioError, Encoder, cut_streaminfo
+from recorder.audio import STREAMINFO_AT, STREAMINFO_SIZE, Encoder, cut_streaminfo
+from recorder.errors import AudioError
 from tests.unit.recorder.rig import interleave, noise
 
 COMMENT = "recording=0198 segment=1"

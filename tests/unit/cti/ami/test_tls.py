@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 from cti.ami.client import AmiClient, LinkUp
 from cti.ami.errors import TlsError
 from cti.ami.tls import pinned
-from cti.app import build_ami
+from cti.app.recorder import build_ami
 from cti.settings import Pbx, Settings
 from tests.unit.cti.ami.fake import FakeAmi, config, connected
 

@@ -11,7 +11,7 @@ from cti.cli.common import length, passphrase, plain, seconds, when
 from cti.errors import UsageError
 from cti.settings import FILE
 from policies.load import shipped
-from recorder.segment import VERSION
+from recorder.version import VERSION
 from tests.unit.cti.calls.streams import Numbers, Script, inbound, talk
 from tests.unit.cti.cli.conftest import Kikitori
 from tests.unit.cti.cli.walk import pages

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from cti.app import build_ami, wall_clock
+from cti.app.clock import wall_clock
+from cti.app.recorder import build_ami
 from cti.settings import FILE, load
 from tests.unit.cti.ami.fake import BANNER, FakeAmi
 from tests.unit.cti.ami.test_tls import Ca

@@ -166,7 +166,7 @@ import ctypes, io, sys
 libc = ctypes.CDLL(None, use_errno=True)
 if libc.prctl(65, 1, 0, 0, 0) != 0:  # PR_SET_MDWE, Linux 6.3
     sys.exit(77)
-import cti.app
+import cti.app.desk, cti.app.recorder
 import numpy, soundfile
 try:
     with soundfile.SoundFile(io.BytesIO(), "w", 8000, 2, format="FLAC", subtype="PCM_16") as file:

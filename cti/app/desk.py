@@ -1,0 +1,169 @@
+"""The desk's process, and desks of a command: the catalogue, the accounts, what is watched and stated."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import structlog
+from prometheus_client import start_http_server
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from cti import control, health
+from cti.app.clock import Clock
+from cti.app.process import every, terminated
+from cti.app.site import want_of
+from cti.desk import Desk, closing
+from cti.doctor import storage
+from cti.errors import KikitoriError, SettingsError
+from cti.explain import explain
+from cti.hours import HoursBook
+from cti.i18n import _
+from cti.intake import IntakeBook
+from cti.metrics import Metrics
+from cti.notify import Notifier
+from cti.places import SOCKET
+from cti.settings import Settings
+from cti.store import TROUBLE, database_answers, engine, migrate
+from cti.watch import Watch, by_mail
+from policies.calendar import JST
+from policies.errors import PolicyError
+from recorder.access.accounts import Accounts
+from recorder.access.log import AccessLog
+from recorder.catalogue import Catalogue
+from recorder.vault.folder import VaultFolder
+
+log = structlog.get_logger()
+
+STATEMENT_SECONDS = 600
+WATCH_SECONDS = 60
+STATEMENT_AFTER = timedelta(hours=4)  # the end of the day: calls over midnight have ended, logrotate is done
+STATEMENT_AGAIN = timedelta(hours=6)  # between two attempts for one day
+
+
+def _database(settings: Settings) -> AsyncEngine:
+    url, password = settings.database.url, settings.database.password_file
+    if not url:
+        return engine(f"sqlite+aiosqlite:///{settings.paths.desk / 'catalogue.db'}")
+    try:
+        return engine(url, password.read_text("utf-8").strip() if password else None)
+    except (OSError, UnicodeDecodeError, ArgumentError) as error:
+        raise SettingsError(_("database: {error}").format(error=explain(error))) from error
+
+
+async def build_desk(settings: Settings, clock: Clock, actor: str) -> Desk:
+    """The desk's one service object; `actor` is who asks."""
+    database, site = _database(settings), settings.site.pbx
+    book = HoursBook(settings.paths.policies, settings.paths.hours)
+
+    def due(at: datetime) -> date | None:
+        try:
+            return book.now(clock()).next_business_day(at)
+        except PolicyError as error:
+            log.error("no due day: the opening hours are not known", error=str(error))
+            return None
+
+    catalogue, intake = Catalogue(database, site), IntakeBook(database, site, due)
+    with database_answers(connecting=True):
+        await migrate(database)
+        await catalogue.adopt()
+        await intake.adopt()
+    return Desk(
+        ask=lambda question, deadline: control.ask(settings.paths.run / SOCKET, question, deadline),
+        vault=VaultFolder(settings.paths.vault, settings.paths.mirror),
+        keys=settings.paths.keys,
+        access=lambda: AccessLog(settings.paths.log / "access.db"),
+        checkpoints=settings.paths.mirror / "checkpoints",
+        catalogue=catalogue,
+        now=clock,
+        actor=actor,
+        intake=intake,
+    )
+
+
+@asynccontextmanager
+async def build_accounts(settings: Settings, clock: Clock) -> AsyncIterator[Accounts]:
+    """Those of this installation; what is done with them is in the desk's access log."""
+    async with closing(await build_desk(settings, clock, "accounts")) as desk:
+
+        def tell(actor: str, action: str, about: str, detail: Mapping[str, Any]) -> None:
+            desk.log(action, about, detail, actor=actor)
+
+        yield Accounts(desk.catalogue.engine, settings.site.pbx, tell=tell, now=clock)
+
+
+async def run_desk(settings: Settings, clock: Clock, notifier: Notifier) -> None:
+    """The desk's process: keeps the catalogue up to date, until SIGTERM."""
+    desk = await build_desk(settings, clock, "desk")
+
+    async def look() -> None:
+        await desk.catch_up()
+        await desk.intake.alarm()
+
+    async with asyncio.TaskGroup() as group:
+        beating = group.create_task(notifier.beat())
+        indexing = group.create_task(every(1.0, look, (OSError, *TROUBLE)))
+        watching = group.create_task(_watching(settings, desk, clock))
+        stating = group.create_task(every(STATEMENT_SECONDS, Stating(desk, clock).look, (OSError, *TROUBLE)))
+        notifier.send("READY=1")
+        await terminated()
+        notifier.send("STOPPING=1")
+        for task in (beating, indexing, stating, watching):
+            task.cancel()
+    await desk.close()
+
+
+async def _watching(settings: Settings, desk: Desk, clock: Clock) -> None:
+    """Once a minute."""
+    metrics = Metrics()
+    if settings.metrics.port:
+        try:
+            start_http_server(settings.metrics.port, settings.metrics.host, metrics.registry)
+        except OSError as error:
+            log.error("no metrics", error=str(error), host=settings.metrics.host, port=settings.metrics.port)
+    watch = Watch(
+        look=lambda stock: health.look(settings, desk, clock(), stock),
+        stock=lambda: storage.stock(settings, clock()),
+        want=lambda: want_of(settings, clock),
+        metrics=metrics,
+        send=by_mail(settings.mail, clock),
+        now=clock,
+    )
+    while True:
+        await asyncio.sleep(WATCH_SECONDS)
+        await watch.round()
+
+
+class Stating:
+    """The statements of the days before, once Asterisk and the vault have everything of them."""
+
+    def __init__(self, desk: Desk, now: Clock) -> None:
+        """`look` as often as you like."""
+        self._desk, self._now = desk, now
+        self._tried: dict[date, datetime] = {}
+
+    async def look(self) -> None:
+        """State what is not stated, of the last week; and again where something went on."""
+        now = self._now()
+        today = (now - STATEMENT_AFTER).astimezone(JST).date()
+        for day in (today - timedelta(days=ago) for ago in range(1, 8)):
+            if now - self._tried.get(day, now - STATEMENT_AGAIN) >= STATEMENT_AGAIN:
+                self._tried[day] = now
+                await self._state(day)
+
+    async def _state(self, day: date) -> None:
+        try:
+            before = self._desk.stated(day)
+            if before and not self._desk.read_statement(before[-1])["going_on"]:
+                return
+            path, exceptions = await self._desk.state_completeness(day)
+        except KikitoriError as error:
+            log.error("no statement of completeness", day=day.isoformat(), error=str(error))  # a sentence
+            return
+        except Exception:  # whatever it is, it must not end the desk
+            log.exception("no statement of completeness", day=day.isoformat())
+            return
+        say = log.error if exceptions else log.info
+        say("completeness stated", file=str(path), exceptions=exceptions)

@@ -1,0 +1,297 @@
+"""`kikitori accounts`: who has one, and how somebody gets one."""
+
+import asyncio
+import getpass
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import segno
+import typer
+
+from cti import users
+from cti.app.clock import wall_clock
+from cti.app.desk import build_accounts
+from cti.cli.common import Commands, Json, agree, out, say_json, settings, table, when
+from cti.cli.terminal import one_line
+from cti.errors import NotEntitledError, UsageError
+from cti.explain import explain
+from cti.i18n import _
+from cti.store import database_answers
+from policies.load import Policies
+from policies.rights import Act, Role
+from recorder.access.accounts import INSTALLER, Account, Accounts
+from recorder.access.credentials import PasswordError, address, check_password, seed
+
+Result = TypeVar("Result")
+
+HERE = "console"
+"""Where somebody signs in who sits at the recorder itself."""
+
+Id = Annotated[str, typer.Argument(help=_("ID of the account."), metavar="ID")]
+By = Annotated[
+    str | None,
+    typer.Option(
+        "--by", envvar="KIKITORI_ID", show_envvar=True,
+        help=_("Your own ID: you are asked for password and code. Without accounts yet: nobody is asked."),
+    ),
+]  # fmt: skip
+PasswordFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--password-file", envvar="KIKITORI_PASSWORD_FILE", show_envvar=True,
+        help=_("File whose first line is your password. Without it you are asked."),
+    ),
+]  # fmt: skip
+Code = Annotated[
+    str | None, typer.Option("--code", help=_("The code that your authenticator shows. Without it you are asked."))
+]
+Kind = Annotated[
+    Role,
+    typer.Option(
+        "--role",
+        help=_(
+            "manager 課長, deputy 担当課長代理, staff 職員, liaison 広聴担当, contractor 運営会社, section 所管課, "
+            "auditor 監査."
+        ),
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = Commands(help=_("Accounts: each issued by 課長 to one person."))
+    group.command(
+        "issue",
+        help=_("Issue an account. Prints a one-time secret, which the person turns into a password of their own."),
+        epilog=_("Example: kikitori accounts issue sato --name 佐藤花子 --role staff --by tanaka"),
+    )(issue)
+    group.command(
+        "enrol",
+        help=_("Turn your one-time secret into a password and an authenticator of your own."),
+        epilog=_("Example: kikitori accounts enrol sato"),
+    )(enrol)
+    group.command(
+        "list",
+        help=_("Who has an account, issued by whom and when, and when it was used and looked through last."),
+        epilog=_("Example: kikitori accounts list --all --json"),
+    )(list_)
+    group.command(
+        "end",
+        help=_("End an account, at once and for good. What it did stays in the access log."),
+        epilog=_("Example: kikitori accounts end sato --reason 異動 --by tanaka"),
+    )(end)
+    group.command(
+        "review",
+        help=_("Look accounts through: the person is still there and still needs it."),
+        epilog=_("Example: kikitori accounts review sato mori --by tanaka"),
+    )(review)
+    app.add_typer(group, name="accounts")
+
+
+def issue(
+    account: Id,
+    name: Annotated[str, typer.Option("--name", help=_("The person's name."), prompt=_("Name"))],
+    role: Kind,
+    section: Annotated[str | None, typer.Option("--section", help=_("Of role section: which."))] = None,
+    by: By = None,
+    password_file: PasswordFile = None,
+    code: Code = None,
+    as_json: Json = False,
+) -> None:
+    """Issue an account."""
+
+    async def do(accounts: Accounts) -> str:
+        issuer = await _entitled(accounts, Act.ISSUE, by, password_file, code)
+        return await accounts.issue(account, name=name.strip(), role=role, section=section, by=issuer)
+
+    secret = _with_accounts(do)
+    if as_json:
+        say_json({"account": account, "role": role, "secret": secret})
+        return
+    out.print(_("Issued: {account}, {role}.").format(account=account, role=role.wording), style="green")
+    out.print(_("The one-time secret is shown once and stored nowhere. It is good for a week. Hand it over in person:"))
+    out.print(f"\n    {secret}\n", highlight=False)
+    out.print(_("The person types: kikitori accounts enrol {account}").format(account=account), highlight=False)
+
+
+def enrol(
+    account: Id,
+    secret_file: Annotated[
+        Path | None, typer.Option("--secret-file", help=_("File with the one-time secret. Without it you are asked."))
+    ] = None,
+    password_file: PasswordFile = None,
+    as_json: Json = False,
+) -> None:
+    """Enrol."""
+    secret = _line(secret_file) if secret_file else _asked(_("One-time secret: "))
+    password = _line(password_file) if password_file else _new_password(account)
+    totp = seed()
+    issuer = f"kikitori {settings().settings.site.pbx}"
+    uri = address(account, totp, issuer)
+    if as_json:
+        say_json({"account": account, "otpauth": uri})
+    else:
+        out.print(_("Scan this with your authenticator, or type the key in:"))
+        segno.make(uri, error="m").terminal(out=sys.stdout, compact=True)
+        out.print(f"\n    {totp}\n", highlight=False)
+    code = _visible(_("The code that it shows now: "))
+
+    async def do(accounts: Accounts) -> None:
+        await accounts.enrol(account, secret, password, totp, code, HERE)
+
+    _with_accounts(do)
+    if as_json:
+        say_json({"account": account, "enrolled": True})
+        return
+    out.print(_("Done. From now on your password and the code of your authenticator let you in."), style="green")
+
+
+def list_(
+    everything: Annotated[bool, typer.Option("--all", help=_("With those that have ended."))] = False,
+    as_json: Json = False,
+) -> None:
+    """List accounts."""
+
+    async def find(accounts: Accounts) -> list[Account]:
+        return await accounts.all()
+
+    found = [account for account in _with_accounts(find) if everything or account.live]
+    if as_json:
+        for account in found:
+            say_json({name: getattr(account, name) for name in account.__dataclass_fields__})
+        return
+    table(
+        (_("Id"), _("Name"), _("Role"), _("Issued"), _("By"), _("Last used"), _("Looked through"), _("State")),
+        (
+            (each.id, each.name, " ".join(filter(None, (each.role.wording, each.section))), when(each.issued_at),
+             each.issued_by, when(each.seen_at), when(each.reviewed_at), _state(each))
+            for each in found
+        ),
+    )  # fmt: skip
+
+
+def _state(account: Account) -> str:
+    if account.ended_at is not None:
+        return _("ended {at} by {by}: {reason}").format(
+            at=when(account.ended_at), by=account.ended_by, reason=account.reason
+        )
+    return _("one-time secret not used yet") if account.initial else _("in use")
+
+
+def end(
+    account: Id,
+    reason: Annotated[str, typer.Option("--reason", help=_("Why it ends."), prompt=_("Reason"))],
+    by: By = None,
+    password_file: PasswordFile = None,
+    code: Code = None,
+    yes: Annotated[bool, typer.Option("--yes", help=_("Do not ask."))] = False,
+    as_json: Json = False,
+) -> None:
+    """End an account."""
+    if not yes:
+        agree(
+            _("{account} can never be used again, and the ID is given to nobody else. End it?").format(account=account)
+        )
+
+    async def do(accounts: Accounts) -> None:
+        await accounts.end(account, by=await _entitled(accounts, Act.END, by, password_file, code), reason=reason)
+
+    _with_accounts(do)
+    if as_json:
+        say_json({"account": account, "ended": True})
+        return
+    out.print(_("Ended: {account}.").format(account=one_line(account)), style="green")
+
+
+def review(
+    names: Annotated[list[str], typer.Argument(help=_("IDs of the accounts."), metavar="ID...")],
+    by: By = None,
+    password_file: PasswordFile = None,
+    code: Code = None,
+    as_json: Json = False,
+) -> None:
+    """Look accounts through."""
+
+    async def do(accounts: Accounts) -> None:
+        who = await _entitled(accounts, Act.REVIEW, by, password_file, code)
+        for name in names:
+            await accounts.review(name, by=who)
+
+    _with_accounts(do)
+    if as_json:
+        for name in names:
+            say_json({"account": name, "reviewed": True})
+        return
+    out.print(_("Looked through: {accounts}.").format(accounts=", ".join(names)), style="green")
+
+
+async def _entitled(accounts: Accounts, act: Act, by: str | None, password_file: Path | None, code: str | None) -> str:
+    """The ID of whoever asks, who has proved it and may. Raises NotEntitledError, RefusedError, TooSoonError."""
+    if by is None and act is Act.ISSUE and not await accounts.all():
+        return INSTALLER
+    if by is None:
+        raise UsageError(_("--by: only who has an account may; name your own ID"))
+    password = _line(password_file) if password_file else _asked(_("Password of {account}: ").format(account=by))
+    found = (await accounts.sign_in(by, password, code or _visible(_("Code: ")), HERE)).account
+    if not Policies(settings().settings.paths.policies).rights.allows(found.role, act):
+        raise NotEntitledError(
+            _("{account} is {role}, who may not; `kikitori policy rights` shows who may").format(
+                account=found.id, role=found.role.wording
+            )
+        )
+    return found.id
+
+
+def _with_accounts(what: Callable[[Accounts], Awaitable[Result]]) -> Result:
+    loaded = settings().settings
+    os.umask(0o007)
+
+    async def do() -> Result:
+        async with build_accounts(loaded, wall_clock) as accounts:
+            with database_answers():
+                return await what(accounts)
+
+    with users.acting_as(loaded.users.desk):
+        return asyncio.run(do())
+
+
+def _new_password(account: str) -> str:
+    while True:
+        text = _asked(_("New password, 12 characters or more: "))
+        try:
+            check_password(text, (account,))
+        except PasswordError as error:
+            out.print(explain(error), style="red", highlight=False)
+            continue
+        if text == _asked(_("Once more: ")):
+            return text
+        out.print(_("the two are not the same"), style="red")
+
+
+def _asked(question: str) -> str:
+    """Typed, and not shown. Raises UsageError where nobody can be asked."""
+    _somebody()
+    return getpass.getpass(question)
+
+
+def _visible(question: str) -> str:
+    _somebody()
+    return input(question)
+
+
+def _somebody() -> None:
+    if not sys.stdin.isatty():
+        raise UsageError(_("no terminal to ask: give it with --password-file, --secret-file or --code"))
+
+
+def _line(file: Path) -> str:
+    try:
+        text = file.read_text("utf-8").partition("\n")[0]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file}: {explain(error)}") from error
+    if not text:
+        raise UsageError(_("{file} is empty").format(file=file))
+    return text

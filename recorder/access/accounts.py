@@ -1,0 +1,453 @@
+"""Accounts: each issued by 課長 to one person, with issuer and date (B-06). What a person may, `policies.rights` says.
+
+```
+accounts      id, name, role, section; by whom and when it was issued, ended, looked through
+credentials   what the person's password opens (credentials.py); the step of the last code that was used
+grants        the identity of an epoch, sealed to the person's own key; refused by SQL for who is no 職員
+```
+Issued with a one-time secret, which opens nothing but the way to a password of one's own. Ending an account takes its
+credential and its grants away at once; the row itself stays: the log speaks of it.
+"""
+
+import asyncio
+import io
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ColumnElement,
+    DateTime,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Integer,
+    LargeBinary,
+    MetaData,
+    RowMapping,
+    String,
+    Table,
+    UniqueConstraint,
+    and_,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from policies.rights import OPERATORS, Role
+from recorder.access.credentials import (
+    Cost,
+    Credential,
+    Opened,
+    RefusedError,
+    check_password,
+    nobody,
+    one_time_secret,
+    seal,
+    seed,
+    step_of,
+    unseal,
+)
+from recorder.access.errors import AccessError
+from recorder.access.throttle import Throttle
+from recorder.catalogue import plain
+from recorder.vault.age import Identity, Recipient
+from recorder.vault.stream import decrypt, encrypt
+
+VALID_FOR: Final = timedelta(days=7)
+"""How long a one-time secret may wait to be used."""
+AT_ONCE: Final = 2
+"""Guesses that are computed at a time: each takes 64 MiB."""
+INSTALLER: Final = "init"
+"""Who issues the first account: there is no 課長 yet who could."""
+
+_ID = re.compile(r"[a-z][a-z0-9.-]{1,31}", re.ASCII)
+_WORDS = ("kikitori", "suido", "水道局", "password", "パスワード")
+
+metadata = MetaData()
+
+
+def _one_of(column: str, roles: Collection[Role]) -> str:
+    return f"{column} IN ({', '.join(repr(str(role)) for role in sorted(roles))})"
+
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("name", String(120), nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("section", String(120)),
+    Column("issued_by", String(32), nullable=False),
+    Column("issued_at", DateTime, nullable=False),
+    Column("ended_by", String(32)),
+    Column("ended_at", DateTime),
+    Column("reason", String(200)),
+    Column("reviewed_by", String(32)),
+    Column("reviewed_at", DateTime),
+    Column("seen_at", DateTime),
+    UniqueConstraint("id", "role", name="accounts_id_role"),
+    CheckConstraint(_one_of("role", set(Role)), name="accounts_role"),
+    CheckConstraint("(role = 'section') = (section IS NOT NULL)", name="accounts_section"),
+    CheckConstraint("issued_by <> ''", name="accounts_issuer"),
+    CheckConstraint("(ended_by IS NULL) = (ended_at IS NULL)", name="accounts_ended"),
+)
+
+credentials = Table(
+    "credentials",
+    metadata,
+    Column("account", String(32), ForeignKey("accounts.id"), primary_key=True),
+    Column("salt", LargeBinary, nullable=False),
+    Column("memory", Integer, nullable=False),
+    Column("passes", Integer, nullable=False),
+    Column("lanes", Integer, nullable=False),
+    Column("recipient", String(80), nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("initial", Boolean, nullable=False),
+    Column("changed_at", DateTime, nullable=False),
+    Column("last_step", BigInteger, nullable=False),
+)
+
+grants = Table(
+    "grants",
+    metadata,
+    Column("account", String(32), primary_key=True),
+    Column("pbx", String(32), primary_key=True),
+    Column("epoch", Integer, primary_key=True),
+    Column("role", String(16), nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("granted_by", String(32), nullable=False),
+    Column("granted_at", DateTime, nullable=False),
+    ForeignKeyConstraint(["account", "role"], ["accounts.id", "accounts.role"], name="grants_account"),
+    CheckConstraint(_one_of("role", OPERATORS), name="grants_operators_only"),
+)
+
+
+class AccountError(AccessError):
+    """This cannot be done with that account."""
+
+    code = "account"
+    status = 65
+
+
+class TooSoonError(AccessError):
+    """Too many tries."""
+
+    code = "too-soon"
+    status = 75
+
+    def __init__(self, seconds: float) -> None:
+        """`seconds` until the next one is looked at."""
+        super().__init__(f"the next one is looked at in {seconds:.0f} s")
+        self.seconds = seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """One person's. `initial`: its one-time secret was not used yet."""
+
+    id: str
+    name: str
+    role: Role
+    section: str | None
+    issued_by: str
+    issued_at: datetime
+    ended_by: str | None = None
+    ended_at: datetime | None = None
+    reason: str | None = None
+    reviewed_by: str | None = None
+    reviewed_at: datetime | None = None
+    seen_at: datetime | None = None
+    initial: bool = False
+
+    @property
+    def live(self) -> bool:
+        """Whether somebody may come in by it."""
+        return self.ended_at is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedIn:
+    """Somebody who has proved who they are; `epochs`: what they can open."""
+
+    account: Account
+    own: Identity = field(repr=False)
+    epochs: Mapping[int, Identity] = field(repr=False)
+
+
+Result = TypeVar("Result")
+Tell = Callable[[str, str, str, Mapping[str, Any]], object]
+
+
+class Accounts:
+    """`tell(actor, action, object, detail)` makes a line in the access log durable; without one nothing is done."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        pbx: str,
+        *,
+        tell: Tell,
+        now: Callable[[], datetime],
+        cost: Cost = Cost(),  # noqa: B008  # frozen
+    ) -> None:
+        """`engine` is migrated already. `pbx`: the one whose vault's keys are granted here; accounts are of all."""
+        self.engine, self.pbx, self._tell, self._now, self._cost = engine, pbx, tell, now, cost
+        self._throttle, self._computing = Throttle(), asyncio.Semaphore(AT_ONCE)
+        self._nobody: Credential | None = None
+
+    # --- what 課長 does ---------------------------------------------------------------------------------------------
+
+    async def issue(self, account: str, *, name: str, role: Role, section: str | None, by: str) -> str:
+        """A new account; its one-time secret, shown once. Raises AccountError.
+
+        `by`: the account of whoever issues it, or INSTALLER for the first 課長.
+        """
+        if not _ID.fullmatch(account) or account in (INSTALLER, "nobody"):
+            raise AccountError(
+                f"{account!r} is no ID: 2 to 32 small letters, digits, points and hyphens, a letter first"
+            )
+        _check_text("name", name, 120)
+        _check_text("section", section or "-", 120)
+        if (role is Role.SECTION) != (section is not None):
+            raise AccountError("a section is named for role section, and for no other")
+        if by == INSTALLER and (role is not Role.MANAGER or await self._managers()):
+            raise AccountError(f"{INSTALLER} issues the first account of role manager (課長) and no other")
+        secret = one_time_secret()
+        made = await self._compute(seal, account, secret, Opened(identity=Identity.generate(), totp=seed()), self._cost)
+        at = self._now()
+        row = {"id": account, "name": name, "role": str(role), "section": section, "issued_by": by}
+        try:
+            async with self.engine.begin() as connection:
+                await connection.execute(insert(accounts).values(**row, issued_at=plain(at)))
+                await self._keep(connection, account, made, at, initial=True, step=0)
+                self._tell(
+                    by, "account.issued", account, {"role": str(role)} | ({"section": section} if section else {})
+                )
+        except IntegrityError as error:
+            raise AccountError(f"{account} exists already; an ID is never given to a second person") from error
+        return secret
+
+    async def end(self, account: str, *, by: str, reason: str) -> None:
+        """Nobody comes in by it any more, from now on; what it could open it cannot open. Raises AccountError."""
+        _check_text("reason", reason, 200)
+        async with self.engine.begin() as connection:
+            found = await self._find(connection, account)
+            if found is None or not found.live:
+                raise AccountError(f"there is no live account {account!r}; `kikitori accounts list` shows them")
+            if found.role is Role.MANAGER and await self._managers(connection) == 1:
+                raise AccountError(f"{account} is the last 課長: issue another one first, or nobody could issue any")
+            self._tell(by, "account.ended", account, {"reason": reason})
+            await connection.execute(delete(grants).where(grants.c.account == account))
+            await connection.execute(delete(credentials).where(credentials.c.account == account))
+            await connection.execute(
+                update(accounts)
+                .where(accounts.c.id == account)
+                .values(ended_by=by, ended_at=plain(self._now()), reason=reason)
+            )
+
+    async def review(self, account: str, *, by: str) -> None:
+        """課長 has looked it through: this person still needs it (B-30). Raises AccountError."""
+        async with self.engine.begin() as connection:
+            found = await self._find(connection, account)
+            if found is None or not found.live:
+                raise AccountError(f"there is no live account {account!r}; `kikitori accounts list` shows them")
+            self._tell(by, "account.reviewed", account, {"role": str(found.role)})
+            await connection.execute(
+                update(accounts).where(accounts.c.id == account).values(reviewed_by=by, reviewed_at=plain(self._now()))
+            )
+
+    async def all(self) -> list[Account]:
+        """Every account that ever was, by its ID."""
+        async with self.engine.connect() as connection:
+            rows = (await connection.execute(_accounts().order_by(accounts.c.id))).mappings().all()
+        return [_account(row) for row in rows]
+
+    # --- what the person does ---------------------------------------------------------------------------------------
+
+    async def enrol(self, account: str, secret: str, password: str, totp: str, code: str, address: str) -> None:
+        """Turn the one-time secret into a password and codes of one's own; `code` is one of seed `totp`.
+
+        Raises RefusedError, TooSoonError, PasswordError; then nothing has changed.
+        """
+        found, kept = await self._one(account, address)
+        opened = await self._proved(account, address, secret.strip().upper(), kept)
+        now = self._now()
+        if found is None or kept is None or not kept["initial"] or now > _utc(kept["changed_at"]) + VALID_FOR:
+            raise await self._refuse(account, address, "no one-time secret is waiting", known=found is not None)
+        self._throttle.passed(account, address)
+        check_password(password, (account, found.name, found.section or "", *_WORDS))
+        try:
+            step = step_of(totp, code, now, 0)
+        except RefusedError as error:
+            raise RefusedError("that is not the code that the authenticator shows now") from error
+        mine = Opened(identity=Identity.generate(), totp=totp)
+        made = await self._compute(seal, account, password, mine, self._cost)
+        async with self.engine.begin() as connection:
+            # Of two that do it at once, one.
+            gone = await connection.execute(
+                delete(credentials).where(credentials.c.account == account, credentials.c.sealed == kept["sealed"])
+            )
+            if gone.rowcount != 1:
+                raise RefusedError
+            await self._keep(connection, account, made, now, initial=False, step=step)
+            await self._hand_over(connection, account, opened.identity, mine.identity.recipient)
+            self._tell(account, "account.enrolled", account, {})
+
+    async def sign_in(self, account: str, password: str, code: str, address: str) -> SignedIn:
+        """Raises RefusedError, which does not say of what, and TooSoonError."""
+        found, kept = await self._one(account, address)
+        opened = await self._proved(account, address, password, kept)
+        if found is None or kept is None or kept["initial"]:
+            raise await self._refuse(account, address, "not enrolled", known=found is not None)
+        now = self._now()
+        try:
+            step = step_of(opened.totp, code, now, kept["last_step"])
+        except RefusedError as error:
+            raise await self._refuse(account, address, "code", known=True) from error
+        async with self.engine.begin() as connection:
+            used = await connection.execute(
+                update(credentials)
+                .where(
+                    credentials.c.account == account,
+                    credentials.c.last_step < step,  # a code is good once, whoever is faster
+                    credentials.c.sealed == kept["sealed"],
+                )
+                .values(last_step=step)
+            )
+            if used.rowcount != 1:
+                raise await self._refuse(account, address, "code used before", known=True)
+            await connection.execute(update(accounts).where(accounts.c.id == account).values(seen_at=plain(now)))
+            rows = (await connection.execute(select(grants).where(self._granted(account)))).mappings().all()
+        self._throttle.passed(account, address)
+        epochs = {int(row["epoch"]): _open(row["sealed"], opened.identity) for row in rows}
+        self._tell(account, "account.signed-in", account, {"address": address, "epochs": sorted(epochs)})
+        return SignedIn(account=found, own=opened.identity, epochs=epochs)
+
+    # --- keys -------------------------------------------------------------------------------------------------------
+
+    async def grant(self, account: str, epoch: int, identity: Identity, *, by: str) -> None:
+        """Seal the identity of an epoch to a person; whoever grants it holds it. Raises AccountError."""
+        async with self.engine.begin() as connection:
+            found = await self._find(connection, account)
+            wanted = select(credentials.c.recipient).where(credentials.c.account == account)
+            recipient = (await connection.execute(wanted)).scalar()
+            if found is None or recipient is None:
+                raise AccountError(f"there is no live account {account!r}; `kikitori accounts list` shows them")
+            row = {"account": account, "pbx": self.pbx, "epoch": epoch, "role": str(found.role), "granted_by": by}
+            sealed = encrypt(str(identity).encode(), [Recipient.parse(recipient)])
+            self._tell(by, "key.granted", account, {"epoch": epoch})
+            await connection.execute(delete(grants).where(self._granted(account) & (grants.c.epoch == epoch)))
+            try:
+                await connection.execute(insert(grants).values(**row, sealed=sealed, granted_at=plain(self._now())))
+            except IntegrityError as error:
+                raise AccountError(f"{account} is {found.role.wording}: only 職員 can be given a key (3条3)") from error
+
+    async def _hand_over(self, connection: AsyncConnection, account: str, own: Identity, to: Recipient) -> None:
+        rows = (await connection.execute(select(grants).where(grants.c.account == account))).mappings().all()
+        for row in rows:  # of every PBX
+            sealed = encrypt(str(_open(row["sealed"], own)).encode(), [to])
+            same = and_(*(grants.c[name] == row[name] for name in ("account", "pbx", "epoch")))
+            await connection.execute(update(grants).where(same).values(sealed=sealed))
+
+    def _granted(self, account: str) -> ColumnElement[bool]:
+        return and_(grants.c.account == account, grants.c.pbx == self.pbx)
+
+    # --- inside -----------------------------------------------------------------------------------------------------
+
+    async def _one(self, account: str, address: str) -> tuple[Account | None, RowMapping | None]:
+        now = self._now()
+        if (seconds := self._throttle.wait(account, address, now)) > 0:
+            raise TooSoonError(seconds)
+        # Counted before it is computed: of a thousand at once the first three are.
+        self._throttle.tried(account, address, now)
+        async with self.engine.connect() as connection:
+            found = await self._find(connection, account)
+            rows = await connection.execute(select(credentials).where(credentials.c.account == account))
+            kept = rows.mappings().one_or_none()
+        return (found, kept) if found is not None and found.live else (None, None)
+
+    async def _proved(self, account: str, address: str, password: str, kept: RowMapping | None) -> Opened:
+        if kept is None:
+            self._nobody = self._nobody or await self._compute(nobody)
+            credential, known = self._nobody, False
+        else:
+            cost = Cost(memory=kept["memory"], passes=kept["passes"], lanes=kept["lanes"])
+            credential = Credential(salt=kept["salt"], cost=cost, recipient=kept["recipient"], sealed=kept["sealed"])
+            known = True
+        try:
+            return await self._compute(unseal, account, password[:1024], credential)
+        except RefusedError as error:
+            raise await self._refuse(account, address, error.detail or "password", known=known) from error
+
+    async def _refuse(self, account: str, address: str, why: str, *, known: bool) -> RefusedError:
+        """Log it. What was typed for an ID that there is not may be a password: it is not kept."""
+        self._tell("nobody", "account.refused", account if known else "unknown", {"address": address, "why": why})
+        return RefusedError()
+
+    async def _compute(self, work: Callable[..., Result], *arguments: Any) -> Result:
+        async with self._computing:
+            return await asyncio.to_thread(work, *arguments)
+
+    async def _keep(
+        self, connection: AsyncConnection, account: str, made: Credential, at: datetime, *, initial: bool, step: int
+    ) -> None:
+        await connection.execute(
+            insert(credentials).values(
+                account=account,
+                salt=made.salt,
+                memory=made.cost.memory,
+                passes=made.cost.passes,
+                lanes=made.cost.lanes,
+                recipient=made.recipient,
+                sealed=made.sealed,
+                initial=initial,
+                changed_at=plain(at),
+                last_step=step,
+            )
+        )
+
+    async def _managers(self, connection: AsyncConnection | None = None) -> int:
+        wanted = select(func.count()).where(accounts.c.role == str(Role.MANAGER), accounts.c.ended_at.is_(None))
+        if connection is not None:
+            return int((await connection.execute(wanted)).scalar_one())
+        async with self.engine.connect() as own:
+            return int((await own.execute(wanted)).scalar_one())
+
+    @staticmethod
+    async def _find(connection: AsyncConnection, account: str) -> Account | None:
+        row = (await connection.execute(_accounts().where(accounts.c.id == account))).mappings().one_or_none()
+        return _account(row) if row is not None else None
+
+
+def _check_text(what: str, text: str, most: int) -> None:
+    if not 1 <= len(text) <= most or not text.isprintable():
+        raise AccountError(f"{what}: a printable text of 1 to {most} characters is needed")
+
+
+def _accounts() -> Any:
+    return select(accounts, credentials.c.initial).outerjoin(credentials, credentials.c.account == accounts.c.id)
+
+
+def _account(row: RowMapping) -> Account:
+    values: dict[str, Any] = {
+        str(name): _utc(value) if isinstance(value, datetime) else value for name, value in row.items()
+    }
+    return Account(**values | {"role": Role(row["role"]), "initial": bool(row["initial"])})
+
+
+def _utc(at: datetime) -> datetime:
+    return at.replace(tzinfo=UTC)
+
+
+def _open(sealed: bytes, own: Identity) -> Identity:
+    return Identity.parse(b"".join(decrypt(io.BytesIO(sealed), [own])).decode())

@@ -1,0 +1,128 @@
+"""`kikitori accounts` as 課長 and the person use it."""
+
+import json
+from collections.abc import Callable
+from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyotp
+import pytest
+
+from cti import setup, users
+from cti.cli import accounts
+from cti.cli.common import State
+from cti.settings import FILE
+from recorder.access import accounts as core
+from recorder.access.credentials import Cost
+from tests.unit.cti.cli.conftest import Kikitori, Said
+
+PASSWORD = "雨の日は 傘を二本持って出る"  # nobody's
+TOTP = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[], datetime]:
+    """A minute later each time somebody signs in: a code is good once."""
+    at = [datetime(2027, 4, 1, tzinfo=UTC)]
+
+    def now() -> datetime:
+        return at[0]
+
+    def code(_question: str) -> str:
+        at[0] += timedelta(minutes=1)
+        return pyotp.TOTP(TOTP).at(at[0])
+
+    monkeypatch.setattr(accounts, "wall_clock", now)
+    monkeypatch.setattr(accounts, "_visible", code)
+    monkeypatch.setattr(accounts, "seed", lambda: TOTP)
+    return now
+
+
+@pytest.fixture
+def house(clock: Callable[[], datetime], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An installation without accounts, and the password in a file."""
+    monkeypatch.setattr(users, "acting_as", lambda _user: nullcontext())
+    monkeypatch.setattr(core.Accounts.__init__, "__kwdefaults__", {"cost": Cost(memory=64, passes=1)})
+    folder = tmp_path / "house"
+    setup.init(folder, passphrase="of the vault", pbx="pbx1", now=clock(), work_factor=10, mount=False)
+    monkeypatch.setattr(State, "config", folder / FILE)
+    monkeypatch.setenv("KIKITORI_CONFIG", str(folder / FILE))
+    (tmp_path / "password").write_text(f"{PASSWORD}\n", "utf-8")
+    return tmp_path
+
+
+def enrolled(kikitori: Kikitori, house: Path, account: str, role: str, *more: str) -> Said:
+    """Issued and enrolled; what the enrolling said."""
+    said = kikitori("accounts", "issue", account, "--name", "佐藤 花子", "--role", role, "--json", *more)
+    assert said.status == 0, said.err
+    (house / "secret").write_text(json.loads(said.out)["secret"], "utf-8")
+    done = kikitori("accounts", "enrol", account, "--secret-file", house / "secret", *password(house))
+    assert done.status == 0, done.err
+    return done
+
+
+def password(house: Path) -> tuple[str, str]:
+    return ("--password-file", str(house / "password"))
+
+
+@pytest.mark.rule("B-06")
+def test_from_the_first_manager_to_the_end_of_an_account(kikitori: Kikitori, house: Path) -> None:
+    assert TOTP in enrolled(kikitori, house, "tanaka", "manager").out
+    manager = ("--by", "tanaka", *password(house))
+    enrolled(kikitori, house, "sato", "staff", *manager)
+    assert kikitori("accounts", "review", "sato", *manager).status == 0
+    rows = {row["id"]: row for row in map(json.loads, kikitori("accounts", "list", "--json").out.splitlines())}
+    assert rows["tanaka"]["issued_by"] == "init"
+    assert (rows["sato"]["issued_by"], rows["sato"]["role"], rows["sato"]["reviewed_by"]) == (
+        "tanaka",
+        "staff",
+        "tanaka",
+    )
+    shown = kikitori("accounts", "list").out
+    assert "課長" in shown
+    assert "職員" in shown
+    assert kikitori("accounts", "end", "sato", "--reason", "異動", "--yes", *manager).status == 0
+    assert "sato" not in kikitori("accounts", "list").out
+    assert "異動" in kikitori("accounts", "list", "--all").out
+    actions = [json.loads(line)["action"] for line in kikitori("audit", "list", "--json").out.splitlines()]
+    assert [action for action in actions if action.startswith("account.") and action != "account.signed-in"] == [
+        "account.issued", "account.enrolled", "account.issued", "account.enrolled", "account.reviewed", "account.ended",
+    ]  # fmt: skip
+
+
+@pytest.mark.rule("B-06")
+def test_who_may_not_is_told_who_may(kikitori: Kikitori, house: Path) -> None:
+    enrolled(kikitori, house, "tanaka", "manager")
+    enrolled(kikitori, house, "sato", "staff", "--by", "tanaka", *password(house))
+    said = kikitori("accounts", "issue", "mori", "--name", "森", "--role", "staff", "--by", "sato", *password(house))
+    assert (said.status, said.out) == (77, "")
+    assert "sato is 職員, who may not; `kikitori policy rights` shows who may" in said.err
+
+
+def test_nobody_issues_without_a_name_once_there_is_a_manager(kikitori: Kikitori, house: Path) -> None:
+    enrolled(kikitori, house, "tanaka", "manager")
+    said = kikitori("accounts", "issue", "mori", "--name", "森", "--role", "manager")
+    assert said.status == 64
+    assert "--by" in said.err
+
+
+def test_the_first_account_is_a_managers(kikitori: Kikitori, house: Path) -> None:
+    said = kikitori("accounts", "issue", "mori", "--name", "森", "--role", "staff")
+    assert "first account of role manager" in said.err
+    assert kikitori("accounts", "list", "--json").out == ""
+
+
+def test_a_wrong_password_does_not_say_what_is_wrong(kikitori: Kikitori, house: Path) -> None:
+    enrolled(kikitori, house, "tanaka", "manager")
+    (house / "password").write_text("another sentence of words\n")
+    said = kikitori("accounts", "review", "tanaka", "--by", "tanaka", *password(house))
+    assert said.status == 77
+    assert said.err == "kikitori: ID, password or code are not right\n"
+
+
+def test_an_end_is_asked_for_before_it_is_done(kikitori: Kikitori, house: Path) -> None:
+    enrolled(kikitori, house, "tanaka", "manager")
+    said = kikitori("accounts", "end", "tanaka", "--reason", "異動", "--by", "tanaka", *password(house))
+    assert said.status == 64
+    assert "nobody to ask" in said.err
