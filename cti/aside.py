@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import lzma
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -13,7 +14,7 @@ UNPACKED: Final[Mapping[str, Callable[[BinaryIO], Any]]] = {
     ".xz": lzma.LZMAFile,
 }
 OTHER_PACKERS: Final = frozenset({".zst", ".lz4", ".lzo", ".Z", ".zip"})
-UNREADABLE: Final = (OSError, EOFError, lzma.LZMAError, ValueError)
+UNREADABLE: Final = (OSError, EOFError, lzma.LZMAError, zlib.error, ValueError)
 """What reading a packed file may raise that is damaged or still being packed."""
 
 

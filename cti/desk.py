@@ -49,6 +49,8 @@ from recorder.verify import Finding, Verifying
 log = structlog.get_logger()
 Progress = Callable[[int], None]
 Ask = Callable[[Mapping[str, Any], float], Awaitable[dict[str, Any]]]
+Keys = Callable[[int], Identity]
+"""The identity of an epoch, from whoever may have it. Raises VaultError or AccessError."""
 DAMAGED = "is being written, and is not as it was written"
 
 
@@ -87,7 +89,7 @@ class Sound:
 
 
 class Desk:
-    """One actor's desk. Methods that give sound take the passphrase of the vault's identity."""
+    """One actor's desk. Methods that give sound take the keys that the actor holds."""
 
     def __init__(
         self,
@@ -401,7 +403,11 @@ class Desk:
             )
         return Sound(recording=recording, parts=parts, rate=rate, start=first, end=last)
 
-    def play(self, sound: Sound, passphrase: str, purpose: Purpose, which: str) -> Iterator[bytes]:
+    def by_passphrase(self, passphrase: str) -> Keys:
+        """The keys that the vault's own passphrase opens."""
+        return lambda epoch: unlock(self.keys, epoch, passphrase)
+
+    def play(self, sound: Sound, keys: Keys, purpose: Purpose, which: str) -> Iterator[bytes]:
         """WAV bytes of `sound`; `which` is both, left or right. The log has the intent before the first of them."""
         detail = {
             "purpose": purpose.value,
@@ -410,7 +416,7 @@ class Desk:
             "to": sound.end / sound.rate,
         }
         with self._logged("play", sound, detail) as sent:
-            player = self._player(passphrase, {part.manifest.epoch for part in sound.parts})
+            player = self._player(keys, sound)
             yield wav_head(sound.end - sound.start, sound.rate, 2 if which == "both" else 1)
             for block in player.joined(sound.parts, sound.start, sound.end):
                 # Before the block is out: who stops in its middle has heard of it.
@@ -420,7 +426,7 @@ class Desk:
     def export(
         self,
         sound: Sound,
-        passphrase: str,
+        keys: Keys,
         purpose: Purpose,
         *,
         kind: str,
@@ -433,7 +439,7 @@ class Desk:
         if recipient is not None:
             detail["recipient"] = str(recipient)
         with self._logged("export", sound, detail) as sent:
-            player = self._player(passphrase, {part.manifest.epoch for part in sound.parts})
+            player = self._player(keys, sound)
 
             def moved(samples: int) -> None:
                 sent(samples)
@@ -452,8 +458,8 @@ class Desk:
             else:
                 export.wav_file(player, sound.parts, out, moved)
 
-    def _player(self, passphrase: str, epochs: set[int]) -> Player:
-        identities = {epoch: unlock(self.keys, epoch, passphrase) for epoch in epochs}
+    def _player(self, keys: Keys, sound: Sound) -> Player:
+        identities = {epoch: keys(epoch) for epoch in {part.manifest.epoch for part in sound.parts}}
         return Player(self.vault, identities.__getitem__)
 
     @contextmanager
@@ -478,6 +484,14 @@ class Desk:
             self.log(
                 f"{action}.result", sound.recording, {"act": act, "outcome": outcome, "seconds": sent / sound.rate}
             )
+
+    def logged_of(self, about: str) -> list[Entry]:
+        """What the access log has on one object. Raises LogUnavailableError."""
+        try:
+            with self._open_log() as access:
+                return list(access.find(object=about))
+        except AccessError as error:
+            raise LogUnavailableError(explain(error)) from error
 
     def log(self, action: str, about: str, detail: Mapping[str, Any], actor: str | None = None) -> Entry:
         """One durable entry, of this desk's actor or another. Raises LogUnavailableError."""

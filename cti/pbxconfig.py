@@ -25,7 +25,7 @@ from cti.routing.direct import FIELDS
 from policies.calendar import JST
 from policies.hours import OpeningHours
 from policies.load import Policies
-from policies.model import Group, Kind, Number, Plan, Recording, Routing
+from policies.model import Group, Kind, Number, Plan, Policy, Recording, Routing
 from policies.overrides import Overrides
 
 # Numbers of 3 to 20 digits that begin with 0, and the state's emergency numbers.
@@ -112,7 +112,8 @@ class Decided:
 
     def fingerprint(self) -> str:
         """Of what a dialplan is made of: the day, and digits that differ where anything else decides."""
-        parts = [self.plan.model_dump_json(), self.recording.model_dump_json(), self.routing.model_dump_json()]
+        about = set(Policy.model_fields)  # who decided it, and why
+        parts = [each.model_dump_json(exclude=about) for each in (self.plan, self.recording, self.routing)]
         parts += [line for lines in self.baseline().values() for line in lines]
         return f"{self.on.isoformat()} {sha256(chr(10).join(parts).encode()).hexdigest()[:16]}"
 

@@ -177,7 +177,7 @@ class Pipeline:
                 ended = (history.ended if history else None) or self._gone.get(uniqueid)
                 # Nobody wrote down that it ended, Asterisk neither: it was killed. Without a record of its own that
                 # cannot be told from an end that nobody heard, and is not called one in order.
-                recorder.ended(uniqueid, ended or at, said=ended is not None, seen=history is not None)
+                recorder.ended(uniqueid, ended or at, said=ended is not None, seen=bool(history and history.ended))
                 self._company.pop(uniqueid, None)
                 if history is not None and uniqueid not in known:
                     self.book_adopted(replace(history, ended=ended or at))
@@ -305,7 +305,7 @@ class Pipeline:
             # asked, and that it did not name then, has ended without saying so.
             if self._asked is None or history.began is None or history.began >= self._asked:
                 return None
-            history = replace(history, ended=self.now(), said=False)
+            history = replace(history, ended=self.now(), said=False, seen=False)
         self.book_adopted(history)
         return history
 

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import structlog
 
-from cti.aside import UNPACKED, UNREADABLE, generations
+from cti.aside import OTHER_PACKERS, UNPACKED, UNREADABLE, generations
 from cti.calls.cel import CelEvent, Moment, moments, read
 from cti.calls.tracker import Tracker
 
@@ -56,12 +56,12 @@ class CelFile:
             if self._file is not None:
                 self._read(self._file)
             if self._file is None or not _still(self._file, self.path):
-                file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-                if self._file is None:
-                    self._look_back(TAIL - os.fstat(file).st_size)
-                else:
+                first, file = self._file is None, os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+                if self._file is not None:
                     os.close(self._file)
                 self._file, self._rest = file, b""
+                if first:
+                    self._look_back(TAIL - os.fstat(file).st_size)
                 os.lseek(file, max(0, os.fstat(file).st_size - TAIL), os.SEEK_SET)
                 self._read(file)
         except FileNotFoundError:
@@ -70,20 +70,27 @@ class CelFile:
             log.error("Asterisk's record of events cannot be read", file=str(self.path), error=error.strerror)
 
     def _look_back(self, size: int) -> None:
-        """The last `size` bytes of what was put aside shortly before we came: calls go on over a rotation."""
+        """The last `size` bytes of what was put aside before we came: calls go on over a rotation."""
         assert self.path is not None  # noqa: S101  # whoever reads has one
-        for path in reversed([path for path in generations(self.path) if path != self.path] if size > 0 else []):
+        found: list[bytes] = []
+        for path in reversed([path for path in generations(self.path) if path != self.path]):
+            if size <= 0:
+                break
+            if path.suffix in OTHER_PACKERS:
+                log.warning("what Asterisk wrote down before is packed in a way that is not read", file=str(path))
+                continue
             unpacked = UNPACKED.get(path.suffix)
             try:
                 with path.open("rb") as file:
                     if unpacked is None:
                         file.seek(max(0, os.fstat(file.fileno()).st_size - size))
-                    rows = _last(unpacked(file) if unpacked else file, size)
+                    found.append(_last(unpacked(file) if unpacked else file, size))
             except UNREADABLE as error:  # one that is being packed lies beside what it is made of
                 log.warning("what Asterisk wrote down before cannot be read", file=str(path), error=str(error))
             else:
-                self._take(rows.decode("utf-8", "replace"))
-                return
+                size -= len(found[-1])
+        for rows in reversed(found):
+            self._take(rows.decode("utf-8", "replace"))
 
     def _read(self, file: int) -> None:
         """What is new in it. In pieces: of a busy day there are many megabytes."""

@@ -62,8 +62,9 @@ class Policies:
 
     @cached_property
     def rights(self) -> Rights:
-        """Who may do what (B-06, B-29, B-30)."""
-        return check(read(self.folder / "rights.toml"), Rights)
+        """Who may do what (B-06, B-29, B-30); of an installation that was made before there was such a file, ours."""
+        own = self.folder / "rights.toml"
+        return check(read(own if own.exists() else shipped() / own.name), Rights)
 
     @cached_property
     def hours(self) -> dict[str, Hours]:

@@ -51,12 +51,16 @@ class Act(StrEnum):
     REVIEW = "log.review"
     ISSUE = "accounts.issue"
     END = "accounts.end"
+    ACCOUNTS = "accounts.review"
     KEYS = "keys.manage"
     ESCROW = "keys.escrow"
 
 
 OPERATING: Final = frozenset({Act.SEARCH, Act.PLAY, Act.EXPORT, Act.DISCLOSE, Act.KEYS, Act.ESCROW})
 """Acts of whoever operates the recorder, which only 職員 do, with an ID that 課長 issued (3条3)."""
+
+MANAGING: Final = frozenset({Act.ISSUE, Act.END, Act.ACCOUNTS, Act.REVIEW})
+"""Acts that are 課長's alone (3条3, 9条2)."""
 
 OPERATORS: Final = frozenset({Role.MANAGER, Role.DEPUTY, Role.STAFF, Role.LIAISON})
 """Roles that 職員 have. Others cannot be given a right of `OPERATING`: not by a policy, and not by SQL."""
@@ -81,11 +85,16 @@ class Rights(Policy):
         if twice := sorted({act for act in acts if acts.count(act) > 1}):
             raise ValueError(f"act named twice: {', '.join(twice)}")
         for right in self.right:
-            strangers = sorted(set(right.roles) - OPERATORS) if right.act in OPERATING else []
-            if strangers:
+            if strangers := sorted(set(right.roles) - OPERATORS) if right.act in OPERATING else []:
                 raise ValueError(
                     f"{right.act} is given to {', '.join(strangers)}: only 職員 operate the recorder (要綱3条3, B-06)"
                 )
+            if others := sorted(set(right.roles) - {Role.MANAGER}) if right.act in MANAGING else []:
+                raise ValueError(
+                    f"{right.act} is given to {', '.join(others)}: only 課長 does (要綱3条3, 9条2; B-06, B-30)"
+                )
+            if right.act is Act.LOG and (readers := sorted(set(right.roles) & {Role.CONTRACTOR, Role.SECTION})):
+                raise ValueError(f"{right.act} is given to {', '.join(readers)}, of whom the log speaks (9条2, B-30)")
         return self
 
     def allows(self, role: Role, act: Act) -> bool:

@@ -154,6 +154,7 @@ class Sealer:
         history = self.asked(take) if take.guessed else None
         if history is not None and history.spans:
             take.revise(history)
+            take.retime()
             take.guessed = False
             self.spool.save(take)
 

@@ -414,10 +414,10 @@ class Recorder:
         history = await asyncio.to_thread(self.sealer.asked, take)
         if take.stopped:
             return  # what ended it has come meanwhile
+        if history is None or history.ended is None:
+            take.presume(self.now())
         if history is not None:
             take.revise(history)
-        else:
-            take.presume(self.now())
         ended = history.ended if history else None
         # This one alone: another recording of the same channel may go on.
         take.leave(ended or self.now())

@@ -30,8 +30,8 @@ class History:
     """What a witness that never slept says of a channel: whose call it is, when it was in a bridge (`spans`), when a
     designated phone was with it (`talks`), and when it ended, if it has. Times of Asterisk's own.
 
-    `said` False: it ended and Asterisk did not write that down, it died before it could. `seen` False: nobody wrote
-    down anything of it but its sound.
+    `said` False: it ended and Asterisk did not write that down, it died before it could. `seen` False: nobody saw it to
+    its end.
     """
 
     order: Order
@@ -237,6 +237,15 @@ class Take:
             over = datetime.fromisoformat(self.over)
             mine = [(start, over if end is None else min(end, over)) for start, end in mine if start < over]
         return mine
+
+    def retime(self) -> None:
+        """`spans` are true now and were not before: marks lie at the samples of their times again."""
+        joined = next((mark for mark in self.marks if mark["what"] == "joined"), None)
+        if joined is not None and self.spans:
+            joined["at"] = self.spans[0][0]
+        for mark in self.marks:
+            if mark["what"] != "fax":  # which was heard in the sound
+                mark["sample"] = self.sample_at(datetime.fromisoformat(mark["at"]))
 
     def succeed(self, other: "Take", earlier: int) -> None:
         """Stand for the same stretch of the same channel: what is known of `other` counts for this one.

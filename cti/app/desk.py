@@ -30,7 +30,7 @@ from cti.store import TROUBLE, database_answers, engine, migrate
 from cti.watch import Watch, by_mail
 from policies.calendar import JST
 from policies.errors import PolicyError
-from recorder.access.accounts import Accounts
+from recorder.access.accounts import Accounts, Known, known
 from recorder.access.log import AccessLog
 from recorder.catalogue import Catalogue
 from recorder.vault.folder import VaultFolder
@@ -87,11 +87,19 @@ async def build_desk(settings: Settings, clock: Clock, actor: str) -> Desk:
 async def build_accounts(settings: Settings, clock: Clock) -> AsyncIterator[Accounts]:
     """Those of this installation; what is done with them is in the desk's access log."""
     async with closing(await build_desk(settings, clock, "accounts")) as desk:
+        yield accounts_at(desk, clock)
 
-        def tell(actor: str, action: str, about: str, detail: Mapping[str, Any]) -> None:
-            desk.log(action, about, detail, actor=actor)
 
-        yield Accounts(desk.catalogue.engine, settings.site.pbx, tell=tell, now=clock)
+def accounts_at(desk: Desk, clock: Clock) -> Accounts:
+    """The accounts in the database of `desk`, with its access log."""
+
+    def tell(actor: str, action: str, about: str, detail: Mapping[str, Any]) -> None:
+        desk.log(action, about, detail, actor=actor)
+
+    def logged(account: str) -> Known | None:
+        return known(desk.logged_of(account))
+
+    return Accounts(desk.catalogue.engine, desk.catalogue.pbx, tell=tell, logged=logged, now=clock)
 
 
 async def run_desk(settings: Settings, clock: Clock, notifier: Notifier) -> None:
@@ -126,7 +134,7 @@ async def _watching(settings: Settings, desk: Desk, clock: Clock) -> None:
     watch = Watch(
         look=lambda stock: health.look(settings, desk, clock(), stock),
         stock=lambda: storage.stock(settings, clock()),
-        want=lambda: want_of(settings, clock),
+        want=lambda: want_of(settings),
         metrics=metrics,
         send=by_mail(settings.mail, clock),
         now=clock,

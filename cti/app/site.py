@@ -4,15 +4,14 @@ from pathlib import Path
 
 from cti.ami.client import AmiConfig
 from cti.ami.tls import pinned
-from cti.app.clock import Clock
 from cti.doctor.want import Want
 from cti.errors import SettingsError
 from cti.explain import explain
-from cti.hours import known
 from cti.i18n import _
-from cti.pbxconfig import Decided, Site
+from cti.pbxconfig import Site
 from cti.places import GATE_SOCKET
 from cti.settings import Settings
+from policies.load import Policies
 from policies.toml import read
 
 
@@ -58,9 +57,10 @@ def ami_config(settings: Settings, *, user: str | None = None, secret_file: Path
     )
 
 
-def want_of(settings: Settings, clock: Clock) -> Want:
+def want_of(settings: Settings) -> Want:
     """What this installation expects. Raises PolicyError."""
-    return Want.of(settings, Decided.of(*known(settings.paths.policies, settings.paths.hours), clock()))
+    policies = Policies(settings.paths.policies)
+    return Want.of(settings, policies.plan, policies.recording)
 
 
 def _secret(path: Path) -> str:

@@ -1,7 +1,6 @@
 """`kikitori accounts`: who has one, and how somebody gets one."""
 
 import asyncio
-import getpass
 import os
 import sys
 from collections.abc import Awaitable, Callable
@@ -15,39 +14,19 @@ from cti import users
 from cti.app.clock import wall_clock
 from cti.app.desk import build_accounts
 from cti.cli.common import Commands, Json, agree, out, say_json, settings, table, when
+from cti.cli.signin import HERE, By, Code, PasswordFile, Proof, asked, entitled, line, proof, visible
 from cti.cli.terminal import one_line
-from cti.errors import NotEntitledError, UsageError
+from cti.errors import UsageError
 from cti.explain import explain
 from cti.i18n import _
 from cti.store import database_answers
-from policies.load import Policies
 from policies.rights import Act, Role
 from recorder.access.accounts import INSTALLER, Account, Accounts
-from recorder.access.credentials import PasswordError, address, check_password, seed
+from recorder.access.credentials import PasswordError, check_password, otpauth, seed
 
 Result = TypeVar("Result")
 
-HERE = "console"
-"""Where somebody signs in who sits at the recorder itself."""
-
 Id = Annotated[str, typer.Argument(help=_("ID of the account."), metavar="ID")]
-By = Annotated[
-    str | None,
-    typer.Option(
-        "--by", envvar="KIKITORI_ID", show_envvar=True,
-        help=_("Your own ID: you are asked for password and code. Without accounts yet: nobody is asked."),
-    ),
-]  # fmt: skip
-PasswordFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--password-file", envvar="KIKITORI_PASSWORD_FILE", show_envvar=True,
-        help=_("File whose first line is your password. Without it you are asked."),
-    ),
-]  # fmt: skip
-Code = Annotated[
-    str | None, typer.Option("--code", help=_("The code that your authenticator shows. Without it you are asked."))
-]
 Kind = Annotated[
     Role,
     typer.Option(
@@ -73,6 +52,11 @@ def register(app: typer.Typer) -> None:
         help=_("Turn your one-time secret into a password and an authenticator of your own."),
         epilog=_("Example: kikitori accounts enrol sato"),
     )(enrol)
+    group.command(
+        "renew",
+        help=_("Another one-time secret, for who lost password or authenticator. The keys are to be granted anew."),
+        epilog=_("Example: kikitori accounts renew sato --by tanaka"),
+    )(renew)
     group.command(
         "list",
         help=_("Who has an account, issued by whom and when, and when it was used and looked through last."),
@@ -103,15 +87,40 @@ def issue(
 ) -> None:
     """Issue an account."""
 
+    who = proof(by, password_file, code) if by else None
+
     async def do(accounts: Accounts) -> str:
-        issuer = await _entitled(accounts, Act.ISSUE, by, password_file, code)
+        issuer = await _issuer(accounts, Act.ISSUE, who)
         return await accounts.issue(account, name=name.strip(), role=role, section=section, by=issuer)
 
     secret = _with_accounts(do)
+    if not as_json:
+        out.print(_("Issued: {account}, {role}.").format(account=account, role=role.wording), style="green")
+    _hand_over(account, secret, as_json=as_json)
+
+
+def renew(
+    account: Id, by: By = None, password_file: PasswordFile = None, code: Code = None, as_json: Json = False
+) -> None:
+    """Issue another one-time secret."""
+    who = proof(by, password_file, code) if by else None
+
+    async def do(accounts: Accounts) -> str:
+        return await accounts.renew(account, by=await _issuer(accounts, Act.ISSUE, who))
+
+    secret = _with_accounts(do)
+    if not as_json:
+        out.print(
+            _("{account} needs the vault's keys granted anew: kikitori vault grant {account}").format(account=account),
+            highlight=False,
+        )
+    _hand_over(account, secret, as_json=as_json)
+
+
+def _hand_over(account: str, secret: str, *, as_json: bool) -> None:
     if as_json:
-        say_json({"account": account, "role": role, "secret": secret})
+        say_json({"account": account, "secret": secret})
         return
-    out.print(_("Issued: {account}, {role}.").format(account=account, role=role.wording), style="green")
     out.print(_("The one-time secret is shown once and stored nowhere. It is good for a week. Hand it over in person:"))
     out.print(f"\n    {secret}\n", highlight=False)
     out.print(_("The person types: kikitori accounts enrol {account}").format(account=account), highlight=False)
@@ -125,19 +134,19 @@ def enrol(
     password_file: PasswordFile = None,
     as_json: Json = False,
 ) -> None:
-    """Enrol."""
-    secret = _line(secret_file) if secret_file else _asked(_("One-time secret: "))
-    password = _line(password_file) if password_file else _new_password(account)
+    """Enrol. With --json the code is read from standard input once the address was written."""
+    secret = line(secret_file) if secret_file else asked(_("One-time secret: "))
+    password = line(password_file) if password_file else _new_password(account)
     totp = seed()
     issuer = f"kikitori {settings().settings.site.pbx}"
-    uri = address(account, totp, issuer)
+    uri = otpauth(account, totp, issuer)
     if as_json:
         say_json({"account": account, "otpauth": uri})
     else:
         out.print(_("Scan this with your authenticator, or type the key in:"))
         segno.make(uri, error="m").terminal(out=sys.stdout, compact=True)
         out.print(f"\n    {totp}\n", highlight=False)
-    code = _visible(_("The code that it shows now: "))
+    code = visible(_("The code that it shows now: "), piped=as_json)
 
     async def do(accounts: Accounts) -> None:
         await accounts.enrol(account, secret, password, totp, code, HERE)
@@ -196,8 +205,10 @@ def end(
             _("{account} can never be used again, and the ID is given to nobody else. End it?").format(account=account)
         )
 
+    who = proof(by, password_file, code)
+
     async def do(accounts: Accounts) -> None:
-        await accounts.end(account, by=await _entitled(accounts, Act.END, by, password_file, code), reason=reason)
+        await accounts.end(account, by=(await entitled(accounts, Act.END, who)).account.id, reason=reason)
 
     _with_accounts(do)
     if as_json:
@@ -215,10 +226,12 @@ def review(
 ) -> None:
     """Look accounts through."""
 
+    who = proof(by, password_file, code)
+
     async def do(accounts: Accounts) -> None:
-        who = await _entitled(accounts, Act.REVIEW, by, password_file, code)
+        found = await entitled(accounts, Act.ACCOUNTS, who)
         for name in names:
-            await accounts.review(name, by=who)
+            await accounts.review(name, by=found.account.id)
 
     _with_accounts(do)
     if as_json:
@@ -228,21 +241,13 @@ def review(
     out.print(_("Looked through: {accounts}.").format(accounts=", ".join(names)), style="green")
 
 
-async def _entitled(accounts: Accounts, act: Act, by: str | None, password_file: Path | None, code: str | None) -> str:
-    """The ID of whoever asks, who has proved it and may. Raises NotEntitledError, RefusedError, TooSoonError."""
-    if by is None and act is Act.ISSUE and not await accounts.all():
-        return INSTALLER
-    if by is None:
+async def _issuer(accounts: Accounts, act: Act, who: Proof | None) -> str:
+    """Who issues: 課長, or whoever installs, until a 課長 can sign in. Raises UsageError, and as `entitled`."""
+    if who is not None:
+        return (await entitled(accounts, act, who)).account.id
+    if await accounts.managed():
         raise UsageError(_("--by: only who has an account may; name your own ID"))
-    password = _line(password_file) if password_file else _asked(_("Password of {account}: ").format(account=by))
-    found = (await accounts.sign_in(by, password, code or _visible(_("Code: ")), HERE)).account
-    if not Policies(settings().settings.paths.policies).rights.allows(found.role, act):
-        raise NotEntitledError(
-            _("{account} is {role}, who may not; `kikitori policy rights` shows who may").format(
-                account=found.id, role=found.role.wording
-            )
-        )
-    return found.id
+    return INSTALLER
 
 
 def _with_accounts(what: Callable[[Accounts], Awaitable[Result]]) -> Result:
@@ -260,38 +265,12 @@ def _with_accounts(what: Callable[[Accounts], Awaitable[Result]]) -> Result:
 
 def _new_password(account: str) -> str:
     while True:
-        text = _asked(_("New password, 12 characters or more: "))
+        text = asked(_("New password, 12 characters or more: "))
         try:
             check_password(text, (account,))
         except PasswordError as error:
             out.print(explain(error), style="red", highlight=False)
             continue
-        if text == _asked(_("Once more: ")):
+        if text == asked(_("Once more: ")):
             return text
         out.print(_("the two are not the same"), style="red")
-
-
-def _asked(question: str) -> str:
-    """Typed, and not shown. Raises UsageError where nobody can be asked."""
-    _somebody()
-    return getpass.getpass(question)
-
-
-def _visible(question: str) -> str:
-    _somebody()
-    return input(question)
-
-
-def _somebody() -> None:
-    if not sys.stdin.isatty():
-        raise UsageError(_("no terminal to ask: give it with --password-file, --secret-file or --code"))
-
-
-def _line(file: Path) -> str:
-    try:
-        text = file.read_text("utf-8").partition("\n")[0]
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file}: {explain(error)}") from error
-    if not text:
-        raise UsageError(_("{file} is empty").format(file=file))
-    return text

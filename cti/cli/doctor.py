@@ -57,14 +57,14 @@ def register_pbx(group: Commands) -> None:
 def doctor(listen: Listen = 1.0, as_json: Json = False) -> None:
     """Examine everything."""
     loaded = settings()
-    want = want_of(loaded.settings, wall_clock)
+    want = want_of(loaded.settings)
     machine = house.judge(house.look(loaded.settings, loaded.file, wall_clock), want, wall_clock())
     _tell([*machine, *judge(asyncio.run(look(want, wall_clock, listen)), want)], as_json=as_json)
 
 
 def doctor_of_pbx(listen: Listen = 1.0, as_json: Json = False) -> None:
     """Examine the PBX."""
-    want = want_of(settings().settings, wall_clock)
+    want = want_of(settings().settings)
     _tell(judge(asyncio.run(look(want, wall_clock, listen)), want), as_json=as_json)
 
 
@@ -88,6 +88,7 @@ async def look(want: Want, now: Clock, listen: float) -> Seen:
         recorder=await host.recorder(ours),
         cel=host.cel(ours, now()),
         hours=host.hours(ours, now()),
+        decided=host.decided(ours, now()),
     )
 
 

@@ -42,6 +42,7 @@ def titles() -> dict[Act, str]:
         Act.REVIEW: _("review the access log"),
         Act.ISSUE: _("issue accounts"),
         Act.END: _("end accounts"),
+        Act.ACCOUNTS: _("look accounts through"),
         Act.KEYS: _("manage the vault's keys"),
         Act.ESCROW: _("use the escrow, with a second person"),
     }

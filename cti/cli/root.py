@@ -32,6 +32,7 @@ Root.modules = {
     "recover": "recover",
     "audit": "audit",
     "accounts": "accounts",
+    "vault": "vault",
     "completeness": "completeness",
     "calls": "calls",
     "hours": "hours",

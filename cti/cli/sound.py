@@ -10,11 +10,15 @@ from typing import Annotated, TextIO
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from cti.app.clock import wall_clock
+from cti.app.desk import accounts_at
 from cti.cli.common import Json, PassphraseFile, Recording, err, length, passphrase, say_json, seconds
 from cti.cli.recordings import at_desk
-from cti.desk import Desk, Purpose, Sound
+from cti.cli.signin import By, Code, PasswordFile, Proof, entitled, proof
+from cti.desk import Desk, Keys, Purpose, Sound
 from cti.errors import UsageError
 from cti.i18n import _
+from policies.rights import Act
 from recorder.export import total, whole_file
 from recorder.replay import Part
 from recorder.vault.age import Recipient
@@ -67,6 +71,9 @@ def play(
     start: Annotated[str, typer.Option("--from", help=_("Begin there: 80, 1:20 or 1:02:03."))] = "0",
     end: Annotated[str | None, typer.Option("--to", help=_("End there."))] = None,
     side: Annotated[Side, typer.Option(help=_("left: the hooked party, right: what it heard."))] = Side.both,
+    by: By = None,
+    password_file: PasswordFile = None,
+    code: Code = None,
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
@@ -77,16 +84,17 @@ def play(
         raise UsageError(_("standard output is closed: name a file"))
     if output == "-" and sys.stdout.isatty():
         raise UsageError(_("sound on a terminal is noise: name a file, or pipe it on (| aplay)"))
-    secret = passphrase(passphrase_file)
+    who = proof(by, password_file, code) if by else passphrase(passphrase_file)
 
     # The file belongs to whoever asks; the desk only fills it.
     with nullcontext(sys.stdout.buffer) if output == "-" else whole_file(Path(output)) as file:
 
         async def do(desk: Desk) -> Sound:
+            keys = await _keys(desk, Act.PLAY, who)
             sound = desk.open(await desk.find(recording), begin, finish)
             if not as_json:
                 _state_gaps(sound.parts)
-            for block in desk.play(sound, secret, why, side.value):
+            for block in desk.play(sound, keys, why, side.value):
                 file.write(block)
             file.flush()
             return sound
@@ -104,6 +112,9 @@ def export(
     kind: Annotated[Format, typer.Option("--format", help=_("age, flac or wav."))],
     output: Annotated[Path, typer.Option("--output", "-o", help=_("File to write; never over an existing one."))],
     recipient: Annotated[str | None, typer.Option(help=_("For age: the recipient's public key (age1...)."))] = None,
+    by: By = None,
+    password_file: PasswordFile = None,
+    code: Code = None,
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
@@ -112,16 +123,17 @@ def export(
     to = Recipient.parse(recipient) if recipient else None
     if kind is Format.age and to is None:
         raise UsageError(_("--format age needs --recipient age1...: whom the file is for"))
-    secret = passphrase(passphrase_file)
+    who = proof(by, password_file, code) if by else passphrase(passphrase_file)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
     with whole_file(output) as file, Progress(*columns, console=err, transient=True) as bar:
         task = bar.add_task(_("Exporting"), total=None)
 
         async def do(desk: Desk) -> Sound:
+            keys = await _keys(desk, Act.EXPORT, who)
             sound = desk.open(await desk.find(recording), 0, None)
             bar.update(task, total=total(sound.parts))
             desk.export(
-                sound, secret, why, kind=kind.value, recipient=to, out=file,
+                sound, keys, why, kind=kind.value, recipient=to, out=file,
                 progress=lambda samples: bar.advance(task, samples),
             )  # fmt: skip
             return sound
@@ -139,6 +151,15 @@ def export(
             ).format(file=output, count=len(written.parts)),
             highlight=False,
         )
+
+
+async def _keys(desk: Desk, act: Act, who: Proof | str) -> Keys:
+    """What opens the sound: who asks holds it and may, or knows the passphrase of the vault itself."""
+    if isinstance(who, str):
+        return desk.by_passphrase(who)
+    found = await entitled(accounts_at(desk, wall_clock), act, who)
+    desk.actor = found.account.id
+    return found.key
 
 
 def _report(sound: Sound, output: str, values: Mapping[str, object], to: TextIO) -> None:

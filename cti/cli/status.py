@@ -51,7 +51,7 @@ def status(as_json: Json = False) -> None:
         )
         down = NotRunningError(sentence.format(why=seen.recorder.why))
     try:
-        findings = health.judge(seen, want_of(loaded, wall_clock), wall_clock())
+        findings = health.judge(seen, want_of(loaded), wall_clock())
     except PolicyError:
         if down is not None:
             raise down from None

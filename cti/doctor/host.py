@@ -18,8 +18,9 @@ from cti.doctor import kernel
 from cti.doctor.seen import CelSeen, GateSeen, HoursSeen, ProcessSeen, SpoolSeen, Unseen
 from cti.errors import InitError
 from cti.explain import explain
-from cti.hours import HoursBook
+from cti.hours import HoursBook, known
 from cti.i18n import _
+from cti.pbxconfig import Decided
 from cti.places import SOCKET, Owned
 from cti.settings import Settings
 from policies.calendar import JST
@@ -189,22 +190,30 @@ def cel(settings: Settings, now: datetime) -> CelSeen | Unseen | None:
     return CelSeen(path=path, size=found.st_size, age=now.timestamp() - found.st_mtime)
 
 
+def decided(settings: Settings, now: datetime) -> Decided | Unseen:
+    """What the policies say, as a dialplan would be made of them now."""
+    try:
+        return Decided.of(*known(settings.paths.policies, settings.paths.hours), now)
+    except (PolicyError, OSError) as error:
+        return Unseen(explain(error))
+
+
 def hours(settings: Settings, now: datetime) -> HoursSeen | Unseen:
     """The opening hours, with the gate's eyes where we are root."""
     book = HoursBook(settings.paths.policies, settings.paths.hours)
     year = (now + SOON).astimezone(JST).year
     try:
         with users.acting_as(settings.users.gate):
-            known = book.now(now)
+            opening = book.now(now)
     except (PolicyError, InitError) as error:
         return Unseen(explain(error))
     except OSError as error:
         return denied(error) if isinstance(error, PermissionError) and os.geteuid() else Unseen(explain(error))
-    state = known.at(now)
+    state = opening.at(now)
     return HoursSeen(
         state="open" if state.open else "closed",
         until=state.until,
         trouble=book.trouble,
         year=year,
-        holidays=known.holidays.certainty(year),
+        holidays=opening.holidays.certainty(year),
     )

@@ -15,7 +15,7 @@ from cti.doctor.finding import Finding, error, unmade, warning, well
 from cti.doctor.seen import Endpoint, PbxSeen, Seen, Unseen
 from cti.doctor.want import Want
 from cti.i18n import _
-from cti.pbxconfig import MODULES, NOISY_EVENTS
+from cti.pbxconfig import MODULES, NOISY_EVENTS, Decided
 
 OLDEST: Final = 18
 NEEDS_CDREL: Final = (22, 9)  # from then on cdr_custom and cel_custom stand on res_cdrel_custom
@@ -46,11 +46,11 @@ def judge(seen: Seen, want: Want) -> list[Finding]:
         findings += [unmade(check, nobody, _("mend the manager login first")) for check in ASKED]
     else:
         findings.append(well("login", _("{user} at {address}").format(user=pbx.user, address=f"{pbx.host}:{pbx.port}")))
-        findings += _asked(seen.pbx, want)
+        findings += _asked(seen.pbx, seen.decided, want)
     return [*findings, *service.judge(seen, want)]
 
 
-def _asked(seen: PbxSeen, want: Want) -> Iterator[Finding]:
+def _asked(seen: PbxSeen, decided: Decided | Unseen, want: Want) -> Iterator[Finding]:
     yield _version(seen)
     yield _name(seen, want)
     yield _modules(seen)
@@ -58,7 +58,7 @@ def _asked(seen: PbxSeen, want: Want) -> Iterator[Finding]:
     yield _timestamps(seen)
     yield _noise(seen)
     yield _hidden(seen)
-    yield _dialplan(seen, want)
+    yield _dialplan(seen.policies, decided)
     yield from _endpoints(seen, want)
     yield _clock(seen)
 
@@ -177,18 +177,20 @@ def _hidden(seen: PbxSeen) -> Finding:
     return well("hidden", _("all of them pass the filter"))
 
 
-def _dialplan(seen: PbxSeen, want: Want) -> Finding:
+def _dialplan(made_of: str | Unseen, decided: Decided | Unseen) -> Finding:
     """The gate reads the policies, the dialplan was made of them: who changes one has to render the other."""
     remedy = _("`kikitori asterisk render --out DIR`, then: asterisk -rx 'dialplan reload'")
-    if isinstance(seen.policies, Unseen):
-        return unmade("dialplan-policies", seen.policies, remedy)
-    day, _blank, _digits = seen.policies.partition(" ")
+    if isinstance(made_of, Unseen):
+        return unmade("dialplan-policies", made_of, remedy)
+    if isinstance(decided, Unseen):
+        return unmade("dialplan-policies", decided, _("mend that file, then ask again"))
+    day, _blank, _digits = made_of.partition(" ")
     try:
         on = date.fromisoformat(day)
     except ValueError:
         found = _("Asterisk does not run the rendered dialplan, or an older one")
     else:
-        if replace(want.decided, on=on).fingerprint() == seen.policies:
+        if replace(decided, on=on).fingerprint() == made_of:
             return well("dialplan-policies", _("made of the policies as they are, on {day}").format(day=day))
         found = _("made of other policies, on {day}").format(day=day)
     why = _(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from cti.pbxconfig import Decided
 from cti.places import Owned
 
 
@@ -130,7 +131,10 @@ class HoursSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """All of it. `pbx` is unseen where nobody let us in. `spool` None: no such folder; `cel` None: no such setting."""
+    """All of it. `pbx` is unseen where nobody let us in. `spool` None: no such folder; `cel` None: no such setting.
+
+    `decided`: what the policies say today.
+    """
 
     pbx: PbxSeen | Unseen
     spool: SpoolSeen | Unseen | None
@@ -139,3 +143,4 @@ class Seen:
     recorder: Mapping[str, object] | Unseen
     cel: CelSeen | Unseen | None
     hours: HoursSeen | Unseen
+    decided: Decided | Unseen

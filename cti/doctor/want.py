@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from cti.pbxconfig import Decided
 from cti.settings import Settings
+from policies.model import Plan, Recording
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -11,24 +11,21 @@ class Want:
     """`phones` and `trunks` are endpoints; `at_once`: the most calls that can be recorded at a time."""
 
     settings: Settings
-    decided: Decided
     phones: tuple[str, ...]
     trunks: tuple[str, ...]
     at_once: int
     rate: int
 
     @classmethod
-    def of(cls, settings: Settings, decided: Decided) -> "Want":
+    def of(cls, settings: Settings, plan: Plan, recording: Recording) -> "Want":
         """From settings and policies."""
-        plan = decided.plan
         phones = tuple(phone for group in plan.group for phone in group.phones)
         return cls(
             settings=settings,
-            decided=decided,
             phones=phones,
             trunks=plan.trunks,
             at_once=max(1, sum(plan.designated(phone) for phone in phones)),
-            rate=decided.recording.rate,
+            rate=recording.rate,
         )
 
     @property

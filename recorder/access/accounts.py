@@ -12,8 +12,8 @@ credential and its grants away at once; the row itself stays: the log speaks of 
 import asyncio
 import io
 import re
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
@@ -57,16 +57,18 @@ from recorder.access.credentials import (
     step_of,
     unseal,
 )
+from recorder.access.entry import Entry
 from recorder.access.errors import AccessError
 from recorder.access.throttle import Throttle
 from recorder.catalogue import plain
 from recorder.vault.age import Identity, Recipient
+from recorder.vault.errors import VaultError
 from recorder.vault.stream import decrypt, encrypt
 
 VALID_FOR: Final = timedelta(days=7)
 """How long a one-time secret may wait to be used."""
 AT_ONCE: Final = 2
-"""Guesses that are computed at a time: each takes 64 MiB."""
+"""Derivations at a time: each takes 64 MiB."""
 INSTALLER: Final = "init"
 """Who issues the first account: there is no 課長 yet who could."""
 
@@ -139,6 +141,20 @@ class AccountError(AccessError):
     status = 65
 
 
+class ForgedError(AccessError):
+    """The database says other things of an account than the access log."""
+
+    code = "forged"
+    status = 77
+
+
+class NoKeyHeldError(AccessError):
+    """The account holds no key of that epoch."""
+
+    code = "no-key-held"
+    status = 77
+
+
 class TooSoonError(AccessError):
     """Too many tries."""
 
@@ -183,13 +199,45 @@ class SignedIn:
     own: Identity = field(repr=False)
     epochs: Mapping[int, Identity] = field(repr=False)
 
+    def key(self, epoch: int) -> Identity:
+        """The identity of `epoch`. Raises NoKeyHeldError."""
+        try:
+            return self.epochs[epoch]
+        except KeyError as error:
+            raise NoKeyHeldError(
+                f"{self.account.id} holds none of epoch {epoch}; whoever does grants it: `kikitori vault grant`"
+            ) from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """Who holds the key of an epoch, from whom and since when."""
+
+    account: str
+    epoch: int
+    granted_by: str
+    granted_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What the access log says of a live account: it is not in the database, and cannot be changed with it."""
+
+    role: str
+    recipient: str
+
 
 Result = TypeVar("Result")
+Logged = Callable[[str], Known | None]
 Tell = Callable[[str, str, str, Mapping[str, Any]], object]
 
 
 class Accounts:
-    """`tell(actor, action, object, detail)` makes a line in the access log durable; without one nothing is done."""
+    """`tell(actor, action, object, detail)` makes a line in the access log durable; without one nothing is done.
+
+    `logged` reads back what such lines say of an account (`known`): whoever can write into the database, and not into
+    the log, gets nothing by it.
+    """
 
     def __init__(
         self,
@@ -197,11 +245,13 @@ class Accounts:
         pbx: str,
         *,
         tell: Tell,
+        logged: Logged,
         now: Callable[[], datetime],
-        cost: Cost = Cost(),  # noqa: B008  # frozen
+        cost: Cost = Cost(),  # noqa: B008  # it is frozen
     ) -> None:
         """`engine` is migrated already. `pbx`: the one whose vault's keys are granted here; accounts are of all."""
-        self.engine, self.pbx, self._tell, self._now, self._cost = engine, pbx, tell, now, cost
+        self.engine, self.pbx, self._tell, self._logged = engine, pbx, tell, logged
+        self._now, self._cost = now, cost
         self._throttle, self._computing = Throttle(), asyncio.Semaphore(AT_ONCE)
         self._nobody: Credential | None = None
 
@@ -220,32 +270,56 @@ class Accounts:
         _check_text("section", section or "-", 120)
         if (role is Role.SECTION) != (section is not None):
             raise AccountError("a section is named for role section, and for no other")
-        if by == INSTALLER and (role is not Role.MANAGER or await self._managers()):
-            raise AccountError(f"{INSTALLER} issues the first account of role manager (課長) and no other")
-        secret = one_time_secret()
-        made = await self._compute(seal, account, secret, Opened(identity=Identity.generate(), totp=seed()), self._cost)
+        if by == INSTALLER and (role is not Role.MANAGER or await self.managed()):
+            raise AccountError(f"{INSTALLER} issues accounts of role manager (課長) until one of them is in use")
+        secret, made = await self._secret(account)
         at = self._now()
         row = {"id": account, "name": name, "role": str(role), "section": section, "issued_by": by}
         try:
             async with self.engine.begin() as connection:
                 await connection.execute(insert(accounts).values(**row, issued_at=plain(at)))
                 await self._keep(connection, account, made, at, initial=True, step=0)
-                self._tell(
-                    by, "account.issued", account, {"role": str(role)} | ({"section": section} if section else {})
-                )
+                detail = {"role": str(role), "recipient": made.recipient}
+                self._tell(by, "account.issued", account, detail | ({"section": section} if section else {}))
         except IntegrityError as error:
             raise AccountError(f"{account} exists already; an ID is never given to a second person") from error
         return secret
+
+    async def renew(self, account: str, *, by: str) -> str:
+        """A new one-time secret for who lost password or authenticator; what the old ones opened is to be granted anew.
+
+        Raises AccountError. `by` as in `issue`.
+        """
+        if by == INSTALLER and await self.managed():
+            raise AccountError(f"{INSTALLER} issues accounts of role manager (課長) until one of them is in use")
+        secret, made = await self._secret(account)
+        async with self.engine.begin() as connection:
+            await self._live(connection, account)
+            self._tell(by, "account.renewed", account, {"recipient": made.recipient})
+            for table in (grants, credentials):
+                await connection.execute(delete(table).where(table.c.account == account))
+            await self._keep(connection, account, made, self._now(), initial=True, step=0)
+        return secret
+
+    async def managed(self) -> bool:
+        """Whether a 課長 can sign in, who issues accounts."""
+        async with self.engine.connect() as connection:
+            return await self._managers(connection) > 0
+
+    async def _secret(self, account: str) -> tuple[str, Credential]:
+        secret = one_time_secret()
+        opened = Opened(identity=Identity.generate(), totp=seed())
+        return secret, await self._compute(seal, account, secret, opened, self._cost)
 
     async def end(self, account: str, *, by: str, reason: str) -> None:
         """Nobody comes in by it any more, from now on; what it could open it cannot open. Raises AccountError."""
         _check_text("reason", reason, 200)
         async with self.engine.begin() as connection:
-            found = await self._find(connection, account)
-            if found is None or not found.live:
-                raise AccountError(f"there is no live account {account!r}; `kikitori accounts list` shows them")
-            if found.role is Role.MANAGER and await self._managers(connection) == 1:
-                raise AccountError(f"{account} is the last 課長: issue another one first, or nobody could issue any")
+            found = await self._live(connection, account)
+            if found.role is Role.MANAGER and not found.initial and await self._managers(connection) == 1:
+                raise AccountError(
+                    f"{account} is the last 課長 who can sign in: another has to be in use first, or nobody could issue"
+                )
             self._tell(by, "account.ended", account, {"reason": reason})
             await connection.execute(delete(grants).where(grants.c.account == account))
             await connection.execute(delete(credentials).where(credentials.c.account == account))
@@ -258,9 +332,7 @@ class Accounts:
     async def review(self, account: str, *, by: str) -> None:
         """課長 has looked it through: this person still needs it (B-30). Raises AccountError."""
         async with self.engine.begin() as connection:
-            found = await self._find(connection, account)
-            if found is None or not found.live:
-                raise AccountError(f"there is no live account {account!r}; `kikitori accounts list` shows them")
+            found = await self._live(connection, account)
             self._tell(by, "account.reviewed", account, {"role": str(found.role)})
             await connection.execute(
                 update(accounts).where(accounts.c.id == account).values(reviewed_by=by, reviewed_at=plain(self._now()))
@@ -284,6 +356,8 @@ class Accounts:
         now = self._now()
         if found is None or kept is None or not kept["initial"] or now > _utc(kept["changed_at"]) + VALID_FOR:
             raise await self._refuse(account, address, "no one-time secret is waiting", known=found is not None)
+        if self._logged(account) != Known(role=str(found.role), recipient=kept["recipient"]):
+            raise await self._refuse(account, address, "not as it was issued, or enrolled meanwhile", known=True)
         self._throttle.passed(account, address)
         check_password(password, (account, found.name, found.section or "", *_WORDS))
         try:
@@ -301,7 +375,7 @@ class Accounts:
                 raise RefusedError
             await self._keep(connection, account, made, now, initial=False, step=step)
             await self._hand_over(connection, account, opened.identity, mine.identity.recipient)
-            self._tell(account, "account.enrolled", account, {})
+            self._tell(account, "account.enrolled", account, {"recipient": made.recipient})
 
     async def sign_in(self, account: str, password: str, code: str, address: str) -> SignedIn:
         """Raises RefusedError, which does not say of what, and TooSoonError."""
@@ -309,6 +383,7 @@ class Accounts:
         opened = await self._proved(account, address, password, kept)
         if found is None or kept is None or kept["initial"]:
             raise await self._refuse(account, address, "not enrolled", known=found is not None)
+        self._check_known(found, kept["recipient"])
         now = self._now()
         try:
             step = step_of(opened.totp, code, now, kept["last_step"])
@@ -329,20 +404,25 @@ class Accounts:
             await connection.execute(update(accounts).where(accounts.c.id == account).values(seen_at=plain(now)))
             rows = (await connection.execute(select(grants).where(self._granted(account)))).mappings().all()
         self._throttle.passed(account, address)
-        epochs = {int(row["epoch"]): _open(row["sealed"], opened.identity) for row in rows}
-        self._tell(account, "account.signed-in", account, {"address": address, "epochs": sorted(epochs)})
+        epochs, spoilt = self._opened(rows, opened.identity)
+        detail = {"address": address, "epochs": sorted(epochs)} | ({"unusable": spoilt} if spoilt else {})
+        self._tell(account, "account.signed-in", account, detail)
         return SignedIn(account=found, own=opened.identity, epochs=epochs)
+
+    def denied(self, account: Account, act: str) -> None:
+        """Somebody asked for what the role may not."""
+        self._tell(account.id, "act.denied", account.id, {"act": act})
 
     # --- keys -------------------------------------------------------------------------------------------------------
 
     async def grant(self, account: str, epoch: int, identity: Identity, *, by: str) -> None:
         """Seal the identity of an epoch to a person; whoever grants it holds it. Raises AccountError."""
         async with self.engine.begin() as connection:
-            found = await self._find(connection, account)
-            wanted = select(credentials.c.recipient).where(credentials.c.account == account)
-            recipient = (await connection.execute(wanted)).scalar()
-            if found is None or recipient is None:
-                raise AccountError(f"there is no live account {account!r}; `kikitori accounts list` shows them")
+            found = await self._live(connection, account)
+            # Locked: who enrols meanwhile would be given what only the key of before opens.
+            wanted = select(credentials.c.recipient).where(credentials.c.account == account).with_for_update()
+            recipient = str((await connection.execute(wanted)).scalar_one())
+            self._check_known(found, recipient)
             row = {"account": account, "pbx": self.pbx, "epoch": epoch, "role": str(found.role), "granted_by": by}
             sealed = encrypt(str(identity).encode(), [Recipient.parse(recipient)])
             self._tell(by, "key.granted", account, {"epoch": epoch})
@@ -352,10 +432,38 @@ class Accounts:
             except IntegrityError as error:
                 raise AccountError(f"{account} is {found.role.wording}: only 職員 can be given a key (3条3)") from error
 
+    async def revoke(self, account: str, *, by: str) -> int:
+        """Take every key of this PBX away from a person; how many. Raises AccountError.
+
+        What the person's own process opened and kept it still opens: only a rotation ends that.
+        """
+        async with self.engine.begin() as connection:
+            await self._live(connection, account)
+            self._tell(by, "key.revoked", account, {"pbx": self.pbx})
+            return int((await connection.execute(delete(grants).where(self._granted(account)))).rowcount)
+
+    async def granted(self) -> list[Grant]:
+        """Who holds which key of this PBX."""
+        wanted = select(grants).where(grants.c.pbx == self.pbx).order_by(grants.c.epoch, grants.c.account)
+        async with self.engine.connect() as connection:
+            rows = (await connection.execute(wanted)).mappings().all()
+        return [
+            Grant(
+                account=row["account"],
+                epoch=row["epoch"],
+                granted_by=row["granted_by"],
+                granted_at=_utc(row["granted_at"]),
+            )
+            for row in rows
+        ]
+
     async def _hand_over(self, connection: AsyncConnection, account: str, own: Identity, to: Recipient) -> None:
         rows = (await connection.execute(select(grants).where(grants.c.account == account))).mappings().all()
         for row in rows:  # of every PBX
-            sealed = encrypt(str(_open(row["sealed"], own)).encode(), [to])
+            try:
+                sealed = encrypt(str(_open(row["sealed"], own)).encode(), [to])
+            except VaultError:
+                continue  # the sign-in says so
             same = and_(*(grants.c[name] == row[name] for name in ("account", "pbx", "epoch")))
             await connection.execute(update(grants).where(same).values(sealed=sealed))
 
@@ -416,17 +524,55 @@ class Accounts:
             )
         )
 
-    async def _managers(self, connection: AsyncConnection | None = None) -> int:
-        wanted = select(func.count()).where(accounts.c.role == str(Role.MANAGER), accounts.c.ended_at.is_(None))
-        if connection is not None:
-            return int((await connection.execute(wanted)).scalar_one())
-        async with self.engine.connect() as own:
-            return int((await own.execute(wanted)).scalar_one())
+    @staticmethod
+    async def _managers(connection: AsyncConnection) -> int:
+        """Who can issue: live, and enrolled."""
+        joined = accounts.join(credentials, credentials.c.account == accounts.c.id)
+        enrolled = select(func.count()).select_from(joined).where(credentials.c.initial.is_(False))
+        wanted = enrolled.where(accounts.c.role == str(Role.MANAGER), accounts.c.ended_at.is_(None))
+        return int((await connection.execute(wanted)).scalar_one())
+
+    async def _live(self, connection: AsyncConnection, account: str) -> Account:
+        found = await self._find(connection, account)
+        if found is None or not found.live:
+            raise AccountError(f"there is no live account {account!r}; `kikitori accounts list` shows them")
+        return found
+
+    def _check_known(self, found: Account, recipient: str) -> None:
+        """Role and key are those that the access log speaks of. Raises ForgedError."""
+        if self._logged(found.id) != Known(role=str(found.role), recipient=recipient):
+            self._tell("nobody", "account.forged", found.id, {"role": str(found.role)})
+            raise ForgedError(f"{found.id}: role or key in the database are not those of the access log")
+
+    @staticmethod
+    def _opened(rows: Iterable[RowMapping], own: Identity) -> tuple[dict[int, Identity], list[int]]:
+        """(identities by epoch, epochs whose grant cannot be opened): one that is spoilt keeps nobody out."""
+        found: dict[int, Identity] = {}
+        spoilt = []
+        for row in rows:
+            try:
+                found[int(row["epoch"])] = _open(row["sealed"], own)
+            except VaultError:
+                spoilt.append(int(row["epoch"]))
+        return found, spoilt
 
     @staticmethod
     async def _find(connection: AsyncConnection, account: str) -> Account | None:
         row = (await connection.execute(_accounts().where(accounts.c.id == account))).mappings().one_or_none()
         return _account(row) if row is not None else None
+
+
+def known(entries: Iterable[Entry]) -> Known | None:
+    """What the entries on one account say of it; None where it was never issued, or has ended."""
+    found: Known | None = None
+    for entry in entries:
+        if entry.action == "account.issued":
+            found = Known(role=str(entry.detail["role"]), recipient=str(entry.detail["recipient"]))
+        elif entry.action in ("account.enrolled", "account.renewed") and found is not None:
+            found = replace(found, recipient=str(entry.detail["recipient"]))
+        elif entry.action == "account.ended":
+            found = None
+    return found
 
 
 def _check_text(what: str, text: str, most: int) -> None:

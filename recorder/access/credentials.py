@@ -114,7 +114,7 @@ def check_password(password: str, about: Collection[str]) -> None:
         raise PasswordError("others would soon guess it: take a few words that belong to nobody and nothing")
 
 
-def seal(account: str, password: str, opened: Opened, cost: Cost = Cost()) -> Credential:  # frozen
+def seal(account: str, password: str, opened: Opened, cost: Cost = Cost()) -> Credential:
     """`opened` so that only `password` opens it, and for `account` only."""
     salt, nonce = secrets.token_bytes(_SALT), secrets.token_bytes(_NONCE)
     plain = json.dumps({"identity": str(opened.identity), "totp": opened.totp}).encode()
@@ -156,7 +156,7 @@ def step_of(totp: str, code: str, now: datetime, last: int) -> int:
     return found
 
 
-def address(account: str, totp: str, issuer: str) -> str:
+def otpauth(account: str, totp: str, issuer: str) -> str:
     """`otpauth://` for an authenticator."""
     return pyotp.TOTP(totp).provisioning_uri(name=account, issuer_name=issuer)
 

@@ -1,4 +1,4 @@
-"""How soon somebody may try again: guessing is slow, and nobody can lock another one out. Pure; kept in memory.
+"""How soon somebody may try again: guessing is slow, and nobody is locked out who was in before. Pure; in memory.
 
 an account from one address     0, 0, 0, 1, 2, 4 ... 900 s after that many tries; a success forgets them
 an account from any address     at most 5 s, whatever strangers tried
@@ -38,10 +38,13 @@ class Throttle:
     _pairs: "OrderedDict[tuple[str, str], _Failures]" = field(default_factory=OrderedDict)
     _accounts: "OrderedDict[str, _Failures]" = field(default_factory=OrderedDict)
     _addresses: "OrderedDict[str, deque[datetime]]" = field(default_factory=OrderedDict)
+    _at_home: "OrderedDict[tuple[str, str], None]" = field(default_factory=OrderedDict)
 
     def wait(self, account: str, address: str, now: datetime) -> float:
         """Seconds until `account` may be tried from `address` again; 0 where it may now."""
         pair = self._pairs.get((account, address), _Failures()).wait(now, LONGEST)
+        if (account, address) in self._at_home:
+            return pair
         shared = self._accounts.get(account, _Failures()).wait(now, SHARED)
         tries = self._addresses.get(address, deque())
         while tries and not now - WINDOW < tries[0] <= now:
@@ -60,7 +63,7 @@ class Throttle:
         self._pairs.move_to_end((account, address))
         self._accounts.move_to_end(account)
         self._addresses.move_to_end(address)
-        for known in (self._pairs, self._accounts, self._addresses):
+        for known in (self._pairs, self._accounts, self._addresses, self._at_home):
             while len(known) > REMEMBERED:
                 known.popitem(last=False)
 
@@ -68,5 +71,7 @@ class Throttle:
         """It was right: what this person mistyped from here is forgotten."""
         self._pairs.pop((account, address), None)
         self._accounts.pop(account, None)
+        self._at_home[account, address] = None
+        self._at_home.move_to_end((account, address))
         if tries := self._addresses.get(address):
             tries.pop()

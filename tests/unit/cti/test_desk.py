@@ -71,13 +71,15 @@ class Office:
         return self.desk.open(uuid(name), start, end)
 
     def play(self, name: str, start: float = 0, end: float | None = None, side: str = "both") -> bytes:
-        return b"".join(self.desk.play(self.open(name, start, end), PASSPHRASE, Purpose.QUALITY, side))
+        return b"".join(
+            self.desk.play(self.open(name, start, end), self.desk.by_passphrase(PASSPHRASE), Purpose.QUALITY, side)
+        )
 
     def export(self, name: str, kind: str, to: Identity | None = None, out: Any = None) -> bytes:
         out = out or io.BytesIO()
         self.desk.export(
             self.open(name),
-            PASSPHRASE,
+            self.desk.by_passphrase(PASSPHRASE),
             Purpose.CONTENT,
             kind=kind,
             recipient=to.recipient if to else None,
@@ -410,7 +412,7 @@ async def test_a_play_leaves_intent_and_result_with_purpose_and_seconds(office: 
 
 @pytest.mark.rule("B-07")
 async def test_the_intent_is_durable_before_the_first_byte(office: Office) -> None:
-    sound = office.desk.play(office.open("one"), PASSPHRASE, Purpose.QUALITY, "both")
+    sound = office.desk.play(office.open("one"), office.desk.by_passphrase(PASSPHRASE), Purpose.QUALITY, "both")
     assert not office.entries("play.intent")
     assert next(sound) == wav_head(RATE * 3, RATE, 2)
     assert len(office.entries("play.intent")) == 1
@@ -420,7 +422,7 @@ async def test_the_intent_is_durable_before_the_first_byte(office: Office) -> No
 @pytest.mark.rule("B-07")
 @pytest.mark.parametrize(("blocks", "seconds"), [(0, 0), (1, 4), (2, 8)])
 async def test_an_interrupted_play_logs_the_seconds_that_went_out(office: Office, blocks: int, seconds: int) -> None:
-    sound = office.desk.play(office.open("three"), PASSPHRASE, Purpose.QUALITY, "both")
+    sound = office.desk.play(office.open("three"), office.desk.by_passphrase(PASSPHRASE), Purpose.QUALITY, "both")
     got = b"".join(next(sound) for _ in range(blocks + 1))
     sound.close()  # type: ignore[attr-defined]
     assert len(got) == 44 + 4 * RATE * seconds
@@ -456,7 +458,9 @@ def sql(path: Path, *commands: str) -> None:
 
 def hear(office: Office, act: str, out: io.BytesIO, name: str = "one") -> None:
     if act == "play":
-        out.writelines(office.desk.play(office.open(name), PASSPHRASE, Purpose.QUALITY, "both"))
+        out.writelines(
+            office.desk.play(office.open(name), office.desk.by_passphrase(PASSPHRASE), Purpose.QUALITY, "both")
+        )
     else:
         office.export(name, act, Identity.generate(), out)
 
@@ -475,7 +479,7 @@ async def test_no_log_line_no_audio(office: Office, breakage: Callable[[Office],
 @pytest.mark.rule("B-07")
 async def test_a_wrong_passphrase_gives_nothing_and_leaves_its_line(office: Office) -> None:
     with pytest.raises(keys.WrongPassphraseError):
-        b"".join(office.desk.play(office.open("one"), "wrong", Purpose.QUALITY, "both"))
+        b"".join(office.desk.play(office.open("one"), office.desk.by_passphrase("wrong"), Purpose.QUALITY, "both"))
     [intent], [result] = office.entries("play.intent"), office.entries("play.result")
     assert result == {"act": intent["act"], "outcome": "failed: WrongPassphraseError", "seconds": 0.0}
 

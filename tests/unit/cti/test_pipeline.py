@@ -703,6 +703,27 @@ async def test_what_ended_while_nobody_saw_it_is_kept() -> None:
     assert stage.recorder.told[-2:] == [("unseen", caller.uniqueid), ("broken", caller.uniqueid)]
 
 
+@pytest.mark.rule("B-03")
+async def test_a_record_that_stops_in_the_middle_of_a_call_says_nothing_of_its_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Asterisk's disk filled, or it died with rows that it held."""
+    stage = Stage()
+    caller, phone = inbound(stage.pbx, stage.names)
+    stage.hear()
+    order = stage.recorder.orders[caller.uniqueid]
+    half = History(order=order, spans=(), talks=(), ended=None, began=NOW - timedelta(minutes=5))
+    monkeypatch.setattr(stage.pipeline, "told_of", lambda _uniqueid: half)
+    stage.pipeline.synced.clear()
+    stage.pbx.hangup(phone, caller)
+    stage.skip()
+    stage.pipeline._resync(Listed(stage.listed(), NOW))
+    assert ("unseen", caller.uniqueid) in stage.recorder.told
+    history = stage.pipeline.resolve(f"pbx1-{START}.77")
+    assert history is not None
+    assert (history.ended, history.seen) == (NOW, False)
+
+
 async def test_a_record_that_is_not_understood_says_nothing() -> None:
     class Broken(Blind):
         def moments(self, uniqueid: str, tracker: Tracker) -> Iterable[Moment]:

@@ -123,7 +123,7 @@ async def test_what_was_lost_with_the_power_can_be_heard_again(site: Site) -> No
     assert (found["number"], found["segments"]) == ("0664581132", 1)
     sound = site.desk.open(made.order.recording, 0, None)
     assert (sound.parts[0].manifest.state, sound.parts[0].manifest.reason) == ("torn", REASON)
-    heard = b"".join(site.desk.play(sound, PASSPHRASE, Purpose.QUALITY, "both"))
+    heard = b"".join(site.desk.play(sound, site.desk.by_passphrase(PASSPHRASE), Purpose.QUALITY, "both"))
     assert heard[44:] == interleave(LEFT, RIGHT)[: 4 * synced]
     assert [finding async for finding in site.desk.verify(None, PASSPHRASE, lambda _count: None)] == []
     assert await site.recovery.unfinished() == []

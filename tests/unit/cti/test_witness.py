@@ -1,6 +1,7 @@
 """Asterisk's file of events, read while it grows: of every channel all that is there, whoever reads beside."""
 
 import gzip
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -89,6 +90,23 @@ def test_what_was_put_aside_before_we_came_is_read_too(cel: Path, packed: bool) 
     file = CelFile(cel)
     assert told(1, file) == ["PJSIP/trunk-00000001", ""]
     assert told(2, file) == ["PJSIP/trunk-00000002"]
+
+
+@pytest.mark.parametrize("damage", ["a page of zeros", "cut off", "another packer"])
+def test_what_was_put_aside_and_cannot_be_read_is_passed_over(cel: Path, damage: str) -> None:
+    add(cel, *(starts(number) for number in range(100, 3000)))
+    packed = bytearray(gzip.compress(cel.read_bytes()))
+    if damage == "a page of zeros":
+        packed[4096:8192] = bytes(4096)
+    name = "cel.csv.1.zst" if damage == "another packer" else "cel.csv.1.gz"
+    cel.with_name(name).write_bytes(packed if damage != "cut off" else packed[:-100])
+    cel.unlink()
+    add(cel.with_suffix(".csv.2"), starts(1))
+    os.utime(cel.with_suffix(".csv.2"), (0, 0))
+    add(cel, ends(1), starts(2))
+    file = CelFile(cel)
+    assert told(2, file) == ["PJSIP/trunk-00000002"]
+    assert told(1, file) == ["PJSIP/trunk-00000001", ""], "and what lies behind it is read"
 
 
 def test_of_what_was_put_aside_no_more_is_read_than_of_a_file(cel: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,7 @@ MATRIX = {
     "log.review": "x . . . . . .",
     "accounts.issue": "x . . . . . .",  # 3条3
     "accounts.end": "x . . . . . .",
+    "accounts.review": "x . . . . . .",
     "keys.manage": "x . . . . . .",
     "keys.escrow": "x x . . . . .",  # two persons
 }
@@ -32,6 +33,14 @@ MATRIX = {
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return shutil.copytree(shipped(), tmp_path / "policies")
+
+
+def give(folder: Path, act: str, role: Role) -> None:
+    file = folder / "rights.toml"
+    lines = file.read_text().splitlines()
+    place = lines.index(f'act = "{act}"') + 1
+    lines[place] = lines[place].replace("]", f', "{role}"]')
+    file.write_text("\n".join(lines))
 
 
 @pytest.mark.rule("B-06", "B-29", "B-30", "A-04")
@@ -59,13 +68,30 @@ def test_every_act_and_every_role_has_its_place() -> None:
 @pytest.mark.parametrize("role", sorted(set(Role) - OPERATORS))
 @pytest.mark.parametrize("act", [act for act in MATRIX if act.startswith(("recordings.", "keys."))])
 def test_nobody_but_staff_can_be_given_a_right_to_the_recorder(folder: Path, role: Role, act: str) -> None:
-    file = folder / "rights.toml"
-    lines = file.read_text().splitlines()
-    place = lines.index(f'act = "{act}"') + 1
-    lines[place] = lines[place].replace("]", f', "{role}"]')
-    file.write_text("\n".join(lines))
+    give(folder, act, role)
     with pytest.raises(PolicyError, match=f"{act} is given to {role}: only 職員 operate the recorder"):
         _ = Policies(folder).rights
+
+
+@pytest.mark.rule("B-06", "B-30")
+@pytest.mark.parametrize("role", sorted(set(Role) - {Role.MANAGER}))
+@pytest.mark.parametrize("act", ["accounts.issue", "accounts.end", "accounts.review", "log.review"])
+def test_nobody_but_the_manager_can_be_made_to_issue_or_review(folder: Path, role: Role, act: str) -> None:
+    give(folder, act, role)
+    with pytest.raises(PolicyError, match=f"{act} is given to {role}: only 課長 does"):
+        _ = Policies(folder).rights
+
+
+@pytest.mark.parametrize("role", [Role.CONTRACTOR, Role.SECTION])
+def test_of_whom_the_log_speaks_does_not_read_it(folder: Path, role: Role) -> None:
+    give(folder, "log.read", role)
+    with pytest.raises(PolicyError, match="of whom the log speaks"):
+        _ = Policies(folder).rights
+
+
+def test_an_installation_of_before_has_the_shipped_ones(folder: Path) -> None:
+    (folder / "rights.toml").unlink()
+    assert Policies(folder).rights == Policies(shipped()).rights
 
 
 @pytest.mark.parametrize(

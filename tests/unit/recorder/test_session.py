@@ -494,6 +494,25 @@ async def test_files_that_were_closed_while_nobody_saw_anything_are_kept(site: S
     assert site.sound(CALL.recording) == interleave(LEFT, RIGHT)
 
 
+@pytest.mark.rule("B-02", "B-03")
+@pytest.mark.parametrize(("section", "kept"), [(False, True), (True, False)])
+async def test_where_the_record_stops_in_the_middle_the_rest_is_kept_and_what_it_says_is_not(
+    site: Site, section: bool, kept: bool
+) -> None:
+    """The beginning of the channel alone is written down; or that a section, and nobody else, talked to it."""
+    spans = ((at(3600), None),) if section else ()
+    site.known[CALL.uniqueid] = History(order=CALL, spans=spans, talks=(), ended=None, began=at(3599))
+    async with site.running() as recorder:
+        recorder.arm(CALL)
+        await recorder.armed(CALL.uniqueid)
+        site.pbx.speak(CALL.channel, 0, LENGTH)
+        site.pbx.hang_up(CALL.channel)
+        await until(lambda: not recorder.works)
+    sound = b"".join([site.sound(CALL.recording)]) if site.told.names else b""
+    assert sound == (interleave(LEFT, RIGHT) if kept else b"")
+    assert not site.left()
+
+
 @pytest.mark.rule("B-03")
 async def test_sound_that_the_dialplan_left_of_a_call_that_nobody_saw_is_kept(site: Site) -> None:
     span = at(3600), None

@@ -260,3 +260,16 @@ def test_who_is_found_in_a_bridge_came_nobody_knows_when() -> None:
     told = talking((0, None))
     told.found(at(5))
     assert (told.guessed, told.time_of(0)) == (False, START)
+
+
+def test_once_the_times_are_known_marks_lie_where_they_were_heard() -> None:
+    made = take(entered=None)
+    made.found(at(60))
+    made.mark(at(70), "hold")
+    made.marks.append({"at": at(65).isoformat(), "sample": RATE * 5, "what": "fax"})
+    made.spans = [(at(0).isoformat(), None)]
+    made.retime()
+    found = {mark["what"]: (mark["sample"], mark["at"]) for mark in made.marks}
+    assert found["joined"] == (0, at(0).isoformat())
+    assert found["hold"] == (RATE * 70, at(70).isoformat())
+    assert found["fax"][0] == RATE * 5

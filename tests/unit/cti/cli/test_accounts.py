@@ -10,7 +10,7 @@ import pyotp
 import pytest
 
 from cti import setup, users
-from cti.cli import accounts
+from cti.cli import accounts, signin
 from cti.cli.common import State
 from cti.settings import FILE
 from recorder.access import accounts as core
@@ -29,12 +29,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[], datetime]:
     def now() -> datetime:
         return at[0]
 
-    def code(_question: str) -> str:
+    def code(_question: str, *, piped: bool = False) -> str:
         at[0] += timedelta(minutes=1)
         return pyotp.TOTP(TOTP).at(at[0])
 
     monkeypatch.setattr(accounts, "wall_clock", now)
-    monkeypatch.setattr(accounts, "_visible", code)
+    for module in (accounts, signin):
+        monkeypatch.setattr(module, "visible", code)
     monkeypatch.setattr(accounts, "seed", lambda: TOTP)
     return now
 
@@ -109,7 +110,7 @@ def test_nobody_issues_without_a_name_once_there_is_a_manager(kikitori: Kikitori
 
 def test_the_first_account_is_a_managers(kikitori: Kikitori, house: Path) -> None:
     said = kikitori("accounts", "issue", "mori", "--name", "森", "--role", "staff")
-    assert "first account of role manager" in said.err
+    assert "init issues accounts of role manager" in said.err
     assert kikitori("accounts", "list", "--json").out == ""
 
 

@@ -15,7 +15,7 @@ from policies.overrides import Overrides
 
 POLICIES = Policies(shipped())
 DECIDED = Decided.of(POLICIES, Overrides(), datetime(2026, 11, 20, tzinfo=UTC))
-WANT = Want.of(Settings(), DECIDED)
+WANT = Want.of(Settings(), POLICIES.plan, POLICIES.recording)
 FILTER = f"!^Event: ({'|'.join(NOISY_EVENTS)})[^A-Za-z]"
 SPOOL = Path("/srv/kikitori/spool")
 
@@ -57,4 +57,5 @@ SEEN = Seen(
     hours=HoursSeen(
         state="open", until=datetime(2027, 1, 4, 11, tzinfo=UTC), trouble=None, year=2027, holidays="table"
     ),
+    decided=DECIDED,
 )

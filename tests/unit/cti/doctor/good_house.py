@@ -18,12 +18,12 @@ from cti.doctor.machine import (
 from cti.doctor.running import ALL
 from cti.doctor.want import Want
 from cti.settings import Settings, at
-from tests.unit.cti.doctor.good import DECIDED
+from tests.unit.cti.doctor.good import POLICIES
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
 HOUSE = Path("/srv/kikitori")
 GROUP = "asterisk"
-WANT = Want.of(at(Settings(), HOUSE), DECIDED)
+WANT = Want.of(at(Settings(), HOUSE), POLICIES.plan, POLICIES.recording)
 SWAPS = "Filename Type Size Used Priority\n"
 
 

@@ -93,6 +93,10 @@ CASES: list[tuple[Seen, str, Severity, str, str]] = [
     (conf(eventfilter="^Event: Newchannel"), "hidden", ERROR, "Hangup", "eventfilter"),
     (conf(eventfilter=ANYWHERE), "hidden", ERROR, "a caller named 'Event: VarSet: x'", "eventfilter"),
     (pbx(policies=OTHER), "dialplan-policies", WARNING, "other policies, on 2026-11-20", "kikitori asterisk render"),
+    (
+        replace(SEEN, decided=Unseen("hours.toml:3: x")), "dialplan-policies", WARNING,
+        "not checked: hours.toml:3: x", "mend that file",
+    ),
     (pbx(policies=""), "dialplan-policies", WARNING, "not run the rendered dialplan", "dialplan reload"),
     (endpoint("2001", None), "endpoints", ERROR, "2001", "pjsip.conf"),
     (endpoint("2001", Endpoint(codecs=("opus",), direct_media=False)), "codecs", ERROR, "2001", "module reload"),

@@ -16,8 +16,19 @@ from sqlalchemy.exc import IntegrityError
 from cti import store
 from policies.rights import OPERATORS, Role
 from recorder.access import accounts as tables
-from recorder.access.accounts import INSTALLER, VALID_FOR, AccountError, Accounts, SignedIn, TooSoonError
+from recorder.access.accounts import (
+    INSTALLER,
+    VALID_FOR,
+    AccountError,
+    Accounts,
+    ForgedError,
+    Known,
+    SignedIn,
+    TooSoonError,
+    known,
+)
 from recorder.access.credentials import STEP, Cost, PasswordError, RefusedError, seed
+from recorder.access.entry import Entry
 from recorder.access.errors import LogWriteError
 from recorder.vault.age import Identity
 from tests import databases
@@ -70,6 +81,14 @@ class Office:
     def later(self, **time: float) -> None:
         self.at += timedelta(**time)
 
+    def logged(self, account: str) -> Known | None:
+        """As the access log would be read."""
+        return known(
+            Entry(seq=0, prev="", ts=self.at, actor=actor, action=action, object=about, detail=detail, raw=b"")
+            for actor, action, about, detail in self.told
+            if about == account
+        )
+
     def actions(self) -> list[str]:
         return [action for _, action, _, _ in self.told]
 
@@ -79,7 +98,14 @@ async def office(tmp_path: Path) -> AsyncIterator[Office]:
     engine = store.engine(databases.url(tmp_path))
     await store.migrate(engine)
     made: Office
-    accounts = Accounts(engine, "pbx1", tell=lambda *told: made.tell(*told), now=lambda: made.at, cost=CHEAP)
+    accounts = Accounts(
+        engine,
+        "pbx1",
+        tell=lambda *told: made.tell(*told),
+        logged=lambda account: made.logged(account),
+        now=lambda: made.at,
+        cost=CHEAP,
+    )
     made = Office(accounts)
     await made.enrolled(MANAGER, Role.MANAGER, by=INSTALLER)
     made.later(minutes=5)
@@ -149,7 +175,7 @@ async def test_what_cannot_be_issued(
 
 async def test_the_installer_issues_the_first_manager_and_nobody_else(office: Office) -> None:
     for role in Role:
-        with pytest.raises(AccountError, match="first account"):
+        with pytest.raises(AccountError, match="until one of them is in use"):
             await office.issued("mori", role, by=INSTALLER)
 
 
@@ -340,13 +366,105 @@ async def test_ten_thousand_at_once_are_three(office: Office) -> None:
     await office.sign_in("sato", address="198.51.100.9")
 
 
-async def test_a_public_key_that_was_changed_in_the_table_is_noticed(office: Office) -> None:
-    """Whoever can write the table could have the next grant sealed to a key of their own."""
+@pytest.mark.rule("B-06", "B-07")
+async def test_who_can_write_into_the_database_gets_nothing_by_it(office: Office) -> None:
+    """A box of their own in place of somebody's, a public key, a role, an account that nobody issued."""
     await office.enrolled("sato")
-    office.later(minutes=1)
+    await office.enrolled("mallory", Role.CONTRACTOR)
+    office.later(minutes=5)
+
+    async def changed(*statements: str) -> None:
+        async with office.accounts.engine.begin() as connection:
+            for statement in statements:
+                await connection.execute(text(statement))
+
+    theirs = "(SELECT {0} FROM credentials WHERE account = 'mallory')"
+    took = [f"{name} = {theirs.format(name)}" for name in ("salt", "recipient", "sealed")]
+    for statements in (
+        [f"UPDATE credentials SET {', '.join(took)} WHERE account = 'sato'"],  # noqa: S608  # ours
+        [f"UPDATE credentials SET {took[1]} WHERE account = 'sato'"],  # noqa: S608  # ours
+    ):
+        before = await _rows(office)
+        await changed(*statements)
+        with pytest.raises(ForgedError):
+            await office.accounts.grant("sato", 1, Identity.generate(), by=MANAGER)
+        with pytest.raises((ForgedError, RefusedError)):
+            await office.sign_in("sato")
+        await _restored(office, before)
+        office.later(minutes=20)
+    await changed("UPDATE accounts SET role = 'manager' WHERE id = 'mallory'")
+    with pytest.raises(ForgedError):
+        await office.sign_in("mallory")
+    assert "account.forged" in office.actions()
+
+
+async def _rows(office: Office) -> list[dict[str, Any]]:
+    async with office.accounts.engine.connect() as connection:
+        return [dict(row) for row in (await connection.execute(select(tables.credentials))).mappings()]
+
+
+async def _restored(office: Office, rows: list[dict[str, Any]]) -> None:
     async with office.accounts.engine.begin() as connection:
-        theirs = str(Identity.generate().recipient)
-        await connection.execute(text("UPDATE credentials SET recipient = :theirs"), {"theirs": theirs})
+        await connection.execute(delete(tables.credentials))
+        await connection.execute(insert(tables.credentials), rows)
+
+
+async def test_a_grant_that_cannot_be_opened_keeps_nobody_out(office: Office) -> None:
+    await office.enrolled("sato")
+    identity = Identity.generate()
+    for epoch in (1, 2):
+        await office.accounts.grant("sato", epoch, identity, by=MANAGER)
+    async with office.accounts.engine.begin() as connection:
+        await connection.execute(update(tables.grants).where(tables.grants.c.epoch == 1).values(sealed=b"x"))
+    office.later(minutes=1)
+    assert list((await office.sign_in("sato")).epochs) == [2]
+    assert office.told[-1][3]["unusable"] == [1]
+
+
+# --- who lost something -----------------------------------------------------------------------------------------------
+
+
+async def test_a_lost_password_is_a_new_secret_and_a_new_grant(office: Office) -> None:
+    await office.enrolled("sato")
+    await office.accounts.grant("sato", 1, Identity.generate(), by=MANAGER)
+    secret = await office.accounts.renew("sato", by=MANAGER)
+    office.later(minutes=1)
     with pytest.raises(RefusedError):
         await office.sign_in("sato")
-    assert "public key" in office.told[-1][3]["why"]
+    await office.enrol("sato", secret, NEW)
+    office.later(minutes=1)
+    assert (await office.sign_in("sato", NEW)).epochs == {}
+
+
+async def test_until_a_manager_can_sign_in_the_installer_issues(tmp_path: Path) -> None:
+    engine = store.engine(databases.url(tmp_path))
+    await store.migrate(engine)
+    made: Office
+    made = Office(
+        Accounts(
+            engine, "pbx1", tell=lambda *told: made.tell(*told), logged=lambda account: made.logged(account),
+            now=lambda: made.at, cost=CHEAP,
+        )
+    )  # fmt: skip
+    await made.issued(MANAGER, Role.MANAGER, by=INSTALLER)  # and the paper is lost
+    made.later(days=10)
+    secret = await made.accounts.renew(MANAGER, by=INSTALLER)
+    await made.enrol(MANAGER, secret)
+    with pytest.raises(AccountError, match="until one of them is in use"):
+        await made.accounts.renew(MANAGER, by=INSTALLER)
+    await made.issued("kato", Role.MANAGER)
+    with pytest.raises(AccountError, match="another has to be in use first"):
+        await made.accounts.end(MANAGER, by=MANAGER, reason="異動")
+    await engine.dispose()
+
+
+async def test_what_the_log_says_of_an_account() -> None:
+    def entry(action: str, **detail: Any) -> Entry:
+        return Entry(seq=0, prev="", ts=START, actor="a", action=action, object="sato", detail=detail, raw=b"")
+
+    issued, enrolled = entry("account.issued", role="staff", recipient="1"), entry("account.enrolled", recipient="2")
+    assert known([]) is None
+    assert known([enrolled]) is None, "never issued"
+    assert known([issued]) == Known(role="staff", recipient="1")
+    assert known([issued, entry("account.signed-in"), enrolled]) == Known(role="staff", recipient="2")
+    assert known([issued, enrolled, entry("account.ended", reason="異動")]) is None

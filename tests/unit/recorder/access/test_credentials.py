@@ -13,9 +13,9 @@ from recorder.access.credentials import (
     Opened,
     PasswordError,
     RefusedError,
-    address,
     check_password,
     one_time_secret,
+    otpauth,
     seal,
     seed,
     step_of,
@@ -134,7 +134,7 @@ def test_secrets_on_paper_can_be_read_and_differ() -> None:
 
 
 def test_an_authenticator_takes_the_address() -> None:
-    found = pyotp.parse_uri(address("sato", totp := seed(), "kikitori pbx1"))
+    found = pyotp.parse_uri(otpauth("sato", totp := seed(), "kikitori pbx1"))
     assert (found.name, found.issuer, found.secret) == ("sato", "kikitori pbx1", totp)
 
 

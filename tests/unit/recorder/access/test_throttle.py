@@ -35,7 +35,21 @@ def test_a_guesser_at_one_address_gets_some_twenty_tries_an_hour_and_a_hundred_a
     assert tries(Throttle(), 24 * 3600) < 120
 
 
-def test_a_stranger_cannot_lock_somebody_out() -> None:
+def test_a_stranger_who_never_stops_does_not_lock_out_who_was_in_before() -> None:
+    throttle, now, waited = Throttle(), NOW, []
+    throttle.tried("sato", HOME, now)
+    throttle.passed("sato", HOME)
+    for number in range(6000):
+        now += timedelta(seconds=0.1)
+        stranger = f"{AWAY}.{number % 60}"
+        if throttle.wait("sato", stranger, now) == 0:
+            throttle.tried("sato", stranger, now)
+        if number % 100 == 0:
+            waited.append(throttle.wait("sato", HOME, now))
+    assert set(waited) == {0}
+
+
+def test_from_a_new_place_somebody_waits_for_some_seconds_at_most_once_the_stranger_stops() -> None:
     throttle = Throttle()
     for number in range(500):
         throttle.tried("sato", f"{AWAY}.{number}", NOW)

@@ -1,0 +1,102 @@
+"""Who asks, and whether they may: ID, password and code, then the right of the role. In one place for every command."""
+
+import getpass
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cti.cli.common import settings
+from cti.errors import NotEntitledError, UsageError
+from cti.explain import explain
+from cti.i18n import _
+from policies.load import Policies
+from policies.rights import Act
+from recorder.access.accounts import Accounts, SignedIn
+
+HERE = "console"
+"""Where somebody signs in who sits at the recorder itself."""
+
+By = Annotated[
+    str | None,
+    typer.Option(
+        "--by", envvar="KIKITORI_ID", show_envvar=True,
+        help=_("Your own ID: you are asked for password and code."),
+    ),
+]  # fmt: skip
+PasswordFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--password-file", envvar="KIKITORI_PASSWORD_FILE", show_envvar=True,
+        help=_("File whose first line is your password. Without it you are asked."),
+    ),
+]  # fmt: skip
+Code = Annotated[
+    str | None, typer.Option("--code", help=_("The code that your authenticator shows. Without it you are asked."))
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """What somebody gives to prove who they are."""
+
+    account: str
+    password: str = field(repr=False)
+    code: str = field(repr=False)
+
+
+def proof(by: str | None, password_file: Path | None, code: str | None) -> Proof:
+    """Asked for, or read, as whoever types: the desk's user need not be able to read their files. Raises UsageError."""
+    if by is None:
+        raise UsageError(_("--by: only who has an account may; name your own ID"))
+    password = line(password_file) if password_file else asked(_("Password of {account}: ").format(account=by))
+    return Proof(account=by, password=password, code=code or visible(_("Code: ")))
+
+
+async def entitled(accounts: Accounts, act: Act, who: Proof) -> SignedIn:
+    """Somebody who has proved who they are, and may do `act`. Raises NotEntitledError, RefusedError, TooSoonError."""
+    rights = Policies(settings().settings.paths.policies).rights  # before a code is used up
+    found = await accounts.sign_in(who.account, who.password, who.code, HERE)
+    if not rights.allows(found.account.role, act):
+        accounts.denied(found.account, act)
+        raise NotEntitledError(
+            _("{account} is {role}, who may not; `kikitori policy rights` shows who may").format(
+                account=found.account.id, role=found.account.role.wording
+            )
+        )
+    return found
+
+
+def asked(question: str) -> str:
+    """Typed, and not shown. Raises UsageError where nobody can be asked."""
+    _somebody()
+    return getpass.getpass(question)
+
+
+def visible(question: str, *, piped: bool = False) -> str:
+    """Typed, and shown. `piped`: a program may give it on standard input. Raises UsageError where nobody can."""
+    if piped and not sys.stdin.isatty():
+        return sys.stdin.readline().strip()
+    _somebody()
+    # Not on standard output, which may be a file or a pipe of JSON.
+    sys.stderr.write(question)
+    sys.stderr.flush()
+    return sys.stdin.readline().strip()
+
+
+def _somebody() -> None:
+    if not sys.stdin.isatty():
+        raise UsageError(_("no terminal to ask: name the file of the secret, and --code"))
+
+
+def line(file: Path) -> str:
+    """The first line of a file that holds a secret. Raises UsageError."""
+    try:
+        text = file.read_text("utf-8").partition("\n")[0]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file}: {explain(error)}") from error
+    if not text:
+        raise UsageError(_("{file} is empty").format(file=file))
+    return text
