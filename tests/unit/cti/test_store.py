@@ -15,7 +15,7 @@ from tests import databases
 
 def _spelled(kind: object) -> str:
     """PostgreSQL has names of its own."""
-    return {"TIMESTAMP": "DATETIME", "DOUBLE PRECISION": "FLOAT"}.get(str(kind), str(kind))
+    return {"TIMESTAMP": "DATETIME", "DOUBLE PRECISION": "FLOAT", "BYTEA": "BLOB"}.get(str(kind), str(kind))
 
 
 async def test_the_migrations_make_exactly_the_tables_of_the_code(tmp_path: Path) -> None:
