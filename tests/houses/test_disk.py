@@ -84,10 +84,10 @@ async def told(house: House) -> None:
     await house.lab.until(lambda: bool(house.lab.status().get("trouble")), 10, "nobody is told")
 
 
-async def well(house: House) -> None:
+async def well(house: House, seconds: float = 20) -> None:
     """What waited in RAM is in the vault, and nobody complains any more."""
     await house.lab.idle(90)
-    await house.lab.until(lambda: not house.lab.status().get("trouble"), 20, "it is said to be in trouble still")
+    await house.lab.until(lambda: not house.lab.status().get("trouble"), seconds, "it is said to be in trouble still")
 
 
 async def test_full_while_calls_stand_come_and_go(house: House) -> None:
@@ -113,31 +113,6 @@ async def test_a_disk_that_stands_still_holds_no_caller(house: House) -> None:
             await asyncio.to_thread(_run, "fsfreeze", "-u", vault)
     await well(house)
     house.survived("vault-frozen", *calls.calls, slowest=calls.slowest)
-
-
-async def test_the_second_medium_is_gone_and_comes_back(house: House) -> None:
-    mirror = house.lab.settings.paths.mirror
-    async with traffic(house, SECONDS + 4, seed=SEED) as calls:
-        await asyncio.to_thread(_run, "umount", "-l", str(mirror))
-        await told(house)
-        await asyncio.sleep(SECONDS)  # as long as it is gone
-        await asyncio.to_thread(_mount, _image(house, mirror), mirror)
-    await well(house)
-    house.survived("second-medium-gone", *calls.calls, slowest=calls.slowest)
-    assert house.vault.slots.check() == [], "both media are alike again"
-
-
-async def test_a_second_medium_that_stands_still_holds_no_caller(house: House) -> None:
-    mirror = str(house.lab.settings.paths.mirror)
-    async with traffic(house, SECONDS + 4, seed=SEED) as calls:
-        await asyncio.to_thread(_run, "fsfreeze", "-f", mirror)
-        try:
-            await told(house)
-            await asyncio.sleep(SECONDS)  # as long as it stands still
-        finally:
-            await asyncio.to_thread(_run, "fsfreeze", "-u", mirror)
-    await well(house)
-    house.survived("second-medium-frozen", *calls.calls, slowest=calls.slowest)
 
 
 async def test_read_only_from_the_start(house: House) -> None:
@@ -170,7 +145,10 @@ async def test_a_tenth_of_a_second_for_each_sync(house: House) -> None:
 
 
 async def test_a_disk_that_fails_and_is_mended(house: House) -> None:
-    """Its blocks have no room where they lie: the kernel meets input/output errors, and gives the file system up."""
+    """Its blocks have no room where they lie: the kernel meets input/output errors, and gives the file system up.
+
+    Of an image whose journal was written through once all blocks are there, and it does not: not after more calls.
+    """
     lab, vault = house.lab, house.lab.settings.paths.vault
     await lab.stop_service()
     with tempfile.TemporaryDirectory(prefix="kikitori-blocks-", dir="/var/tmp") as folder:
@@ -238,6 +216,31 @@ def _back(house: House) -> None:
     _run("cp", "--sparse=always", backing, str(_image(house, vault)))
     _run("umount", str(Path(backing).parent))
     _mount(_image(house, vault), vault)
+
+
+async def test_the_second_medium_is_gone_and_comes_back(house: House) -> None:
+    mirror = house.lab.settings.paths.mirror
+    async with traffic(house, SECONDS + 4, seed=SEED) as calls:
+        await asyncio.to_thread(_run, "umount", "-l", str(mirror))
+        await told(house)
+        await asyncio.sleep(SECONDS)  # as long as it is gone
+        await asyncio.to_thread(_mount, _image(house, mirror), mirror)
+    await well(house, 80)  # once a minute it is looked whether it is back
+    house.survived("second-medium-gone", *calls.calls, slowest=calls.slowest)
+    assert house.vault.slots.check() == [], "both media are alike again"
+
+
+async def test_a_second_medium_that_stands_still_holds_no_caller(house: House) -> None:
+    mirror = str(house.lab.settings.paths.mirror)
+    async with traffic(house, SECONDS + 4, seed=SEED) as calls:
+        await asyncio.to_thread(_run, "fsfreeze", "-f", mirror)
+        try:
+            await told(house)
+            await asyncio.sleep(SECONDS)  # as long as it stands still
+        finally:
+            await asyncio.to_thread(_run, "fsfreeze", "-u", mirror)
+    await well(house)
+    house.survived("second-medium-frozen", *calls.calls, slowest=calls.slowest)
 
 
 async def test_a_spool_without_room_is_told_early_and_what_is_missing_is_named(house: House) -> None:
