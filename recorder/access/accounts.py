@@ -419,6 +419,8 @@ class Accounts:
         """Seal the identity of an epoch to a person; whoever grants it holds it. Raises AccountError."""
         async with self.engine.begin() as connection:
             found = await self._live(connection, account)
+            if found.role not in OPERATORS:  # as the table itself has it
+                raise AccountError(f"{account} is {found.role.wording}: only 職員 can be given a key (3条3)")
             # Locked: who enrols meanwhile would be given what only the key of before opens.
             wanted = select(credentials.c.recipient).where(credentials.c.account == account).with_for_update()
             recipient = str((await connection.execute(wanted)).scalar_one())
@@ -427,10 +429,7 @@ class Accounts:
             sealed = encrypt(str(identity).encode(), [Recipient.parse(recipient)])
             self._tell(by, "key.granted", account, {"epoch": epoch})
             await connection.execute(delete(grants).where(self._granted(account) & (grants.c.epoch == epoch)))
-            try:
-                await connection.execute(insert(grants).values(**row, sealed=sealed, granted_at=plain(self._now())))
-            except IntegrityError as error:
-                raise AccountError(f"{account} is {found.role.wording}: only 職員 can be given a key (3条3)") from error
+            await connection.execute(insert(grants).values(**row, sealed=sealed, granted_at=plain(self._now())))
 
     async def revoke(self, account: str, *, by: str) -> int:
         """Take every key of this PBX away from a person; how many. Raises AccountError.

@@ -10,7 +10,7 @@ from cti.ami.message import Message
 from recorder.sealer import BROKEN
 from tests import figures
 from tests.figures import times
-from tests.real import RATE, SIDES, House, Kept, judge
+from tests.real import RATE, SIDES, House, Kept
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -173,27 +173,6 @@ async def test_the_house_is_in_order_after_all_this(house: House) -> None:
     assert [path for path in spool.rglob("[!.]*") if path.is_file()] == []
     house.verified()
     house.complete()
-
-
-@pytest.mark.rule("B-03")
-async def test_a_call_that_nobody_saw_is_kept_by_its_sound_alone(down: House) -> None:
-    """The recorder was down, and Asterisk writes no record of events (decision 0021). Last: it lacks for this one."""
-    house, lab = down, down.lab
-    known = set(house.recordings())
-    await asyncio.to_thread(lab.pbx.rx, "module unload cel_custom.so")
-    async with house.call_in(4.0, "0664587225") as live:
-        pass
-    await asyncio.to_thread(lab.pbx.rx, "module load cel_custom.so")
-    await lab.serve()
-    await lab.idle()
-    (recording,) = set(house.recordings()) - known
-    kept = house.open(recording)
-    judge(kept, live.call)
-    assert kept.states == [("cut", BROKEN)]
-    assert "unseen" in kept.marks
-    assert not any((lab.settings.paths.spool / "audio").iterdir())
-    (row,) = [row for row in lab.rows("recordings", "list") if row["recording"] == recording]
-    assert row["seconds"] == pytest.approx(len(kept.sound) / RATE, abs=0.1), "it is found"
 
 
 def _enters(channel: str) -> Callable[[Message], bool]:

@@ -91,7 +91,7 @@ def whole(kept: Kept, call: Call) -> None:
 
 def late(seconds: float) -> int:
     """Packets that may be late: of figures one in 20 s, as everywhere; of the short form, among other suites, more."""
-    return times(short=max(2, int(seconds) // 2), long=2 + int(seconds) // 20)
+    return times(short=max(2, int(seconds)), long=2 + int(seconds) // 20)
 
 
 def held(pid: int) -> tuple[int, int, int]:

@@ -295,6 +295,7 @@ async def test_who_is_no_staff_can_be_given_no_key_not_even_by_sql(office: Offic
     await office.enrolled("gyosha", role)
     with pytest.raises(AccountError, match="only 職員"):
         await office.accounts.grant("gyosha", 1, Identity.generate(), by=MANAGER)
+    assert "key.granted" not in office.actions()
     row = {
         "account": "gyosha",
         "pbx": "pbx1",

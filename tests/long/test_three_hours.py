@@ -1,0 +1,39 @@
+"""One call of three hours, on a real PBX: `scripts/faults tests/long/test_three_hours.py`. Not in `make test`.
+
+Its sealing alone, in minutes: tests/unit/recorder/test_sealer.py.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from tests.figures import times
+from tests.real import House, a_house
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.rule("B-03")]
+
+SECONDS = times(short=60, long=3 * 3600)
+HELD = 8 << 20  # bytes of RAM that sound may take meanwhile
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def house() -> AsyncIterator[House]:
+    async with a_house() as house:
+        yield house
+
+
+async def test_a_call_of_three_hours(house: House) -> None:
+    held, audio = [], house.lab.settings.paths.spool / "audio"
+    async with house.call_in(float(SECONDS)) as live:
+        await live.talking(30)
+        for _ in range(SECONDS // 30):
+            await asyncio.sleep(30)  # of talk
+            held.append(sum(path.stat().st_blocks * 512 for path in audio.iterdir()))
+    await house.lab.idle(60)
+    assert max(held) < HELD, "what is sealed leaves the RAM"
+    house.survived("three-hours", live.call)
+    assert house.of(live.call).states == [("sealed", None)]
+    await asyncio.to_thread(house.verified)
+    await asyncio.to_thread(house.complete)
