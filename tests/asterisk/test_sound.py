@@ -268,11 +268,13 @@ async def test_keys_in_the_middle_of_a_talk_move_no_call(house: House) -> None:
     (recording,) = by_number(house, caller.phone.role.number)
     kept = house.open(recording)
     (part,) = kept.parts
-    left, (right,) = runs(side_of(kept, part, 0), caller), runs(side_of(kept, part, 1), agent)
+    left, right = runs(side_of(kept, part, 0), caller), runs(side_of(kept, part, 1), agent)
     assert left[0].frm <= RATE // 2
     assert left[-1].to > 2 * RATE
     assert all(after.frm - before.to == 0 for before, after in pairwise(left)), left
-    assert right.end - right.start > 4.5 * RATE
+    # A packet that came late is a frame of silence between two runs.
+    assert sum(run.end - run.start for run in right) > 4.5 * RATE
+    assert len(right) <= 2
     assert "fax" not in kept.marks
 
 
