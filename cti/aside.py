@@ -29,3 +29,8 @@ def generations(file: Path, since: float = 0.0) -> list[Path]:
         if written >= since * 1e9 and path.is_file():
             times.append((written, path))
     return [path for _, path in sorted(times)]
+
+
+def put_aside(file: Path) -> list[Path]:
+    """Those without `file` itself."""
+    return [path for path in generations(file) if path != file]

@@ -14,7 +14,7 @@ from typing import Any
 
 import structlog
 
-from cti.aside import OTHER_PACKERS, UNPACKED, generations
+from cti.aside import OTHER_PACKERS, UNPACKED, put_aside
 from cti.calls.board import conversation_id
 from cti.calls.cel import read, said_in
 from cti.calls.said import said
@@ -57,7 +57,7 @@ class StepTail:
         except FileNotFoundError:
             return
         if inode and now.st_ino != inode:
-            aside = [path for path in generations(self._cel) if path != self._cel]
+            aside = put_aside(self._cel)
             inodes = [path.stat().st_ino for path in aside]
             if inode in inodes:
                 aside = aside[inodes.index(inode) :]

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import structlog
 
-from cti.aside import OTHER_PACKERS, UNPACKED, UNREADABLE, generations
+from cti.aside import OTHER_PACKERS, UNPACKED, UNREADABLE, put_aside
 from cti.calls.cel import CelEvent, Moment, moments, read
 from cti.calls.tracker import Tracker
 
@@ -73,7 +73,7 @@ class CelFile:
         """The last `size` bytes of what was put aside before we came: calls go on over a rotation."""
         assert self.path is not None  # noqa: S101  # whoever reads has one
         found: list[bytes] = []
-        for path in reversed([path for path in generations(self.path) if path != self.path]):
+        for path in reversed(put_aside(self.path)):
             if size <= 0:
                 break
             if path.suffix in OTHER_PACKERS:

@@ -1,8 +1,7 @@
 """The desk's process, and desks of a command: the catalogue, the accounts, what is watched and stated."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -15,7 +14,7 @@ from cti import control, health
 from cti.app.clock import Clock
 from cti.app.process import every, terminated
 from cti.app.site import want_of
-from cti.desk import Desk, closing
+from cti.desk import Desk
 from cti.doctor import storage
 from cti.errors import KikitoriError, SettingsError
 from cti.explain import explain
@@ -81,13 +80,6 @@ async def build_desk(settings: Settings, clock: Clock, actor: str) -> Desk:
         actor=actor,
         intake=intake,
     )
-
-
-@asynccontextmanager
-async def build_accounts(settings: Settings, clock: Clock) -> AsyncIterator[Accounts]:
-    """Those of this installation; what is done with them is in the desk's access log."""
-    async with closing(await build_desk(settings, clock, "accounts")) as desk:
-        yield accounts_at(desk, clock)
 
 
 def accounts_at(desk: Desk, clock: Clock) -> Accounts:

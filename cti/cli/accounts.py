@@ -1,25 +1,23 @@
 """`kikitori accounts`: who has one, and how somebody gets one."""
 
-import asyncio
-import os
 import sys
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 import segno
 import typer
 
-from cti import users
 from cti.app.clock import wall_clock
-from cti.app.desk import build_accounts
+from cti.app.desk import accounts_at
 from cti.cli.common import Commands, Json, agree, out, say_json, settings, table, when
+from cti.cli.recordings import at_desk
 from cti.cli.signin import HERE, By, Code, PasswordFile, Proof, asked, entitled, line, proof, visible
 from cti.cli.terminal import one_line
 from cti.errors import UsageError
 from cti.explain import explain
 from cti.i18n import _
-from cti.store import database_answers
 from policies.rights import Act, Role
 from recorder.access.accounts import INSTALLER, Account, Accounts
 from recorder.access.credentials import PasswordError, check_password, otpauth, seed
@@ -86,7 +84,6 @@ def issue(
     as_json: Json = False,
 ) -> None:
     """Issue an account."""
-
     who = proof(by, password_file, code) if by else None
 
     async def do(accounts: Accounts) -> str:
@@ -170,7 +167,7 @@ def list_(
     found = [account for account in _with_accounts(find) if everything or account.live]
     if as_json:
         for account in found:
-            say_json({name: getattr(account, name) for name in account.__dataclass_fields__})
+            say_json(asdict(account))
         return
     table(
         (_("Id"), _("Name"), _("Role"), _("Issued"), _("By"), _("Last used"), _("Looked through"), _("State")),
@@ -251,16 +248,7 @@ async def _issuer(accounts: Accounts, act: Act, who: Proof | None) -> str:
 
 
 def _with_accounts(what: Callable[[Accounts], Awaitable[Result]]) -> Result:
-    loaded = settings().settings
-    os.umask(0o007)
-
-    async def do() -> Result:
-        async with build_accounts(loaded, wall_clock) as accounts:
-            with database_answers():
-                return await what(accounts)
-
-    with users.acting_as(loaded.users.desk):
-        return asyncio.run(do())
+    return at_desk(lambda desk: what(accounts_at(desk, wall_clock)))
 
 
 def _new_password(account: str) -> str:

@@ -169,11 +169,7 @@ def actor() -> str:
 def passphrase(file: Path | None, *, confirm: bool = False) -> str:
     """From the file, or asked for on the terminal; never from the arguments. Raises UsageError."""
     if file is not None:
-        try:
-            text = file.read_text("utf-8").partition("\n")[0]
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"{file}: {_reason(error)}") from error
-        if not text:
+        if not (text := first_line(file)):
             raise UsageError(_("{file} is empty: its first line must be the passphrase").format(file=file))
         return text
     if not sys.stdin.isatty():
@@ -182,6 +178,14 @@ def passphrase(file: Path | None, *, confirm: bool = False) -> str:
     if confirm and getpass.getpass(_("Once more: ")) != text:
         raise UsageError(_("the two are not the same"))
     return text
+
+
+def first_line(file: Path) -> str:
+    """Of a file that holds a secret; empty where the file is. Raises UsageError."""
+    try:
+        return file.read_text("utf-8").partition("\n")[0]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file}: {_reason(error)}") from error
 
 
 def plain(value: object) -> Any:

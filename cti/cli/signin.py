@@ -8,9 +8,8 @@ from typing import Annotated
 
 import typer
 
-from cti.cli.common import settings
+from cti.cli.common import first_line, settings
 from cti.errors import NotEntitledError, UsageError
-from cti.explain import explain
 from cti.i18n import _
 from policies.load import Policies
 from policies.rights import Act
@@ -93,10 +92,6 @@ def _somebody() -> None:
 
 def line(file: Path) -> str:
     """The first line of a file that holds a secret. Raises UsageError."""
-    try:
-        text = file.read_text("utf-8").partition("\n")[0]
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file}: {explain(error)}") from error
-    if not text:
+    if not (text := first_line(file)):
         raise UsageError(_("{file} is empty").format(file=file))
     return text

@@ -46,16 +46,17 @@ def time(seen: ClockSeen | Unseen, want: Want) -> Finding:
     return well("time", found)
 
 
+def _nobody_runs(check: str) -> Finding:
+    remedy = _("start the service: `systemctl start kikitori` (without units: `kikitori serve`)")
+    return unmade(check, Unseen(_("none of our processes runs")), remedy)
+
+
 def _limits(seen: MachineSeen, want: Want) -> Finding:
     remedy = _("LimitNOFILE=65536 and LimitMEMLOCK=infinity in the units (`kikitori deploy render`), and restart them")
     if isinstance(seen.processes, Unseen):
         return unmade("limits", seen.processes, remedy)
     if not seen.processes:
-        return unmade(
-            "limits",
-            Unseen(_("none of our processes runs")),
-            _("start the service: `systemctl start kikitori` (without units: `kikitori serve`)"),
-        )
+        return _nobody_runs("limits")
     swapped = not isinstance(seen.memory, Unseen) and swap_devices(seen.memory.swaps)
     wrong = []
     for each in seen.processes:
@@ -96,11 +97,7 @@ def _egress(machine: MachineSeen) -> Finding:
     if isinstance(seen, Unseen):
         return unmade("egress", seen, remedy)
     if not machine.processes:
-        return unmade(
-            "egress",
-            Unseen(_("none of our processes runs")),
-            _("start the service: `systemctl start kikitori` (without units: `kikitori serve`)"),
-        )
+        return _nobody_runs("egress")
     if seen:
         found = ", ".join(
             _("{role} ({pid}) talks to {address} port {port}").format(
@@ -118,11 +115,7 @@ def _confined(seen: tuple[ProcessLimits, ...] | Unseen) -> Finding:
     if isinstance(seen, Unseen):
         return unmade("confined", seen, remedy)
     if not seen:
-        return unmade(
-            "confined",
-            Unseen(_("none of our processes runs")),
-            _("start the service: `systemctl start kikitori` (without units: `kikitori serve`)"),
-        )
+        return _nobody_runs("confined")
     if free := [f"{each.role} ({each.pid})" for each in seen if not set(ALL) <= set(each.denies.split())]:
         found = _("may talk to any address: {names}").format(names=", ".join(free))
         return warning("confined", found, _("Nothing but their own conduct keeps them from it."), remedy)

@@ -11,7 +11,8 @@ import pytest
 import soundfile
 
 from cti.app.clock import wall_clock
-from cti.app.desk import build_accounts
+from cti.app.desk import accounts_at, build_desk
+from cti.desk import closing
 from policies.rights import Role
 from recorder.access.accounts import INSTALLER, Accounts
 from recorder.access.credentials import seed
@@ -64,7 +65,8 @@ async def test_staff_hear_and_a_contractor_does_not(house_with_service: House) -
     await house.lab.idle()
     kept, settings = house.of(live.call), house.lab.settings
     identity = unlock(settings.paths.keys, 1, PASSPHRASE)
-    async with build_accounts(settings, office.now) as accounts:
+    async with closing(await build_desk(settings, office.now, "accounts")) as desk:
+        accounts = accounts_at(desk, office.now)
         await office.join(accounts, "tanaka", Role.MANAGER, INSTALLER)
         await office.join(accounts, "sato", Role.STAFF, "tanaka")
         await office.join(accounts, "gyosha", Role.CONTRACTOR, "tanaka")

@@ -79,6 +79,16 @@ def _fill(vault: Path) -> Path:
     return path
 
 
+@contextlib.asynccontextmanager
+async def stands_still(folder: Path) -> AsyncIterator[None]:
+    """What lies there neither reads nor writes in the block."""
+    await asyncio.to_thread(_run, "fsfreeze", "-f", str(folder))
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(_run, "fsfreeze", "-u", str(folder))
+
+
 async def told(house: House) -> None:
     """Somebody is told at once."""
     await house.lab.until(lambda: bool(house.lab.status().get("trouble")), 10, "nobody is told")
@@ -103,14 +113,9 @@ async def test_full_while_calls_stand_come_and_go(house: House) -> None:
 
 
 async def test_a_disk_that_stands_still_holds_no_caller(house: House) -> None:
-    vault = str(house.lab.settings.paths.vault)
-    async with traffic(house, SECONDS + 4, seed=SEED) as calls:
-        await asyncio.to_thread(_run, "fsfreeze", "-f", vault)
-        try:
-            await told(house)
-            await asyncio.sleep(SECONDS)  # as long as it stands still
-        finally:
-            await asyncio.to_thread(_run, "fsfreeze", "-u", vault)
+    async with traffic(house, SECONDS + 4, seed=SEED) as calls, stands_still(house.lab.settings.paths.vault):
+        await told(house)
+        await asyncio.sleep(SECONDS)  # as long as it does
     await well(house)
     house.survived("vault-frozen", *calls.calls, slowest=calls.slowest)
 
@@ -231,14 +236,9 @@ async def test_the_second_medium_is_gone_and_comes_back(house: House) -> None:
 
 
 async def test_a_second_medium_that_stands_still_holds_no_caller(house: House) -> None:
-    mirror = str(house.lab.settings.paths.mirror)
-    async with traffic(house, SECONDS + 4, seed=SEED) as calls:
-        await asyncio.to_thread(_run, "fsfreeze", "-f", mirror)
-        try:
-            await told(house)
-            await asyncio.sleep(SECONDS)  # as long as it stands still
-        finally:
-            await asyncio.to_thread(_run, "fsfreeze", "-u", mirror)
+    async with traffic(house, SECONDS + 4, seed=SEED) as calls, stands_still(house.lab.settings.paths.mirror):
+        await told(house)
+        await asyncio.sleep(SECONDS)  # as long as it does
     await well(house)
     house.survived("second-medium-frozen", *calls.calls, slowest=calls.slowest)
 
@@ -246,11 +246,10 @@ async def test_a_second_medium_that_stands_still_holds_no_caller(house: House) -
 async def test_a_spool_without_room_is_told_early_and_what_is_missing_is_named(house: House) -> None:
     """Vault and spool both take nothing any more: what Asterisk cannot write then is lost, and not in silence."""
     lab = house.lab
-    vault, spool = str(lab.settings.paths.vault), lab.settings.paths.spool
+    spool = lab.settings.paths.spool
     async with house.call_in(36.0) as first, house.call_out(36.0, "2102") as second:
         await asyncio.gather(first.talking(), second.talking())
-        await asyncio.to_thread(_run, "fsfreeze", "-f", vault)
-        try:
+        async with stands_still(lab.settings.paths.vault):
             fillers = [await asyncio.to_thread(_leave, spool, 1 << 19)]
             await lab.until(lambda: "nearly full" in str(lab.status().get("trouble")), 5, "nobody is told early")
             await lab.until(lambda: bool(house.logged("the spool is full: Asterisk cannot write")), 40, "not full")
@@ -259,8 +258,6 @@ async def test_a_spool_without_room_is_told_early_and_what_is_missing_is_named(h
             await asyncio.sleep(8)  # of talk that Asterisk cannot write
             for filler in fillers:
                 filler.unlink()
-        finally:
-            await asyncio.to_thread(_run, "fsfreeze", "-u", vault)
     await well(house)
     with figures.tried("spool-full", calls=2, named=2):
         missing = {lack["recording"] for lack in house.completeness()["exceptions"] if lack["lack"] == "short"}
