@@ -36,7 +36,7 @@ from recorder.access.audit import Report
 from recorder.access.entry import Entry
 from recorder.access.errors import AccessError, CheckpointError, RewoundLogError
 from recorder.access.log import AccessLog
-from recorder.catalogue import Catalogue
+from recorder.catalogue import Catalogue, Place, Wanted
 from recorder.catalogue import row as catalogue_row
 from recorder.replay import Part, Player, layout, manifests, side, wav_head
 from recorder.vault.age import Identity, Recipient
@@ -227,10 +227,14 @@ class Desk:
             )
         return found
 
-    async def recordings(self, **wanted: str | None) -> list[dict[str, Any]]:
-        """Recordings, newest first."""
+    async def recordings(
+        self, wanted: Wanted, *, limit: int | None = None, after: Place | None = None
+    ) -> list[dict[str, Any]]:
+        """Recordings, newest first. What was looked for, but not whom, is in the access log."""
         await self.catch_up()
-        return await self.catalogue.recordings(**wanted)
+        found = await self.catalogue.recordings(wanted, limit=limit, after=after)
+        self.log("recordings.searched", self.catalogue.pbx, {"by": wanted.by, "found": len(found)})
+        return found
 
     async def calls(self) -> list[dict[str, Any]]:
         """Call records, newest first, each with how soon it was answered."""
@@ -244,7 +248,7 @@ class Desk:
         await self.catch_up()
         identity = await self.find(recording)
         parts = layout(manifests(self.vault, self._verifiers, identity))
-        found = (await self.catalogue.recordings(recording=identity))[0]
+        found = (await self.catalogue.recordings(Wanted(recording=identity)))[0]
         return found | {
             "parts": [
                 asdict(part.manifest) | {"starts_at": part.start / part.manifest.rate, "gap": part.gap}

@@ -4,7 +4,7 @@ import re
 from functools import cache
 
 from cti.errors import KikitoriError
-from cti.i18n import LANGUAGE, _
+from cti.i18n import _, reader
 from cti.phrases import KINDS, PHRASES, WORDS
 from policies.errors import PolicyError
 from recorder.vault.manifest import ManifestError
@@ -26,7 +26,7 @@ def place(source: str) -> str:
 
 def localise(text: str) -> str:
     """`text` with every phrase in it that is known, in the reader's language."""
-    if LANGUAGE == "en" or not text:
+    if reader() == "en" or not text:
         return text
     for kind in KINDS.values():
         if text == kind:
@@ -48,7 +48,7 @@ def explain(error: BaseException) -> str:
         return f"{error.filename}: {reason}" if error.filename else reason
     if kind and not text:
         return _(kind)
-    if LANGUAGE == "en" or kind is None or isinstance(error, KikitoriError):
+    if reader() == "en" or kind is None or isinstance(error, KikitoriError):
         return localise(text)
     if isinstance(error, PolicyError):
         return f"{_(kind)}: {error.where}: {localise(error.problem)}。{localise(error.remedy)}"

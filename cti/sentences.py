@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import date, datetime
 
-from cti.i18n import LANGUAGE, _
+from cti.i18n import _, reader
 from policies.calendar import JST, interval_text
 from policies.hours import HORIZON, Day, OpeningHours, State
 from policies.overrides import Kind, Override
@@ -13,7 +13,7 @@ _WEEKDAYS = "月火水木金土日"
 
 def day_text(day: date) -> str:
     """`2026-12-30 (Wed)`"""
-    weekday = _WEEKDAYS[day.weekday()] if LANGUAGE == "ja" else f"{day:%a}"
+    weekday = _WEEKDAYS[day.weekday()] if reader() == "ja" else f"{day:%a}"
     return f"{day.isoformat()} ({weekday})"
 
 

@@ -4,6 +4,7 @@ Several sites, a PBX and a vault each, may share a database: each writes its own
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +13,7 @@ from sqlalchemy import (
     ColumnElement,
     DateTime,
     Float,
+    Index,
     Integer,
     MetaData,
     String,
@@ -19,7 +21,7 @@ from sqlalchemy import (
     delete,
     func,
     select,
-    true,
+    tuple_,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
@@ -51,6 +53,26 @@ segments = Table(
     Column("manifest_sha256", String(64), nullable=False),
     Column("pbx", String(32), nullable=False, index=True, server_default=""),
 )
+
+recordings = Table(
+    "recordings",
+    metadata,
+    Column("recording", String(36), primary_key=True),
+    Column("pbx", String(32), nullable=False, index=True),
+    Column("conversation", String(36), nullable=False),
+    Column("number", String(32)),
+    Column("direction", String(8)),
+    Column("caller", String(32)),
+    Column("callee", String(32)),
+    Column("agent", String(32)),
+    Column("start", DateTime, nullable=False),
+    Column("end", DateTime, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("segments", Integer, nullable=False),
+    Index("recordings_start", "start", "recording"),
+    Index("recordings_number", "number", "start", "recording"),
+)
+"""The segments of each, summed up; a search by the time or by a designated number reads nothing else."""
 
 calls = Table(
     "calls",
@@ -105,6 +127,34 @@ async def positions(engine: AsyncEngine, table: Table, pbx: str) -> dict[str, in
         return {str(name).removeprefix(f"{pbx}/"): int(read) for name, read in found}
 
 
+Place = tuple[datetime, str]
+"""Where a recording stands in the order of lists: its beginning, and its id."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which recordings: those of whose segments one has all of `caller`, `callee` and `agent`. None: whichever.
+
+    `since` and `until`: it begins then, the latter not included; `shortest` and `longest`: seconds.
+    """
+
+    recording: str | None = None
+    number: str | None = None
+    direction: str | None = None
+    caller: str | None = None
+    callee: str | None = None
+    agent: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    shortest: float | None = None
+    longest: float | None = None
+
+    @property
+    def by(self) -> list[str]:
+        """What is asked for, without what exactly: the access log names no caller."""
+        return [field.name for field in fields(self) if getattr(self, field.name) is not None]
+
+
 class Catalogue:
     """Looks up and keeps; one transaction a call."""
 
@@ -115,7 +165,7 @@ class Catalogue:
     async def adopt(self) -> None:
         """Rows of before a database could hold several sites are this one's."""
         async with self.engine.begin() as connection:
-            for table in (segments, calls):
+            for table in (segments, recordings, calls):
                 await connection.execute(update(table).where(table.c.pbx == "").values(pbx=self.pbx))
 
     async def put(self, rows: Sequence[dict[str, Any]]) -> None:
@@ -123,6 +173,10 @@ class Catalogue:
         async with self.engine.begin() as connection:
             for values in rows:
                 await put(connection, segments, {**values, "pbx": self.pbx})
+            names = {values["recording"] for values in rows}
+            sums = (await connection.execute(_sums().where(segments.c.recording.in_(names)))).mappings().all()
+            for found in sums:
+                await put(connection, recordings, found)
 
     async def put_calls(self, rows: Sequence[dict[str, Any]], file: str, read: int) -> None:
         """Add call records, and remember that `file` was read up to byte `read`."""
@@ -139,36 +193,22 @@ class Catalogue:
     async def clear(self) -> None:
         """Forget everything of this PBX; the vault has it all."""
         async with self.engine.begin() as connection:
-            for table in (segments, calls):
+            for table in (segments, recordings, calls):
                 await connection.execute(delete(table).where(table.c.pbx == self.pbx))
             await connection.execute(delete(call_files).where(of_site(call_files, self.pbx)))
 
-    async def recordings(self, **wanted: str | None) -> list[dict[str, Any]]:
-        """Recordings, whole and newest first; `wanted` compares number, caller, callee, agent or recording.
-
-        A recording is found where one of its segments is as wanted.
-        """
-        fits = [segments.c[field] == value for field, value in wanted.items() if value is not None]
-        query = (
-            select(
-                segments.c.recording,
-                segments.c.conversation,
-                func.min(segments.c.pbx).label("pbx"),
-                func.min(segments.c.number).label("number"),
-                func.min(segments.c.direction).label("direction"),
-                func.min(segments.c.caller).label("caller"),
-                func.min(segments.c.callee).label("callee"),
-                func.min(segments.c.agent).label("agent"),
-                func.min(segments.c.start).label("start"),
-                func.max(segments.c.end).label("end"),
-                func.sum(segments.c.seconds).label("seconds"),
-                func.count().label("segments"),
-            )
-            .where(segments.c.recording.in_(select(segments.c.recording).where(*fits)) if fits else true())
-            .group_by(segments.c.recording, segments.c.conversation)
-            .order_by(func.min(segments.c.start).desc())
-        )
-        return await self._rows(query)
+    async def recordings(
+        self,
+        wanted: Wanted = Wanted(),
+        *,
+        limit: int | None = None,
+        after: Place | None = None,  # frozen
+    ) -> list[dict[str, Any]]:
+        """Recordings that are as `wanted`, whole and newest first: the first `limit` behind the place `after`."""
+        query = select(recordings).where(*_fits(wanted))
+        if after is not None:
+            query = query.where(tuple_(recordings.c.start, recordings.c.recording) < (plain(after[0]), after[1]))
+        return await self._rows(query.order_by(recordings.c.start.desc(), recordings.c.recording.desc()).limit(limit))
 
     async def segments(self) -> dict[str, dict[str, Any]]:
         """Segment name -> what `row` made of its manifest, for all of this PBX."""
@@ -217,3 +257,31 @@ class Catalogue:
             {key: value.replace(tzinfo=UTC) if isinstance(value, datetime) else value for key, value in record.items()}
             for record in found
         ]
+
+
+def _sums() -> Any:
+    """What `recordings` has, made of `segments`."""
+    kept = ("pbx", "conversation", "number", "direction", "caller", "callee", "agent", "start")
+    least = [func.min(segments.c[name]).label(name) for name in kept]
+    most = (func.max(segments.c.end).label("end"), func.sum(segments.c.seconds).label("seconds"))
+    count = func.count().label("segments")
+    return select(segments.c.recording, *least, *most, count).group_by(segments.c.recording)
+
+
+def _fits(wanted: Wanted) -> list[ColumnElement[bool]]:
+    one = recordings.c
+    fits = [one[name] == value for name in ("recording", "number", "direction") if (value := getattr(wanted, name))]
+    if wanted.since is not None:
+        fits.append(one.start >= plain(wanted.since))
+    if wanted.until is not None:
+        fits.append(one.start < plain(wanted.until))
+    if wanted.shortest is not None:
+        fits.append(one.seconds >= wanted.shortest)
+    if wanted.longest is not None:
+        fits.append(one.seconds <= wanted.longest)
+    of_segments = [
+        segments.c[name] == value for name in ("caller", "callee", "agent") if (value := getattr(wanted, name))
+    ]
+    if of_segments:
+        fits.append(one.recording.in_(select(segments.c.recording).where(*of_segments)))
+    return fits

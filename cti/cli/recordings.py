@@ -17,6 +17,7 @@ from cti.desk import Desk, closing
 from cti.explain import word
 from cti.i18n import _
 from cti.store import database_answers
+from recorder.catalogue import Wanted
 from recorder.memory import seal_memory
 
 Result = TypeVar("Result")
@@ -65,7 +66,7 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """List recordings."""
-    found = at_desk(lambda desk: desk.recordings(number=number, caller=caller, agent=agent))
+    found = at_desk(lambda desk: desk.recordings(Wanted(number=number, caller=caller, agent=agent)))
     if as_json:
         for record in found:
             say_json(record)

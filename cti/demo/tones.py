@@ -7,7 +7,7 @@ pause: one group after the other, each of five symbols of 100 ms, each symbol of
     low      SYNC           bits 27-24  bits 19-16  bits 11-8   bits 3-0
     high     check (4 bit)  bits 31-28  bits 23-20  bits 15-12  bits 7-4
 
-    bits     31-19 call     18 side     17-4 group's number     3-0 check (the other 4 bit)
+    bits     31-19 call     18 side     17-3 group's number     2-0 check (the other 3 bit)
 
 Every second of it holds one whole group. Phases and a faint noise bed are drawn from (call, side, place), so that no
 two windows of a few milliseconds are alike in u-law, and no sample is zero: what is lost, doubled or silenced shows to
@@ -29,7 +29,7 @@ PREAMBLE = 0.5  # s of digital silence: one of SIPp's two streams begins up to 0
 SYMBOL = 0.1  # s
 SYMBOLS = 5  # a group
 CALLS = 1 << 13
-GROUPS = 1 << 14  # 2 h 16 min
+GROUPS = 1 << 15  # 4 h 33 min
 
 _LOW = 349.23 * 2.0 ** (np.arange(17) / 12)  # F4 to A5; the last one is SYNC
 _HIGH = 1046.50 * 2.0 ** (np.arange(16) / 12)  # C6 to D#7
@@ -143,10 +143,10 @@ def _groups(
 
 
 def _group(call: int, side: Side, group: int) -> list[tuple[int, int]]:
-    body = call << 15 | (side == "callee") << 14 | group
-    check = zlib.crc32(body.to_bytes(4, "big")) & 0xFF
-    word = body << 4 | check & 0xF
-    return [(_SYNC, check >> 4)] + [(word >> shift & 0xF, word >> shift + 4 & 0xF) for shift in (24, 16, 8, 0)]
+    body = call << 16 | (side == "callee") << 15 | group
+    check = zlib.crc32(body.to_bytes(4, "big")) & 0x7F
+    word = body << 3 | check & 0x7
+    return [(_SYNC, check >> 3)] + [(word >> shift & 0xF, word >> shift + 4 & 0xF) for shift in (24, 16, 8, 0)]
 
 
 def _read(notes: list[tuple[int, int]]) -> tuple[int, Side, int] | None:
@@ -155,7 +155,7 @@ def _read(notes: list[tuple[int, int]]) -> tuple[int, Side, int] | None:
         if low == _SYNC:
             return None
         word = word << 8 | high << 4 | low
-    call, side, group = word >> 19, "callee" if word >> 18 & 1 else "caller", word >> 4 & (GROUPS - 1)
+    call, side, group = word >> 19, "callee" if word >> 18 & 1 else "caller", word >> 3 & (GROUPS - 1)
     exact: Side = "callee" if side == "callee" else "caller"
     return (call, exact, group) if _group(call, exact, group) == notes else None
 

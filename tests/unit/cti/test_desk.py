@@ -32,7 +32,7 @@ from policies.calendar import JST
 from recorder import callfile
 from recorder.access import checkpoint
 from recorder.access.log import AccessLog
-from recorder.catalogue import Catalogue
+from recorder.catalogue import Catalogue, Wanted
 from recorder.export import whole_file
 from recorder.replay import BodyMismatchError, DamagedAudioError, wav_head
 from recorder.vault import keys
@@ -971,7 +971,7 @@ async def test_a_damaged_manifest_hides_no_other_recording(office: Office) -> No
     path = office.segment("two", 1, "manifest")
     flip(path, 200)
     (office.vault.root / "outbox/index" / f"{uuid('two')}.001").touch()
-    assert {row["recording"] for row in await office.desk.recordings()} == {uuid(name) for name in SIDES}
+    assert {row["recording"] for row in await office.desk.recordings(Wanted())} == {uuid(name) for name in SIDES}
     assert await office.desk.rebuild(lambda _count: None) == 5
     assert named(await office.verify(), str(path))
 
@@ -1096,8 +1096,8 @@ async def test_show_has_parts_with_gaps_and_marks(office: Office) -> None:
 
 
 async def test_the_list_can_be_narrowed(office: Office) -> None:
-    assert len(await office.desk.recordings(caller="0312345678", number=None)) == 3
-    assert not await office.desk.recordings(caller="110")
+    assert len(await office.desk.recordings(Wanted(caller="0312345678", number=None))) == 3
+    assert not await office.desk.recordings(Wanted(caller="110"))
 
 
 async def test_the_audit_reads_every_entry(office: Office) -> None:

@@ -16,7 +16,7 @@ from cti.intake import IntakeBook
 from cti.journal import Journal
 from cti.recovery import Outcome, Recovery
 from recorder.access.log import AccessLog
-from recorder.catalogue import Catalogue
+from recorder.catalogue import Catalogue, Wanted
 from recorder.recover import REASON
 from recorder.take import History
 from recorder.vault import keys
@@ -119,7 +119,7 @@ async def test_what_was_lost_with_the_power_can_be_heard_again(site: Site) -> No
     assert await site.recovery.unfinished() == [name]
     assert await site.recover(name) == [Outcome(segment=name, outcome="recovered", seconds=synced / RATE)]
     assert site.actions() == ["segment.sealed", "recover.intent", "segment.sealed", "recover.result"]
-    [found] = await site.desk.recordings(recording=made.order.recording)
+    [found] = await site.desk.recordings(Wanted(recording=made.order.recording))
     assert (found["number"], found["segments"]) == ("0664581132", 1)
     sound = site.desk.open(made.order.recording, 0, None)
     assert (sound.parts[0].manifest.state, sound.parts[0].manifest.reason) == ("torn", REASON)

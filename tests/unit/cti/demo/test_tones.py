@@ -88,7 +88,7 @@ def test_what_cannot_be_spelled_is_refused() -> None:
     with pytest.raises(TonesError, match=f"call {CALLS} has no spelling"):
         spell(CALLS, "caller", 5)
     with pytest.raises(TonesError, match="is the longest"):
-        spell(0, "caller", 9000)
+        spell(0, "caller", 17_000)
 
 
 def _every_value() -> Samples:
