@@ -3,10 +3,12 @@
 A play, an export: manifests checked -> intent in the access log, durable -> first byte -> result in the log.
 """
 
+import asyncio
 import errno
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from copy import copy
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -55,15 +57,16 @@ DAMAGED = "is being written, and is not as it was written"
 
 
 class Purpose(StrEnum):
-    """What a recording may be heard for (B-08, 4条)."""
+    """What a recording may be heard for (B-08, 4条; disclosure: 7条, 8条)."""
 
     QUALITY = "quality"
     CONTENT = "content"
+    DISCLOSURE = "disclosure"
 
     @property
     def wording(self) -> str:
-        """As 別表 says it."""
-        return {"quality": "応対品質の管理", "content": "対応内容等の確認"}[self.value]
+        """As 別表 and 7条 say it."""
+        return {"quality": "応対品質の管理", "content": "対応内容等の確認", "disclosure": "開示"}[self.value]
 
     @classmethod
     def parse(cls, text: str) -> "Purpose":
@@ -111,6 +114,12 @@ class Desk:
         self.catalogue, self.now, self.actor = catalogue, now, actor
         self._open_log = access
         self._verifiers = [load_verifier(keys / "recorder.pub")]
+
+    def by(self, actor: str) -> "Desk":
+        """The same desk, for somebody else."""
+        other = copy(self)
+        other.actor = actor
+        return other
 
     async def close(self) -> None:
         """Let go of the database."""
@@ -233,7 +242,8 @@ class Desk:
         """Recordings, newest first. What was looked for, but not whom, is in the access log."""
         await self.catch_up()
         found = await self.catalogue.recordings(wanted, limit=limit, after=after)
-        self.log("recordings.searched", self.catalogue.pbx, {"by": wanted.by, "found": len(found)})
+        said = {"by": wanted.by, "found": len(found)}
+        await asyncio.to_thread(self.log, "recordings.searched", self.catalogue.pbx, said)
         return found
 
     async def calls(self) -> list[dict[str, Any]]:
@@ -420,7 +430,7 @@ class Desk:
             "to": sound.end / sound.rate,
         }
         with self._logged("play", sound, detail) as sent:
-            player = self._player(keys, sound)
+            player = self.player(keys, sound)
             yield wav_head(sound.end - sound.start, sound.rate, 2 if which == "both" else 1)
             for block in player.joined(sound.parts, sound.start, sound.end):
                 # Before the block is out: who stops in its middle has heard of it.
@@ -443,7 +453,7 @@ class Desk:
         if recipient is not None:
             detail["recipient"] = str(recipient)
         with self._logged("export", sound, detail) as sent:
-            player = self._player(keys, sound)
+            player = self.player(keys, sound)
 
             def moved(samples: int) -> None:
                 sent(samples)
@@ -462,21 +472,30 @@ class Desk:
             else:
                 export.wav_file(player, sound.parts, out, moved)
 
-    def _player(self, keys: Keys, sound: Sound) -> Player:
+    def player(self, keys: Keys, sound: Sound) -> Player:
+        """What opens `sound`: its keys are asked for now. Raises VaultError, AccessError."""
         identities = {epoch: keys(epoch) for epoch in {part.manifest.epoch for part in sound.parts}}
         return Player(self.vault, identities.__getitem__)
 
+    def intent(self, action: str, sound: Sound, detail: Mapping[str, Any]) -> str:
+        """The line before the first byte; its `act`, which `result` needs. Raises LogUnavailableError."""
+        act = str(uuid4())
+        self.log(f"{action}.intent", sound.recording, {**detail, "act": act})
+        return act
+
+    def result(self, action: str, sound: Sound, act: str, outcome: str, detail: Mapping[str, Any]) -> None:
+        """The line after the last; an intent without one was interrupted. Raises LogUnavailableError."""
+        self.log(f"{action}.result", sound.recording, {**detail, "act": act, "outcome": outcome})
+
     @contextmanager
     def _logged(self, action: str, sound: Sound, detail: dict[str, Any]) -> Iterator[Progress]:
-        """Intent before, result after; an intent without a result was interrupted."""
-        act = str(uuid4())
         sent = 0
 
         def count(samples: int) -> None:
             nonlocal sent
             sent += samples
 
-        self.log(f"{action}.intent", sound.recording, detail | {"act": act})
+        act = self.intent(action, sound, detail)
         outcome = "interrupted"
         try:
             yield count
@@ -485,15 +504,14 @@ class Desk:
             outcome = f"failed: {type(error).__name__}"
             raise
         finally:
-            self.log(
-                f"{action}.result", sound.recording, {"act": act, "outcome": outcome, "seconds": sent / sound.rate}
-            )
+            self.result(action, sound, act, outcome, {"seconds": sent / sound.rate})
 
-    def logged_of(self, about: str) -> list[Entry]:
-        """What the access log has on one object. Raises LogUnavailableError."""
+    def logged_of(self, about: str, actions: Iterable[str]) -> list[Entry]:
+        """What the access log has of these actions on one object, in order. Raises LogUnavailableError."""
         try:
             with self._open_log() as access:
-                return list(access.find(object=about))
+                found = [entry for action in actions for entry in access.find(object=about, action=action)]
+                return sorted(found, key=lambda entry: entry.seq)
         except AccessError as error:
             raise LogUnavailableError(explain(error)) from error
 
@@ -522,10 +540,10 @@ class Desk:
 
     # --- proof ------------------------------------------------------------------------------------------------------
 
-    def audit(self, start: int = 0) -> Iterator[Entry]:
-        """The access log's entries from number `start`."""
+    def audit(self, start: int = 0, *, about: str | None = None, action: str | None = None) -> Iterator[Entry]:
+        """The access log's entries from number `start`, all or those on one object or of one action."""
         with self._open_log() as access:
-            yield from access.entries(start)
+            yield from access.find(object=about, action=action, start=start)
 
     def verify_log(self) -> tuple[Report, tuple[str, ...]]:
         """The log against itself, and against its checkpoints on the second medium."""

@@ -132,6 +132,7 @@ def judge(seen: HealthSeen, want: Want, now: datetime) -> list[Finding]:
         running.time(seen.clock, want),
         keeping.keys(seen.keys, want, now),
         keeping.certificate(seen.keys, want, now),
+        keeping.api_certificate(seen.keys, want, now),
         _database(seen.overdue),
         _told(seen.untold),
         _stated(seen.statements),

@@ -10,7 +10,15 @@ from recorder.vault.folder import KEPT, LINES, OUTBOXES, STATEMENTS, WITNESS
 
 SOCKET: Final = "recorder.sock"  # in paths.run
 GATE_SOCKET: Final = "gate.sock"  # in paths.gate
-SECRET_FILES: Final = ("recorder.key", "log.key", "ami.secret", "phones.toml", "epoch-0001.age", "manager.key.age")
+SECRET_FILES: Final = (
+    "recorder.key",
+    "log.key",
+    "ami.secret",
+    "phones.toml",
+    "epoch-0001.age",
+    "manager.key.age",
+    "api.key",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +100,7 @@ def key_file(name: str, who: Users) -> Owned:
         "log.key": Owned(who.recorder, LOG, 0o440),
         "epoch-0001.age": Owned(who.desk, VAULT, 0o400),
         "manager.key.age": Owned(who.desk, VAULT, 0o400),
+        "api.key": Owned(who.desk, VAULT, 0o400),
     }.get(name, Owned(who.desk, VAULT, 0o444))
 
 

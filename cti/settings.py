@@ -6,6 +6,7 @@ it start at its folder. An environment variable KIKITORI_<SECTION>_<KEY> beats t
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal
 
@@ -132,6 +133,35 @@ class Users(_Section):
     asterisk: str = Field("asterisk", description=mark("runs Asterisk"))
 
 
+class Api(_Section):
+    """The HTTP API of the desk, by which staff hear recordings. TLS always."""
+
+    host: str = Field("127.0.0.1", description=mark("address that the API listens on"))
+    clients: str = Field(
+        "", description=mark("networks from which staff ask, with a comma between two; empty: this host alone")
+    )
+    port: int = Field(8443, ge=0, le=65535, description=mark("its port; 0: there is none"))
+    certificate: Path = Field(
+        Path("keys/api.crt"), description=mark("its certificate and those above it (PEM); `kikitori api certificate`")
+    )
+    key: Path = Field(Path("keys/api.key"), description=mark("the key of its certificate (PEM)"))
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """The networks of `clients`."""
+        return tuple(part.strip() for part in self.clients.split(",") if part.strip())
+
+    @field_validator("clients")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        for part in filter(None, map(str.strip, value.split(","))):
+            try:
+                ip_network(part)
+            except ValueError as error:
+                raise ValueError(f"{part} is no network: write 192.0.2.0/24, or one address") from error
+        return value
+
+
 class Metrics(_Section):
     """Where Prometheus finds what the desk watches; numbers alone, for whoever can connect."""
 
@@ -184,6 +214,7 @@ class Settings(_Section):
     gate: Gate = Gate()
     users: Users = Users()
     database: Database = Database()
+    api: Api = Api()
     metrics: Metrics = Metrics()
     mail: Mail = Mail()
     upkeep: Upkeep = Upkeep()
@@ -292,6 +323,10 @@ def at(settings: Settings, folder: Path) -> Settings:
         }
     )
     asterisk = settings.asterisk.model_copy(update={"phones_file": folder / settings.asterisk.phones_file})
+    api = settings.api.model_copy(
+        update={"certificate": folder / settings.api.certificate, "key": folder / settings.api.key}
+    )
     password = settings.database.password_file
     database = settings.database.model_copy(update={"password_file": folder / password if password else None})
-    return settings.model_copy(update={"paths": paths, "pbx": pbx, "asterisk": asterisk, "database": database})
+    made = {"paths": paths, "pbx": pbx, "asterisk": asterisk, "api": api, "database": database}
+    return settings.model_copy(update=made)

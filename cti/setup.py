@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from cti import places, users
+from cti.api import certificate
 from cti.errors import InitError
 from cti.i18n import _
 from cti.places import Owned
@@ -99,6 +100,9 @@ def _fill(folder: Path, settings: Settings, *, passphrase: str, now: datetime, w
         work_factor=work_factor,
     )
     write_new(paths.keys / "ami.secret", f"{secrets.token_urlsafe(24)}\n".encode(), 0o600)
+    made_out = certificate.make(certificate.names_here(), now)
+    write_new(there.api.certificate, made_out.certificate, 0o444)
+    write_new(there.api.key, made_out.key, 0o400)
     phones = [phone for group in Policies(shipped()).plan.group for phone in group.phones]
     lines = [f'{phone} = "{secrets.token_urlsafe(15)}"\n' for phone in phones]
     text = "".join(["# SIP secrets of the telephones\n", *lines])

@@ -16,6 +16,7 @@ from policies.hours import OpeningHours
 from policies.model import Plan, Policy, Recording, Routing
 from policies.overrides import Overrides, parse
 from policies.rights import Rights
+from policies.terminals import Terminals
 from policies.toml import Document, read
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -63,8 +64,16 @@ class Policies:
     @cached_property
     def rights(self) -> Rights:
         """Who may do what (B-06, B-29, B-30); of an installation that was made before there was such a file, ours."""
-        own = self.folder / "rights.toml"
-        return check(read(own if own.exists() else shipped() / own.name), Rights)
+        return check(read(self._own_or_shipped("rights.toml")), Rights)
+
+    @cached_property
+    def terminals(self) -> Terminals:
+        """Where a recording may be disclosed (B-28); of an installation that was made before, ours."""
+        return check(read(self._own_or_shipped("terminals.toml")), Terminals)
+
+    def _own_or_shipped(self, name: str) -> Path:
+        own = self.folder / name
+        return own if own.exists() else shipped() / name
 
     @cached_property
     def hours(self) -> dict[str, Hours]:
@@ -129,6 +138,7 @@ class Policies:
             "recording.toml": self.recording,
             "routing.toml": self.routing,
             "rights.toml": self.rights,
+            "terminals.toml": self.terminals,
         }
         return plain | dict(self.hours) | {"holidays.toml": self.holiday_files}
 

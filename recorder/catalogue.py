@@ -176,7 +176,7 @@ class Catalogue:
             names = {values["recording"] for values in rows}
             sums = (await connection.execute(_sums().where(segments.c.recording.in_(names)))).mappings().all()
             for found in sums:
-                await put(connection, recordings, found)
+                await put(connection, recordings, dict(found))
 
     async def put_calls(self, rows: Sequence[dict[str, Any]], file: str, read: int) -> None:
         """Add call records, and remember that `file` was read up to byte `read`."""

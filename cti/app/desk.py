@@ -29,7 +29,7 @@ from cti.store import TROUBLE, database_answers, engine, migrate
 from cti.watch import Watch, by_mail
 from policies.calendar import JST
 from policies.errors import PolicyError
-from recorder.access.accounts import Accounts, Known, known
+from recorder.access.accounts import DECIDING, Accounts, Known, known
 from recorder.access.log import AccessLog
 from recorder.catalogue import Catalogue
 from recorder.vault.folder import VaultFolder
@@ -89,13 +89,15 @@ def accounts_at(desk: Desk, clock: Clock) -> Accounts:
         desk.log(action, about, detail, actor=actor)
 
     def logged(account: str) -> Known | None:
-        return known(desk.logged_of(account))
+        return known(desk.logged_of(account, DECIDING))
 
     return Accounts(desk.catalogue.engine, desk.catalogue.pbx, tell=tell, logged=logged, now=clock)
 
 
 async def run_desk(settings: Settings, clock: Clock, notifier: Notifier) -> None:
-    """The desk's process: keeps the catalogue up to date, until SIGTERM."""
+    """The desk's process: keeps the catalogue up to date, answers over HTTP, watches and states; until SIGTERM."""
+    from cti.app.api import run_api  # a command that builds a desk does not need it
+
     desk = await build_desk(settings, clock, "desk")
 
     async def look() -> None:
@@ -106,11 +108,12 @@ async def run_desk(settings: Settings, clock: Clock, notifier: Notifier) -> None
         beating = group.create_task(notifier.beat())
         indexing = group.create_task(every(1.0, look, (OSError, *TROUBLE)))
         watching = group.create_task(_watching(settings, desk, clock))
+        asked = group.create_task(run_api(settings, desk, clock))
         stating = group.create_task(every(STATEMENT_SECONDS, Stating(desk, clock).look, (OSError, *TROUBLE)))
         notifier.send("READY=1")
         await terminated()
         notifier.send("STOPPING=1")
-        for task in (beating, indexing, stating, watching):
+        for task in (beating, indexing, stating, watching, asked):
             task.cancel()
     await desk.close()
 

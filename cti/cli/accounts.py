@@ -12,7 +12,7 @@ import typer
 from cti.app.clock import wall_clock
 from cti.app.desk import accounts_at
 from cti.cli.common import Commands, Json, agree, out, say_json, settings, table, when
-from cti.cli.recordings import at_desk
+from cti.cli.local import at_desk
 from cti.cli.signin import HERE, By, Code, PasswordFile, Proof, asked, entitled, line, proof, visible
 from cti.cli.terminal import one_line
 from cti.errors import UsageError

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from cti.cli.common import Commands, Json, out, say_json, table, when
-from cti.cli.recordings import at_desk
+from cti.cli.local import at_desk
 from cti.desk import Desk
 from cti.explain import localise, word
 from cti.i18n import _

@@ -14,7 +14,7 @@ from cti.calls.tracker import Silence, Tracker
 from cti.cli import capture, why
 from cti.cli.common import Commands, Json, out, say_json, table, when
 from cti.cli.hours import day_of
-from cti.cli.recordings import at_desk
+from cti.cli.local import at_desk
 from cti.cli.terminal import one_line
 from cti.explain import word
 from cti.i18n import _

@@ -3,7 +3,7 @@
 import typer
 
 from cti.cli.common import Commands, Json, out, say_json
-from cti.cli.recordings import at_desk
+from cti.cli.local import at_desk
 from cti.i18n import _
 
 

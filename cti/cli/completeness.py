@@ -11,7 +11,7 @@ from cti import statement
 from cti.app.clock import wall_clock
 from cti.cli.common import Commands, Json, installed, out, say_json, settings, table
 from cti.cli.hours import day_of
-from cti.cli.recordings import at_desk
+from cti.cli.local import at_desk
 from cti.completeness import Account
 from cti.errors import UsageError
 from cti.explain import localise, word

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cti.cli.common import Commands, Json, agree, err, out, say_json, settings, table
-from cti.cli.recordings import at_desk
+from cti.cli.local import at_desk
 from cti.cli.terminal import printable
 from cti.desk import Desk
 from cti.errors import UsageError

@@ -8,7 +8,7 @@ import typer
 
 from cti.app.clock import wall_clock
 from cti.cli.common import Commands, Json, out, say_json, table
-from cti.cli.recordings import at_desk
+from cti.cli.local import at_desk
 from cti.desk import Desk
 from cti.errors import NotFoundError, UsageError
 from cti.explain import word

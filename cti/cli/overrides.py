@@ -12,7 +12,7 @@ import typer
 from cti import users
 from cti.app.clock import wall_clock
 from cti.cli.common import Commands, Json, actor, agree, out, say_json, settings, table
-from cti.cli.recordings import at_desk
+from cti.cli.local import at_desk
 from cti.errors import NotEntitledError, NotFoundError, UsageError
 from cti.explain import localise, word
 from cti.hours import enter, known

@@ -1,46 +1,24 @@
 """`kikitori recordings`."""
 
-import asyncio
-import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
 
-from cti import users
-from cti.app.clock import wall_clock
-from cti.app.desk import build_desk
-from cti.cli.common import Commands, Json, Recording, actor, length, out, say_json, settings, table, when
+from cti.cli.common import Commands, Json, Recording, length, out, say_json, seconds, table, when
+from cti.cli.hours import time_of
+from cti.cli.local import at_desk
+from cti.cli.session import at_api, signed_in
+from cti.cli.signin import By, Code, PasswordFile, allowed, proof
 from cti.cli.terminal import one_line
-from cti.desk import Desk, closing
+from cti.desk import Desk
 from cti.explain import word
 from cti.i18n import _
-from cti.store import database_answers
+from policies.rights import Act
 from recorder.catalogue import Wanted
-from recorder.memory import seal_memory
 
 Result = TypeVar("Result")
-
-
-def at_desk(what: Callable[[Desk], Awaitable[Result]], *, unlocked: bool = False) -> Result:
-    """Do something at the desk, as the desk's user, in the name of whoever is at the keyboard.
-
-    `unlocked`: the vault's identity will be in memory, which must then not reach a disk.
-    """
-    if unlocked:
-        seal_memory(Path("/proc/swaps").read_text())
-    loaded = settings().settings
-    who = actor()
-    os.umask(0o007)
-
-    async def do() -> Result:
-        async with closing(await build_desk(loaded, wall_clock, who)) as desk:
-            with database_answers():
-                return await what(desk)
-
-    with users.acting_as(loaded.users.desk):
-        return asyncio.run(do())
 
 
 def register(app: typer.Typer) -> None:
@@ -59,14 +37,37 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="recordings")
 
 
-def list_(
+def list_(  # what can be looked for
     number: Annotated[str | None, typer.Option(help=_("Designated number, digits."))] = None,
     caller: Annotated[str | None, typer.Option(help=_("Caller's number."))] = None,
+    callee: Annotated[str | None, typer.Option(help=_("Number that was called."))] = None,
     agent: Annotated[str | None, typer.Option(help=_("Designated phone."))] = None,
+    since: Annotated[str | None, typer.Option("--from", help=_("Begun then or later: 2027-04-01T09:00."))] = None,
+    until: Annotated[str | None, typer.Option("--to", help=_("Begun before then."))] = None,
+    shortest: Annotated[str | None, typer.Option("--min", help=_("At least so long: 80 or 1:20."))] = None,
+    longest: Annotated[str | None, typer.Option("--max", help=_("At most so long."))] = None,
+    most: Annotated[int | None, typer.Option("--limit", min=1, help=_("The newest so many. Default: all."))] = None,
+    by: By = None,
+    password_file: PasswordFile = None,
+    code: Code = None,
     as_json: Json = False,
 ) -> None:
     """List recordings."""
-    found = at_desk(lambda desk: desk.recordings(Wanted(number=number, caller=caller, agent=agent)))
+    wanted = Wanted(
+        number=number, caller=caller, callee=callee, agent=agent,
+        since=time_of(since, "--from") if since else None, until=time_of(until, "--to") if until else None,
+        shortest=seconds(shortest), longest=seconds(longest),
+    )  # fmt: skip
+    if by is None and signed_in():
+        with at_api() as client:
+            asked = {
+                "number": number, "caller": caller, "callee": callee, "agent": agent,
+                "from": wanted.since and wanted.since.isoformat(), "to": wanted.until and wanted.until.isoformat(),
+                "min_seconds": wanted.shortest, "max_seconds": wanted.longest,
+            }  # fmt: skip
+            found = [one.model_dump() for one in client.recordings(most=most, **asked)]
+    else:
+        found = _here(by, password_file, code, lambda desk: desk.recordings(wanted, limit=most))
     if as_json:
         for record in found:
             say_json(record)
@@ -84,9 +85,33 @@ def list_(
     )  # fmt: skip
 
 
-def show(recording: Recording, as_json: Json = False) -> None:
+def _here(
+    by: str | None, password_file: Path | None, code: str | None, what: Callable[[Desk], Awaitable[Result]]
+) -> Result:
+    """At the recorder itself: with an ID of one's own, once people have accounts."""
+    who = proof(by, password_file, code) if by else None
+
+    async def do(desk: Desk) -> Result:
+        await allowed(desk, Act.SEARCH, who)
+        return await what(desk)
+
+    return at_desk(do)
+
+
+def show(
+    recording: Recording,
+    by: By = None,
+    password_file: PasswordFile = None,
+    code: Code = None,
+    as_json: Json = False,
+) -> None:
     """Show a recording."""
-    found: dict[str, Any] = at_desk(lambda desk: desk.show(recording))
+    found: dict[str, Any]
+    if by is None and signed_in():
+        with at_api() as client:
+            found = client.recording(recording).model_dump()
+    else:
+        found = _here(by, password_file, code, lambda desk: desk.show(recording))
     if as_json:
         say_json(found)
         return

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from cti.cli.common import Json, PassphraseFile, err, length, out, passphrase, say_json
-from cti.cli.recordings import at_desk
+from cti.cli.local import at_desk
 from cti.desk import Desk
 from cti.explain import localise
 from cti.i18n import _, ngettext

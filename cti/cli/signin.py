@@ -8,8 +8,12 @@ from typing import Annotated
 
 import typer
 
+from cti.app.clock import wall_clock
+from cti.app.desk import accounts_at
 from cti.cli.common import first_line, settings
+from cti.desk import Desk
 from cti.errors import NotEntitledError, UsageError
+from cti.guard import Guard
 from cti.i18n import _
 from policies.load import Policies
 from policies.rights import Act
@@ -58,13 +62,21 @@ async def entitled(accounts: Accounts, act: Act, who: Proof) -> SignedIn:
     """Somebody who has proved who they are, and may do `act`. Raises NotEntitledError, RefusedError, TooSoonError."""
     rights = Policies(settings().settings.paths.policies).rights  # before a code is used up
     found = await accounts.sign_in(who.account, who.password, who.code, HERE)
-    if not rights.allows(found.account.role, act):
-        accounts.denied(found.account, act)
-        raise NotEntitledError(
-            _("{account} is {role}, who may not; `kikitori policy rights` shows who may").format(
-                account=found.account.id, role=found.account.role.wording
+    Guard(accounts=accounts, rights=lambda: rights).entitled(found.account, act)
+    return found
+
+
+async def allowed(desk: Desk, act: Act, who: Proof | None) -> SignedIn | None:
+    """Somebody at the recorder itself may do `act`; None as long as nobody has an account. Raises NotEntitledError."""
+    accounts = accounts_at(desk, wall_clock)
+    if who is None:
+        if await accounts.managed():
+            raise NotEntitledError(
+                _("people have accounts here (B-06): sign in with `kikitori login ID`, or name your own with --by")
             )
-        )
+        return None
+    found = await entitled(accounts, act, who)
+    desk.actor = found.account.id
     return found
 
 

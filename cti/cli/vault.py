@@ -7,7 +7,7 @@ import typer
 from cti.app.clock import wall_clock
 from cti.app.desk import accounts_at
 from cti.cli.common import Commands, Json, PassphraseFile, out, passphrase, say_json, table, when
-from cti.cli.recordings import at_desk
+from cti.cli.local import at_desk
 from cti.cli.signin import By, Code, PasswordFile, entitled, proof
 from cti.cli.terminal import one_line
 from cti.desk import Desk

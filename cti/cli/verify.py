@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from cti.cli.common import Json, PassphraseFile, err, out, passphrase, say_json
-from cti.cli.recordings import at_desk
+from cti.cli.local import at_desk
 from cti.desk import Desk
 from cti.errors import UsageError
 from cti.explain import localise

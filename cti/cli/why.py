@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from cti.cli.common import Json, out, say_json, settings
-from cti.cli.recordings import at_desk
+from cti.cli.local import at_desk
 from cti.cli.terminal import one_line
 from cti.explain import word
 from cti.hours import known

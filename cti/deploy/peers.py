@@ -17,11 +17,11 @@ LOOPBACK: tuple[Network, ...] = (ipaddress.IPv4Network("127.0.0.0/8"), ipaddress
 
 
 def hosts(settings: Settings, role: str) -> tuple[str, ...]:
-    """The hosts that a process connects to, or is asked by, beside this one."""
+    """The hosts and networks that a process connects to, or is asked by, beside this one."""
     named = {
         "recorder": [settings.pbx.host],
         "gate": [settings.pbx.host],
-        "desk": [_database(settings), _mail(settings)],
+        "desk": [_database(settings), _mail(settings), *settings.api.networks],
     }[role]
     return tuple(host for host in named if host and host != "localhost")
 

@@ -114,13 +114,13 @@ def _peers(role: str, settings: Settings) -> list[str]:
                     host=name
                 )
             )
-    return ["localhost", *(name for name in hosts(settings, role) if not ipaddress.ip_address(name).is_loopback)]
+    return ["localhost", *(name for name in hosts(settings, role) if not ipaddress.ip_network(name).is_loopback)]
 
 
 def _is_address(text: str) -> bool:
     """Not one with a zone: that may hold anything, and systemd knows none."""
     try:
-        ipaddress.ip_address(text)
+        ipaddress.ip_network(text)
     except ValueError:
         return False
     return "%" not in text

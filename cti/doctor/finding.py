@@ -62,6 +62,7 @@ def house_titles() -> dict[str, str]:
         "days": _("days that the disk lasts"),
         "keys": _("age of the keys"),
         "certificate": _("certificate of the PBX"),
+        "api-certificate": _("certificate of the desk"),
         "time": _("time synchronisation"),
         "limits": _("limits of the processes"),
         "kernel-limits": _("limits of the kernel"),

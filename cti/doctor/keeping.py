@@ -36,6 +36,7 @@ def judge(seen: MachineSeen, want: Want, group: str, now: datetime) -> Iterator[
     yield days(seen.disks["vault"], seen.stock, want)
     yield keys(seen.keys, want, now)
     yield certificate(seen.keys, want, now)
+    yield api_certificate(seen.keys, want, now)
 
 
 def _systems(seen: MachineSeen) -> Finding:
@@ -180,13 +181,25 @@ def certificate(seen: KeysSeen, want: Want, now: datetime) -> Finding:
     if seen.certificate is None:
         return well("certificate", _("none: the manager interface is asked without TLS"))
     remedy = _("a new certificate for the manager interface; then [pbx] ami_tls_ca, and restart the recorder")
-    if isinstance(seen.certificate, Unseen):
-        return unmade("certificate", seen.certificate, remedy)
-    found = _("valid until {day}").format(day=day_text(seen.certificate.date()))
     why = _("Without a valid one the recorder does not connect, and calls are recorded by the dialplan alone.")
-    left = (seen.certificate - now).days
-    if seen.certificate <= now:
-        return error("certificate", found, why, remedy)
-    if left < want.settings.upkeep.certificate_days:
-        return warning("certificate", found, why, remedy)
-    return well("certificate", found)
+    return _until("certificate", seen.certificate, why, remedy, want, now)
+
+
+def api_certificate(seen: KeysSeen, want: Want, now: datetime) -> Finding:
+    """Until when the desk can prove itself."""
+    if seen.api is None:
+        return well("api-certificate", _("none: the desk has no API ([api] port = 0)"))
+    remedy = _("`kikitori api certificate`, then restart the desk; whoever asks it is given the new one")
+    why = _("Without a valid one nobody can sign in at the desk: no recording is found or heard. Calls are recorded.")
+    return _until("api-certificate", seen.api, why, remedy, want, now)
+
+
+def _until(check: str, ends: datetime | Unseen, why: str, remedy: str, want: Want, now: datetime) -> Finding:
+    if isinstance(ends, Unseen):
+        return unmade(check, ends, remedy)
+    found = _("valid until {day}").format(day=day_text(ends.date()))
+    if ends <= now:
+        return error(check, found, why, remedy)
+    if (ends - now).days < want.settings.upkeep.certificate_days:
+        return warning(check, found, why, remedy)
+    return well(check, found)

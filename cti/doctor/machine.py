@@ -89,12 +89,13 @@ class StockSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeysSeen:
-    """Since when each key serves; `certificate`: until when, None where none is set."""
+    """Since when each key serves; `certificate` (of the PBX), `api`: until when, None where none is set."""
 
     epoch: int | Unseen
     since: datetime | Unseen
     signers: Mapping[str, datetime | Unseen]
     certificate: datetime | Unseen | None
+    api: datetime | Unseen | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -113,7 +113,10 @@ def keys(settings: Settings) -> KeysSeen:
         epoch = since = Unseen(explain(error))
     signers = {f"{name}.key": _written(settings.paths.keys / f"{name}.pub") for name in SIGNERS}
     ca = settings.pbx.ami_tls_ca
-    return KeysSeen(epoch=epoch, since=since, signers=signers, certificate=_ends(ca) if ca else None)
+    return KeysSeen(
+        epoch=epoch, since=since, signers=signers, certificate=_ends(ca) if ca else None,
+        api=_ends(settings.api.certificate) if settings.api.port else None,
+    )  # fmt: skip
 
 
 def _written(path: Path) -> datetime | Unseen:

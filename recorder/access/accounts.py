@@ -69,6 +69,8 @@ VALID_FOR: Final = timedelta(days=7)
 """How long a one-time secret may wait to be used."""
 AT_ONCE: Final = 2
 """Derivations at a time: each takes 64 MiB."""
+DECIDING: Final = ("account.issued", "account.enrolled", "account.renewed", "account.ended")
+"""The actions in the access log that say whether an account is, of which role and with which key."""
 INSTALLER: Final = "init"
 """Who issues the first account: there is no 課長 yet who could."""
 
@@ -193,7 +195,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedIn:
-    """Somebody who has proved who they are; `epochs`: what they can open."""
+    """Somebody who has proved who they are; `epochs`: what they can open, as it was then."""
 
     account: Account
     own: Identity = field(repr=False)
@@ -204,9 +206,7 @@ class SignedIn:
         try:
             return self.epochs[epoch]
         except KeyError as error:
-            raise NoKeyHeldError(
-                f"{self.account.id} holds none of epoch {epoch}; whoever does grants it: `kikitori vault grant`"
-            ) from error
+            raise _not_held(self.account.id, epoch) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -338,6 +338,12 @@ class Accounts:
                 update(accounts).where(accounts.c.id == account).values(reviewed_by=by, reviewed_at=plain(self._now()))
             )
 
+    async def one(self, account: str) -> Account | None:
+        """An account that lives, None where there is none."""
+        async with self.engine.connect() as connection:
+            found = await self._find(connection, account)
+        return found if found is not None and found.live else None
+
     async def all(self) -> list[Account]:
         """Every account that ever was, by its ID."""
         async with self.engine.connect() as connection:
@@ -409,9 +415,30 @@ class Accounts:
         self._tell(account, "account.signed-in", account, detail)
         return SignedIn(account=found, own=opened.identity, epochs=epochs)
 
-    def denied(self, account: Account, act: str) -> None:
-        """Somebody asked for what the role may not."""
-        self._tell(account.id, "act.denied", account.id, {"act": act})
+    async def still(self, who: SignedIn) -> bool:
+        """Whether somebody who signed in before may still come in: the account lives, and nobody has changed it.
+
+        Raises ForgedError where somebody has, but not here.
+        """
+        async with self.engine.connect() as connection:
+            found = await self._find(connection, who.account.id)
+            wanted = select(credentials.c.recipient).where(credentials.c.account == who.account.id)
+            recipient = (await connection.execute(wanted)).scalar_one_or_none()
+        if found is None or not found.live or found.initial or recipient != str(who.own.recipient):
+            return False
+        await asyncio.to_thread(self._check_known, found, str(recipient))
+        return found.role is who.account.role
+
+    async def check_held(self, who: SignedIn, epochs: Collection[int]) -> None:
+        """Raises NoKeyHeldError where one of these keys was taken away from somebody since the sign-in."""
+        wanted = select(grants.c.epoch).where(self._granted(who.account.id))
+        async with self.engine.connect() as connection:
+            if gone := set(epochs) - set(await connection.scalars(wanted)):
+                raise _not_held(who.account.id, min(gone))
+
+    def denied(self, account: Account, act: str, about: str | None = None) -> None:
+        """Somebody asked for what the role may not; `about`: the recording, if it is one."""
+        self._tell(account.id, "act.denied", about or account.id, {"act": act})
 
     # --- keys -------------------------------------------------------------------------------------------------------
 
@@ -562,7 +589,7 @@ class Accounts:
 
 
 def known(entries: Iterable[Entry]) -> Known | None:
-    """What the entries on one account say of it; None where it was never issued, or has ended."""
+    """What the entries of `DECIDING` on one account say of it; None where it was never issued, or has ended."""
     found: Known | None = None
     for entry in entries:
         if entry.action == "account.issued":
@@ -572,6 +599,10 @@ def known(entries: Iterable[Entry]) -> Known | None:
         elif entry.action == "account.ended":
             found = None
     return found
+
+
+def _not_held(account: str, epoch: int) -> NoKeyHeldError:
+    return NoKeyHeldError(f"{account} holds none of epoch {epoch}; whoever does grants it: `kikitori vault grant`")
 
 
 def _check_text(what: str, text: str, most: int) -> None:

@@ -122,11 +122,17 @@ class AccessLog:
         for seq, raw in self._rows("", {}, start):
             yield parse_entry(seq, raw)
 
-    def find(self, *, object: str | None = None, action: str | None = None) -> Iterator[Entry]:  # noqa: A002  # as in append
-        """The entries on `object`, or of `action`, or both, in order. Raises LogDamagedError."""
+    def find(
+        self,
+        *,
+        object: str | None = None,  # noqa: A002  # as in append
+        action: str | None = None,
+        start: int = 0,
+    ) -> Iterator[Entry]:
+        """The entries on `object`, or of `action`, or both, from number `start` on. Raises LogDamagedError."""
         wanted = {name: value for name, value in (("object", object), ("action", action)) if value is not None}
         clause = "".join(f" AND {name} = :{name}" for name in wanted)
-        for seq, raw in self._rows(clause, wanted, 0):
+        for seq, raw in self._rows(clause, wanted, start):
             yield parse_entry(seq, raw)
 
     def leaves(self) -> Iterator[tuple[int, bytes]]:

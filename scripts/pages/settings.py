@@ -13,6 +13,7 @@ VARIABLES = {
     "KIKITORI_PASSPHRASE_FILE": "file whose first line is the vault's passphrase, where `--passphrase-file` names none",
     "KIKITORI_ASTERISK_ROOT": "root file system with Asterisk for demo and tests (`scripts/asterisk`)",
     "NOTIFY_SOCKET": "set by systemd; `kikitori serve` reports readiness and signs of life there",
+    "XDG_STATE_HOME": "below it `kikitori login` keeps the session; default: ~/.local/state",
     "SUDO_USER": "whose name the access log gets when root runs a command through sudo",
 }
 """What is read from the environment beside the settings themselves."""

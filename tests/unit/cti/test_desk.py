@@ -8,9 +8,9 @@ import shutil
 import sqlite3
 import subprocess
 import tarfile
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,9 @@ from cti import statement, store
 from cti.app.desk import Stating
 from cti.callbook import CallRecord
 from cti.calls.said import said
-from cti.desk import DAMAGED, Desk, Purpose, Sound, closing
+from cti.desk import DAMAGED, Desk, Purpose, closing
 from cti.errors import LogUnavailableError, NotFoundError, NotRunningError, UsageError
-from cti.intake import Intake, IntakeBook
+from cti.intake import Intake
 from cti.journal import Journal
 from cti.records import WitnessError
 from cti.statement import StatementError
@@ -32,140 +32,17 @@ from policies.calendar import JST
 from recorder import callfile
 from recorder.access import checkpoint
 from recorder.access.log import AccessLog
-from recorder.catalogue import Catalogue, Wanted
+from recorder.catalogue import Wanted
 from recorder.export import whole_file
 from recorder.replay import BodyMismatchError, DamagedAudioError, wav_head
 from recorder.vault import keys
 from recorder.vault.age import Identity
 from recorder.vault.errors import VaultError
-from recorder.vault.folder import VaultFolder, segment_name
+from recorder.vault.folder import segment_name
 from recorder.vault.manifest import dump, load
 from recorder.verify import UNFINISHED, Finding
-from tests.unit.recorder.rig import RATE, START, MixMonitor, Rig, interleave, noise, ram_folder, record, run, take, uuid
-
-PASSPHRASE = "correct horse battery"
-SECONDS = {"one": 3, "two": 5, "three": 12}
-BREAKS = {"one": 0, "two": 1, "three": 2}
-SIDES = {name: (noise(f"{name} l", RATE * s), noise(f"{name} r", RATE * s)) for name, s in SECONDS.items()}
-BOTH = {name: interleave(*sides) for name, sides in SIDES.items()}
-WEAK = 10
-
-
-@dataclass
-class Office:
-    """A desk over a folder, and what the folder's parts are called."""
-
-    root: Path
-    desk: Desk
-    vault: VaultFolder
-
-    @property
-    def log(self) -> Path:
-        return self.root / "log/access.db"
-
-    def entries(self, action: str) -> list[dict[str, Any]]:
-        with AccessLog(self.log) as access:
-            return [dict(entry.detail) for entry in access.find(action=action)]
-
-    def open(self, name: str, start: float = 0, end: float | None = None) -> Sound:
-        return self.desk.open(uuid(name), start, end)
-
-    def play(self, name: str, start: float = 0, end: float | None = None, side: str = "both") -> bytes:
-        return b"".join(
-            self.desk.play(self.open(name, start, end), self.desk.by_passphrase(PASSPHRASE), Purpose.QUALITY, side)
-        )
-
-    def export(self, name: str, kind: str, to: Identity | None = None, out: Any = None) -> bytes:
-        out = out or io.BytesIO()
-        self.desk.export(
-            self.open(name),
-            self.desk.by_passphrase(PASSPHRASE),
-            Purpose.CONTENT,
-            kind=kind,
-            recipient=to.recipient if to else None,
-            out=out,
-            progress=lambda _samples: None,
-        )
-        return bytes(out.getvalue()) if isinstance(out, io.BytesIO) else b""
-
-    def segment(self, name: str, number: int, kind: str) -> Path:
-        return self.vault.folder(uuid(name)) / f"{uuid(name)}.{number:03d}.{kind}"
-
-    async def verify(self, passphrase: str | None = PASSPHRASE) -> list[Finding]:
-        return [finding async for finding in self.desk.verify(None, passphrase, lambda _count: None)]
-
-
-@pytest.fixture(scope="module")
-def template() -> Iterator[Path]:
-    """Three recordings of one, two and three segments, logged, with a checkpoint; all in the catalogue."""
-    with ram_folder() as folder:
-        root = folder / "site"
-        for name in ("log", "escrow", "checkpoints"):
-            (root / name).mkdir(parents=True)
-        keys.create(
-            root / "keys",
-            root / "escrow",
-            passphrase=PASSPHRASE,
-            origin="kikitori/pbx1",
-            epoch_start=START,
-            work_factor=WEAK,
-        )
-        rig = Rig(
-            root,
-            folder / "spool",
-            identity=keys.unlock(root / "keys", 1, PASSPHRASE),
-            signer=keys.load_signer(root / "keys/recorder.key"),
-        )
-        journal = Journal(lambda: AccessLog(root / "log/access.db"), rig.vault, lambda: START)
-        rig.told = journal  # type: ignore[assignment]
-        for name, sides in SIDES.items():
-            record(rig, name, *sides, breaks=BREAKS[name])
-        journal.checkpoint(root / "checkpoints", keys.load_signer(root / "keys/log.key"))
-        assert not rig.vault.waiting("log")
-        asyncio.run(fill_catalogue(root))
-        yield root
-
-
-@pytest.fixture
-async def office(template: Path) -> AsyncIterator[Office]:
-    with ram_folder() as folder:
-        root = folder / "site"
-        shutil.copytree(template, root)
-        yield (made := await open_office(root))
-        await made.desk.close()
-
-
-async def fill_catalogue(root: Path) -> None:
-    engine = store.engine(f"sqlite+aiosqlite:///{root}/catalogue.db")
-    await store.migrate(engine)
-    await engine.dispose()
-    made = await open_office(root)
-    assert await made.desk.catch_up() == 6
-    assert not made.vault.waiting("index")
-    await made.desk.close()
-
-
-async def open_office(root: Path, **more: Any) -> Office:
-    engine = store.engine(f"sqlite+aiosqlite:///{root}/catalogue.db")
-    vault = VaultFolder(root / "vault", root / "mirror")
-    desk = Desk(
-        vault=vault,
-        keys=root / "keys",
-        access=lambda: AccessLog(root / "log/access.db"),
-        checkpoints=root / "checkpoints",
-        catalogue=Catalogue(engine, "pbx1"),
-        now=lambda: START + timedelta(hours=2),
-        actor="staff-1",
-        intake=IntakeBook(engine, "pbx1", lambda _at: None),
-        **more,
-    )
-    return Office(root, desk, vault)
-
-
-def samples(wav: bytes) -> bytes:
-    with soundfile.SoundFile(io.BytesIO(wav)) as sound:
-        return bytes(sound.buffer_read(-1, "int16"))
-
+from tests.unit.cti.office import BOTH, PASSPHRASE, SECONDS, SIDES, Office, decoded, open_office, opened, samples
+from tests.unit.recorder.rig import RATE, START, MixMonitor, Rig, ram_folder, run, take, uuid
 
 # --- completeness -----------------------------------------------------------------------------------------------------
 
@@ -525,24 +402,6 @@ def test_a_purpose_is_one_of_two() -> None:
 
 def accepted(folder: Path) -> None:
     subprocess.run(["flac", "--test", "--silent", "--warnings-as-errors", folder / "a.flac"], check=True)
-
-
-def opened(data: bytes, reader: Identity, folder: Path) -> bytes:
-    """What the public `age` tool makes of it."""
-    (folder / "key").write_text(f"{reader}\n")
-    return subprocess.run(
-        ["age", "--decrypt", "--identity", folder / "key"], input=data, check=True, capture_output=True
-    ).stdout
-
-
-def decoded(flac: bytes, folder: Path) -> bytes:
-    (folder / "a.flac").write_bytes(flac)
-    subprocess.run(
-        ["flac", "--decode", "--silent", "--force", "--force-raw-format", "--endian=little", "--sign=signed", "a.flac"],
-        check=True,
-        cwd=folder,
-    )
-    return (folder / "a.raw").read_bytes()
 
 
 @pytest.mark.rule("B-13")

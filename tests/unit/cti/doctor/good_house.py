@@ -59,6 +59,7 @@ SEEN = MachineSeen(
     stock=StockSeen(size=30 * 10**9, days=30.0),
     places=places.wanted(WANT.settings, GROUP),
     keys=KeysSeen(
+        api=NOW + timedelta(days=300),
         epoch=1,
         since=NOW - timedelta(days=3),
         signers={"recorder.key": NOW - timedelta(days=3), "log.key": NOW - timedelta(days=3)},

@@ -1,0 +1,205 @@
+"""The other side of the API, typed: what the command line asks by."""
+
+import ssl
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, Self, TypeVar
+from uuid import uuid4
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from cti.api.problems import Problem
+from cti.api.shapes import Ask, Details, Export, Levels, Play, Recording, Recordings, SignedIn, SignIn, Whoami
+from cti.errors import KikitoriError, SettingsError
+from cti.explain import explain
+from cti.i18n import _, reader
+
+TIMEOUT: Final = httpx.Timeout(30.0, connect=5.0)
+Shape = TypeVar("Shape", bound=BaseModel)
+
+_STATUSES: Final[Mapping[int, int]] = {
+    400: 64, 401: 77, 403: 77, 404: 66, 409: 65, 410: 66, 416: 64, 422: 65, 429: 75, 503: 75,
+}  # fmt: skip
+"""What a command ends with, by the answer's status; anything else is 69: the desk does not do what it should."""
+
+
+class ApiError(KikitoriError):
+    """The desk says no."""
+
+    code = "api"
+    status = 69
+
+    def __init__(self, problem: Problem) -> None:
+        """With the kind and the status of the problem."""
+        super().__init__(problem.detail or problem.title)
+        self.code, self.status = problem.code, _STATUSES.get(problem.status, 69)
+
+
+class UnreachableError(KikitoriError):
+    """The desk cannot be reached."""
+
+    code = "unreachable"
+    status = 69
+
+
+class Client:
+    """One desk, and who asks it. Raises ApiError for what it refuses, UnreachableError where there is none."""
+
+    def __init__(self, server: str, ca: Path | None, token: str = "") -> None:
+        """`server`: https://host:port. `ca`: the certificate that it is known by; None: whom the system trusts.
+
+        Raises SettingsError where that cannot be read.
+        """
+        try:
+            trusted = ssl.create_default_context(cafile=str(ca) if ca else None)
+        except (OSError, ssl.SSLError) as error:
+            raise SettingsError(
+                _(
+                    "{file}: no certificate that can be read ({error}); it is the API's own, `kikitori config show`"
+                ).format(file=ca, error=explain(error))
+            ) from error
+        headers = {"Accept-Language": reader()} | ({"Authorization": f"Bearer {token}"} if token else {})
+        self.server = server
+        self._http = httpx.Client(
+            base_url=server, verify=trusted, headers=headers, timeout=TIMEOUT, trust_env=False, follow_redirects=False
+        )
+
+    def __enter__(self) -> Self:
+        """Itself."""
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Close."""
+        self._http.close()
+
+    # --- session ------------------------------------------------------------------------------------------------------
+
+    def sign_in(self, account: str, password: str, code: str) -> SignedIn:
+        """A session."""
+        return self._post("/v1/session", SignIn(account=account, password=password, code=code), SignedIn)
+
+    def whoami(self) -> Whoami:
+        """Who is signed in."""
+        return self._get("/v1/session", Whoami)
+
+    def sign_out(self) -> None:
+        """End the session."""
+        self._send("DELETE", "/v1/session")
+
+    # --- recordings ---------------------------------------------------------------------------------------------------
+
+    def recordings(self, *, most: int | None = None, **wanted: str | float | None) -> Iterator[Recording]:
+        """Newest first, page by page; at most `most`."""
+        asked: dict[str, Any] = {name: value for name, value in wanted.items() if value is not None}
+        asked["limit"], given = min(most or 500, 500), 0
+        while True:
+            page = self._get("/v1/recordings", Recordings, asked)
+            for one in page.items:
+                if most is not None and given >= most:
+                    return
+                given += 1
+                yield one
+            if page.next is None:
+                return
+            asked["cursor"] = page.next
+
+    def recording(self, recording: str) -> Details:
+        """One, by its id or the beginning of it."""
+        return self._get(f"/v1/recordings/{_segment(recording)}", Details)
+
+    def play(self, recording: str, asked: Ask) -> Play:
+        """Open it to be heard."""
+        return self._post(f"/v1/recordings/{_segment(recording)}/plays", asked, Play)
+
+    def level(self, play: Play, points: int) -> Levels:
+        """How loud it is over its length."""
+        return self._get(f"/v1/plays/{play.play}/level", Levels, {"points": points})
+
+    def stop(self, play: Play) -> None:
+        """It was heard."""
+        self._send("DELETE", f"/v1/plays/{play.play}")
+
+    def audio(self, play: Play, first: int = 0) -> Iterator[bytes]:
+        """Its WAV from byte `first` on."""
+        with self._stream("GET", play.audio, headers={"Range": f"bytes={first}-"}) as blocks:
+            yield from blocks
+
+    @contextmanager
+    def export(self, recording: str, asked: Export) -> Iterator[tuple[int, Iterable[bytes]]]:
+        """Size and bytes of a whole recording."""
+        with self._stream("POST", f"/v1/recordings/{_segment(recording)}/exports", json=_body(asked)) as blocks:
+            yield blocks.size, blocks
+
+    # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _get(self, path: str, shape: type[Shape], asked: Mapping[str, Any] | None = None) -> Shape:
+        return self._read(self._send("GET", path, params=asked or {}), shape)
+
+    def _post(self, path: str, body: BaseModel, shape: type[Shape]) -> Shape:
+        # Sent again after a connection that broke, it is done once.
+        return self._read(self._send("POST", path, json=_body(body), headers={"Idempotency-Key": str(uuid4())}), shape)
+
+    def _send(self, method: str, path: str, **more: Any) -> httpx.Response:
+        with self._reaching():
+            answer = self._http.request(method, path, **more)
+        _check(answer)
+        return answer
+
+    @contextmanager
+    def _stream(self, method: str, path: str, **more: Any) -> Iterator["_Blocks"]:
+        with self._reaching(), self._http.stream(method, path, **more) as answer:
+            if answer.is_error:
+                answer.read()
+            _check(answer)
+            yield _Blocks(answer)
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        try:
+            yield
+        except (httpx.TransportError, ssl.SSLError) as error:
+            raise UnreachableError(
+                _("{server} cannot be reached, or is not the desk whose certificate is known ({error})").format(
+                    server=self.server, error=str(error) or type(error).__name__
+                )
+            ) from error
+
+    @staticmethod
+    def _read(answer: httpx.Response, shape: type[Shape]) -> Shape:
+        try:
+            return shape.model_validate_json(answer.content)
+        except ValidationError as error:
+            raise UnreachableError(_("the answer is not that of a desk of this version")) from error
+
+
+class _Blocks:
+    """What a stream gives, and how much it is."""
+
+    def __init__(self, answer: httpx.Response) -> None:
+        self._answer = answer
+        self.size = int(answer.headers.get("Content-Length", "0"))
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._answer.iter_bytes()
+
+
+def _body(of: BaseModel) -> Any:
+    return of.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def _segment(text: str) -> str:
+    """One part of a path, whatever is in it."""
+    return "".join(one if one.isascii() and (one.isalnum() or one in "-.") else "_" for one in text).strip(".") or "_"
+
+
+def _check(answer: httpx.Response) -> None:
+    if not answer.is_error:
+        return
+    try:
+        problem = Problem.model_validate_json(answer.content)
+    except ValidationError:
+        said = _("the desk answers with {status}").format(status=answer.status_code)
+        problem = Problem(type="", title=said, status=answer.status_code, detail=said, code="api")
+    raise ApiError(problem)

@@ -1,0 +1,164 @@
+"""What somebody hears just now: opened with a purpose, a line in the log before its first byte, one after its last.
+
+The sound is WAV, of which any part can be asked for: byte 44 + 4 n is sample n of the whole recording, whatever
+segments it is made of, so that a seek is one request, and opens the chunks in which these samples are.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any, Final
+from uuid import uuid4
+
+from cti.desk import Desk, Purpose, Sound
+from cti.errors import NotFoundError
+from cti.i18n import _
+from policies.rights import Act
+from recorder.access.sessions import Session
+from recorder.replay import Player, side, wav_head
+
+IDLE: Final = 120.0
+"""Seconds in which nothing of it is asked for that end it: a pause is longer than a line in the log should wait."""
+AT_ONCE: Final = 4
+"""Of one session; the oldest goes when another comes."""
+HEAD: Final = 44
+LISTED: Final = 100
+"""Stretches that a line of the log names."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Hearing:
+    """One recording that one session hears. `sent`: stretches (samples) that went out, merged and in order."""
+
+    name: str
+    session: Session
+    sound: Sound
+    purpose: Purpose
+    which: str
+    player: Player = field(repr=False)
+    act: Act
+    line: str
+    seen: float
+    sent: list[tuple[int, int]] = field(default_factory=list)
+    samples: int = 0
+    outcome: str = "done"
+    _counting: Lock = field(default_factory=Lock, repr=False)  # two parts may go out at once, each in a thread
+
+    @property
+    def epochs(self) -> set[int]:
+        """Of the keys that it needs."""
+        return {part.manifest.epoch for part in self.sound.parts}
+
+    @property
+    def frame(self) -> int:
+        """Bytes of a sample of all sides."""
+        return 4 if self.which == "both" else 2
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole."""
+        return HEAD + (self.sound.end - self.sound.start) * self.frame
+
+    def read(self, first: int, last: int) -> Iterator[bytes]:
+        """Bytes `first` to `last`, the latter included. Raises VaultError, AudioError; then it is not `done`."""
+        sound, frame = self.sound, self.frame
+        if first < HEAD:
+            yield wav_head(sound.end - sound.start, sound.rate, frame // 2)[first : last + 1]
+        begin, end = max(first - HEAD, 0), last + 1 - HEAD
+        if begin >= end:
+            return
+        at, stop = sound.start + begin // frame, sound.start + -(-end // frame)
+        skip, left = begin % frame, end - begin
+        try:
+            for block in self.player.joined(sound.parts, at, stop):
+                count = len(block) // 4
+                # Before it is out: who stops in its middle has heard of it.
+                self._count(at, at + count)
+                at += count
+                out = side(block, self.which)[skip : skip + left]
+                skip, left = 0, left - len(out)
+                self.seen = time.monotonic()
+                yield out
+        except Exception as error:
+            self.outcome = f"failed: {type(error).__name__}"
+            raise
+
+    def _count(self, begin: int, end: int) -> None:
+        with self._counting:
+            self.samples += end - begin
+            merged: list[tuple[int, int]] = []
+            for one in sorted([*self.sent, (begin, end)]):
+                if merged and one[0] <= merged[-1][1]:
+                    merged[-1] = merged[-1][0], max(merged[-1][1], one[1])
+                else:
+                    merged.append(one)
+            self.sent = merged
+
+    def told(self) -> dict[str, Any]:
+        """For the log: seconds that went out in all, and which stretches of the recording."""
+        rate = self.sound.rate
+        parts = [[round(begin / rate, 3), round(end / rate, 3)] for begin, end in self.sent]
+        heard = sum(end - begin for begin, end in self.sent) / rate
+        more = {"parts_in_all": len(parts)} if len(parts) > LISTED else {}
+        return {"seconds": self.samples / rate, "heard": heard, "parts": parts[:LISTED], **more}
+
+
+class Hearings:
+    """All that go on here."""
+
+    def __init__(self, desk: Desk) -> None:
+        """None does."""
+        self._desk = desk
+        self._open: dict[str, Hearing] = {}
+
+    async def begin(
+        self, session: Session, sound: Sound, *, purpose: Purpose, which: str, act: Act, detail: dict[str, Any]
+    ) -> Hearing:
+        """Open it, and make the line in the log durable. `detail`: what that has beside the purpose.
+
+        Raises VaultError, AccessError, LogUnavailableError; then nothing is heard.
+        """
+        mine = sorted((one for one in self._open.values() if one.session is session), key=lambda one: one.seen)
+        for one in mine[: max(0, len(mine) + 1 - AT_ONCE)]:
+            await self.end(one)
+        desk = self._desk.by(session.who.account.id)
+        player = await asyncio.to_thread(desk.player, session.who.key, sound)
+        said = detail | {"purpose": purpose.value, "side": which, "session": session.id}
+        line = await asyncio.to_thread(desk.intent, "play", sound, said)
+        made = Hearing(
+            name=str(uuid4()), session=session, sound=sound, purpose=purpose, which=which, player=player, act=act,
+            line=line, seen=time.monotonic(),
+        )  # fmt: skip
+        self._open[made.name] = made
+        return made
+
+    def find(self, session: Session, name: str, at: float) -> Hearing:
+        """One of `session`'s own, by its name. Raises NotFoundError: of others nobody learns that they are."""
+        found = self._open.get(name)
+        if found is None or found.session is not session:
+            raise NotFoundError(_("no play {text!r} goes on").format(text=name))
+        found.seen = at
+        return found
+
+    async def end(self, hearing: Hearing, outcome: str | None = None) -> None:
+        """The line of what was heard. Whoever ends it first writes it."""
+        if self._open.pop(hearing.name, None) is None:
+            return
+        desk = self._desk.by(hearing.session.who.account.id)
+        said = hearing.outcome if hearing.outcome != "done" else outcome or "done"
+        await asyncio.to_thread(desk.result, "play", hearing.sound, hearing.line, said, hearing.told())
+
+    async def end_of(self, session: Session, outcome: str) -> None:
+        """All of a session."""
+        for hearing in self._of(lambda one: one.session is session):
+            await self.end(hearing, outcome)
+
+    async def expire(self, at: float) -> None:
+        """Those of which nothing was asked for long."""
+        for hearing in self._of(lambda one: at - one.seen > IDLE):
+            await self.end(hearing)
+
+    def _of(self, which: Any) -> Iterable[Hearing]:
+        return [one for one in self._open.values() if which(one)]

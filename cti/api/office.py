@@ -1,0 +1,119 @@
+"""What 課長 and 監査 do: accounts, keys, the access log; and how the recorder is."""
+
+import asyncio
+from dataclasses import asdict
+from itertools import islice
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Request, Response
+
+from cti.api.service import Once, may, service_of
+from cti.api.shapes import Account, End, Entry, Epochs, Granted, Holder, Id, Issue, Log, Secret
+from policies.rights import Act
+from recorder.access.sessions import Session
+from recorder.vault.keys import epochs
+
+router = APIRouter(route_class=Once)
+
+Whose = Annotated[str, Path(pattern=r"^[a-z][a-z0-9.-]{1,31}$")]
+
+
+@router.get("/accounts", tags=["accounts"])
+async def accounts(request: Request, session: Session = may(Act.ACCOUNTS)) -> list[Account]:
+    """Every account that ever was."""
+    return [Account(**asdict(one)) for one in await service_of(request).guard.accounts.all()]
+
+
+@router.post("/accounts", status_code=201, tags=["accounts"])
+async def issue(asked: Issue, request: Request, session: Session = may(Act.ISSUE)) -> Secret:
+    """Issue an account. The one-time secret is shown once: hand it over in person."""
+    secret = await service_of(request).guard.accounts.issue(
+        asked.account, name=asked.name.strip(), role=asked.role, section=asked.section, by=session.who.account.id
+    )
+    return Secret(account=asked.account, secret=secret)
+
+
+@router.post("/accounts/{account}/secret", status_code=201, tags=["accounts"])
+async def renew(account: Whose, request: Request, session: Session = may(Act.ISSUE)) -> Secret:
+    """Another one-time secret, for who lost password or authenticator; sessions end, keys are to be granted anew."""
+    service = service_of(request)
+    secret = await service.guard.accounts.renew(account, by=session.who.account.id)
+    await service.end_of(account, "renewed")
+    return Secret(account=account, secret=secret)
+
+
+@router.post("/accounts/{account}/end", status_code=204, tags=["accounts"])
+async def end(account: Whose, asked: End, request: Request, session: Session = may(Act.END)) -> Response:
+    """End an account, at once and for good: its sessions and what they hear too."""
+    service = service_of(request)
+    await service.guard.accounts.end(account, by=session.who.account.id, reason=asked.reason)
+    await service.end_of(account, "account ended")
+    return Response(status_code=204)
+
+
+@router.post("/accounts/{account}/review", status_code=204, tags=["accounts"])
+async def review(account: Whose, request: Request, session: Session = may(Act.ACCOUNTS)) -> Response:
+    """Looked through: the person is still there and still needs it (9条2)."""
+    await service_of(request).guard.accounts.review(account, by=session.who.account.id)
+    return Response(status_code=204)
+
+
+@router.get("/keys", tags=["keys"])
+async def keys(request: Request, session: Session = may(Act.KEYS)) -> Epochs:
+    """Every epoch of the vault, and who holds its key."""
+    service = service_of(request)
+    held = [Holder(**asdict(one)) for one in await service.guard.accounts.granted()]
+    return Epochs(epochs=await asyncio.to_thread(epochs, service.desk.keys), holders=held)
+
+
+@router.put("/keys/{account}", tags=["keys"])
+async def grant(account: Id, request: Request, session: Session = may(Act.KEYS)) -> Granted:
+    """Seal every key that you hold to somebody. Nobody grants what they do not hold."""
+    service = service_of(request)
+    wanted = sorted(session.who.epochs)
+    await service.may_open(session, wanted, account)
+    for epoch in wanted:
+        await service.guard.accounts.grant(account, epoch, session.who.key(epoch), by=session.who.account.id)
+    return Granted(account=account, epochs=wanted)
+
+
+@router.delete("/keys/{account}", tags=["keys"])
+async def revoke(account: Id, request: Request, session: Session = may(Act.KEYS)) -> Granted:
+    """Take the keys of this PBX away from somebody: from the next request on nothing more is opened."""
+    service = service_of(request)
+    held = [one.epoch for one in await service.guard.accounts.granted() if one.account == account]
+    await service.guard.accounts.revoke(account, by=session.who.account.id)
+    return Granted(account=account, epochs=held)
+
+
+@router.get("/log", tags=["log"])
+async def log(
+    request: Request,
+    session: Session = may(Act.LOG),
+    first: Annotated[int, Query(ge=0, le=2**53, alias="from")] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+    about: Annotated[str | None, Query(max_length=256, alias="object")] = None,
+    action: Annotated[str | None, Query(max_length=256)] = None,
+) -> Log:
+    """The access log, from entry `from` on."""
+    desk = service_of(request).desk.by(session.who.account.id)
+    found = await asyncio.to_thread(
+        lambda: list(islice(desk.audit(first, about=about, action=action), limit + 1))
+    )  # fmt: skip
+    page = [
+        Entry(
+            seq=one.seq, ts=one.ts, actor=one.actor, action=one.action, object=one.object, detail=dict(one.detail),
+            prev=one.prev,
+        )
+        for one in found[:limit]
+    ]  # fmt: skip
+    # Reading it is an act of which it speaks (9条2).
+    await asyncio.to_thread(desk.log, "log.read", desk.catalogue.pbx, {"from": first, "entries": len(page)})
+    return Log(items=page, next=found[limit].seq if len(found) > limit else None)
+
+
+@router.get("/status", tags=["status"])
+async def status(request: Request, session: Session = may(Act.STATUS)) -> dict[str, Any]:
+    """How the recorder, the gate, the disks, the clock, the keys, the statements and the promises are."""
+    found: dict[str, Any] = await service_of(request).health()
+    return found

@@ -1,0 +1,204 @@
+"""What the routes stand on: who is signed in, what they may, and what they hear just now."""
+
+import asyncio
+import hmac
+import re
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any, Final
+
+import structlog
+from fastapi import Depends, Request, Response
+from fastapi.routing import APIRoute
+from sqlalchemy.exc import SQLAlchemyError
+
+from cti.api.hearing import Hearing, Hearings
+from cti.api.problems import OURS, IdempotencyError, NoSessionError
+from cti.desk import Desk
+from cti.guard import Guard
+from cti.i18n import _
+from policies.rights import Act
+from policies.terminals import Terminals
+from recorder.access.accounts import Account, NoKeyHeldError
+from recorder.access.sessions import Session, Sessions
+
+log = structlog.get_logger()
+
+KEPT_ANSWERS: Final = 200
+"""Answers of one session that a repeated request is given again."""
+TICK: Final = 1.0
+
+_BEARER = re.compile(r"Bearer ([A-Za-z0-9_-]{20,128})", re.ASCII | re.IGNORECASE)
+_KEY = re.compile(r"[\x21-\x7e]{8,128}")
+
+
+@dataclass(slots=True)
+class _Answers:
+    """What one session's idempotency keys were answered with."""
+
+    kept: dict[str, tuple[bytes, Response]] = field(default_factory=dict)
+    working: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class Service:
+    """One of a desk."""
+
+    def __init__(self, desk: Desk, guard: Guard, terminals: Callable[[], Terminals], health: Callable[[], Any]) -> None:
+        """`terminals` reads the policy in force; `health` looks and judges (status)."""
+        self.desk, self.guard, self.terminals, self.health = desk, guard, terminals, health
+        self.sessions, self.hearings = Sessions(), Hearings(desk)
+        self.exporting = asyncio.Semaphore(1)
+        self._answers: dict[str, _Answers] = {}
+
+    # --- sessions -----------------------------------------------------------------------------------------------------
+
+    async def begin(self, account: str, password: str, code: str, address: str) -> tuple[str, Session]:
+        """Sign somebody in. Raises RefusedError, TooSoonError, ForgedError."""
+        who = await self.guard.accounts.sign_in(account, password, code, address)
+        token, ended = self.sessions.begin(who, address, time.monotonic())
+        await self._over(ended, "signed in elsewhere")
+        session = self.sessions.find(token, time.monotonic())
+        if session is None:
+            raise NoSessionError
+        return token, session
+
+    async def session(self, request: Request) -> Session:
+        """Whose request it is: signed in, not idle for too long, and the account as it was. Raises NoSessionError."""
+        given = _BEARER.fullmatch(request.headers.get("Authorization", ""))
+        session = self.sessions.find(given[1], time.monotonic()) if given else None
+        if session is None:
+            raise NoSessionError(_("sign in: `kikitori login`, or POST /v1/session"))
+        if not await self.guard.accounts.still(session.who):
+            await self.end(session, "account ended or changed")
+            raise NoSessionError(_("the account was ended or changed meanwhile"))
+        return session
+
+    async def end(self, session: Session, why: str) -> None:
+        """Nobody does anything by it any more, from now on."""
+        self.sessions.end(session)
+        await self._over([session], why)
+
+    async def end_of(self, account: str, why: str) -> None:
+        """All sessions of an account."""
+        for session in self.sessions.all():
+            if session.who.account.id == account:
+                await self.end(session, why)
+
+    async def _over(self, sessions: Iterable[Session], why: str) -> None:
+        for session in sessions:
+            self._answers.pop(session.id, None)
+            await self.hearings.end_of(session, "interrupted")
+            about = session.who.account.id
+            await asyncio.to_thread(
+                self.desk.log, "account.signed-out", about, {"session": session.id, "why": why}, actor=about
+            )
+
+    async def keep(self) -> None:
+        """End what is over, for ever."""
+        while True:
+            await asyncio.sleep(TICK)
+            try:
+                await self._over(self.sessions.expire(time.monotonic()), "idle, or too long")
+                await self.hearings.expire(time.monotonic())
+            except (*OURS, SQLAlchemyError, OSError) as error:
+                log.error("a session could not be ended in order", error=str(error))
+
+    async def close(self) -> None:
+        """The desk ends: so does everything that is open here, in the log too."""
+        for session in self.sessions.all():
+            await self.end(session, "the desk ended")
+
+    # --- rights -------------------------------------------------------------------------------------------------------
+
+    async def entitled(self, account: Account, act: Act, about: str | None = None) -> None:
+        """Raises NotEntitledError."""
+        await asyncio.to_thread(self.guard.entitled, account, act, about)
+
+    async def may_open(self, session: Session, epochs: Iterable[int], about: str) -> None:
+        """Raises NoKeyHeldError where one of the keys was never held, or was taken away meanwhile: that is logged."""
+        wanted, accounts = set(epochs), self.guard.accounts
+        try:
+            for epoch in sorted(wanted):
+                session.who.key(epoch)
+            await accounts.check_held(session.who, wanted)
+        except NoKeyHeldError:
+            await asyncio.to_thread(accounts.denied, session.who.account, "open without the key", about)
+            raise
+
+    async def hearing(self, session: Session, name: str) -> Hearing:
+        """What `session` hears under that name; it may still, or it is ended. Raises NotFoundError and the like."""
+        found = self.hearings.find(session, name, time.monotonic())
+        await self.entitled(session.who.account, found.act, found.sound.recording)
+        await self.may_open(session, found.epochs, found.sound.recording)
+        return found
+
+    # --- once ---------------------------------------------------------------------------------------------------------
+
+    async def once(self, request: Request, work: Callable[[], Awaitable[Response]]) -> Response:
+        """The answer of before, where the same request with the same Idempotency-Key was done; else of `work`.
+
+        Raises IdempotencyError where the key was used for another, NoSessionError.
+        """
+        key = request.headers.get("Idempotency-Key", "")
+        if not key:
+            return await work()
+        if not _KEY.fullmatch(key):
+            raise IdempotencyError(_("Idempotency-Key: 8 to 128 printable ASCII characters without spaces"))
+        session = await self.session(request)
+        answers = self._answers.setdefault(session.id, _Answers())
+        asked = sha256(f"{request.method} {request.url.path}?{request.url.query}\n".encode() + await request.body())
+        async with answers.working:
+            if before := answers.kept.get(key):
+                if not hmac.compare_digest(before[0], asked.digest()):
+                    raise IdempotencyError(_("this Idempotency-Key was used for another request"))
+                return before[1]
+            answer = await work()
+            if answer.status_code < 400 and type(answer).__name__ != "StreamingResponse":
+                answers.kept[key] = asked.digest(), answer
+                while len(answers.kept) > KEPT_ANSWERS:
+                    del answers.kept[next(iter(answers.kept))]
+            return answer
+
+
+class Once(APIRoute):
+    """A route whose writes are done once for each Idempotency-Key."""
+
+    def get_route_handler(self) -> Callable[[Request], Any]:
+        """FastAPI's."""
+        inside = super().get_route_handler()
+
+        async def handler(request: Request) -> Response:
+            if request.method == "GET":
+                answer: Response = await inside(request)
+                return answer
+            return await service_of(request).once(request, lambda: inside(request))
+
+        return handler
+
+
+def service_of(request: Request) -> Service:
+    """The service behind a request."""
+    service: Service = request.app.state.service
+    return service
+
+
+@dataclass(frozen=True, slots=True)
+class May:
+    """A route's dependency: somebody who is signed in and may do `act`; None: whoever is signed in."""
+
+    act: Act | None
+
+    async def __call__(self, request: Request) -> Session:
+        """The session."""
+        service = service_of(request)
+        session = await service.session(request)
+        if self.act is not None:
+            await service.entitled(session.who.account, self.act)
+        return session
+
+
+def may(act: Act | None) -> Any:
+    """`session: Session = may(Act.PLAY)`"""
+    return Depends(May(act))

@@ -1,0 +1,234 @@
+"""What goes in and out, as OpenAPI shows it. Times are RFC 3339, lengths seconds."""
+
+import base64
+import binascii
+import json
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from cti.desk import Purpose
+from cti.errors import UsageError
+from cti.i18n import _
+from policies.rights import Act, Role
+from recorder.catalogue import Place
+
+Word = Annotated[str, Field(min_length=1, max_length=200)]
+Id = Annotated[str, Field(pattern=r"^[a-z][a-z0-9.-]{1,31}$")]
+Side = Literal["both", "left", "right"]
+
+
+class In(BaseModel):
+    """A body that comes in: nothing but what is known."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SignIn(In):
+    """ID, password and the code that the authenticator shows."""
+
+    account: Annotated[str, Field(max_length=64)]
+    password: Annotated[str, Field(max_length=1024, repr=False)]
+    code: Annotated[str, Field(max_length=16, repr=False)]
+
+
+class Enrolment(In):
+    """The one-time secret, and what takes its place. `totp`: the seed that the authenticator has; `code`: of it."""
+
+    account: Annotated[str, Field(max_length=64)]
+    secret: Annotated[str, Field(max_length=64, repr=False)]
+    password: Annotated[str, Field(max_length=1024, repr=False)]
+    totp: Annotated[str, Field(pattern=r"^[A-Z2-7]{32}$", repr=False)]
+    code: Annotated[str, Field(max_length=16, repr=False)]
+
+
+class Whoami(BaseModel):
+    """Who is signed in, what the role may do, of which epochs the keys are held, and how long it lasts if idle."""
+
+    account: str
+    name: str
+    role: Role
+    section: str | None
+    acts: list[Act]
+    epochs: list[int]
+    seconds_left: float
+
+
+class SignedIn(Whoami):
+    """`token` goes into `Authorization: Bearer`."""
+
+    token: str
+
+
+class Recording(BaseModel):
+    """One recording. `segments`: how many it is made of."""
+
+    recording: str
+    pbx: str
+    conversation: str
+    number: str | None
+    direction: str | None
+    caller: str | None
+    callee: str | None
+    agent: str | None
+    start: datetime
+    end: datetime
+    seconds: float
+    segments: int
+
+
+class Recordings(BaseModel):
+    """A page, newest first; `next`: the cursor of the page behind it, null at the end."""
+
+    items: list[Recording]
+    next: str | None
+
+
+class Details(Recording):
+    """With its segments: the signed manifest of each, where it starts in the whole, and the gap before it."""
+
+    parts: list[dict[str, Any]]
+
+
+class Ask(In):
+    """Why somebody wants to hear a recording, and of it what."""
+
+    purpose: Purpose
+    side: Side = "both"
+    start: Annotated[float, Field(ge=0, le=1e6, alias="from")] = 0.0
+    end: Annotated[float | None, Field(gt=0, le=1e6, alias="to")] = None
+    request: Annotated[str | None, Field(min_length=1, max_length=64, description="受付番号 of the request")] = None
+    witness: Annotated[Id | None, Field(description="ID of the second person, who is there too (8条)")] = None
+
+
+class Gap(BaseModel):
+    """So many seconds are missing there."""
+
+    at: float
+    seconds: float
+
+
+class Play(BaseModel):
+    """What is heard: `audio` is its address. Of `seconds` that were asked for; `gaps` of the whole recording."""
+
+    play: str
+    recording: str
+    audio: str
+    seconds: float
+    rate: int
+    channels: int
+    gaps: list[Gap]
+
+
+class Levels(BaseModel):
+    """Highest level of each of equal stretches, 0 to 1; `speech`: share of the time in which each side speaks."""
+
+    left: list[float]
+    right: list[float]
+    speech: tuple[float, float]
+
+
+class Export(In):
+    """Why, and as what. `recipient`: for age, whom the file is for."""
+
+    purpose: Literal[Purpose.QUALITY, Purpose.CONTENT]
+    format: Literal["age", "flac", "wav"]
+    recipient: Annotated[str | None, Field(max_length=100)] = None
+
+
+class Entry(BaseModel):
+    """One line of the access log."""
+
+    seq: int
+    ts: datetime
+    actor: str
+    action: str
+    object: str
+    detail: dict[str, Any]
+    prev: str
+
+
+class Log(BaseModel):
+    """A page of it, in order; `next`: number of the first entry behind it, null at the end."""
+
+    items: list[Entry]
+    next: int | None
+
+
+class Account(BaseModel):
+    """An account, and what became of it."""
+
+    id: str
+    name: str
+    role: Role
+    section: str | None
+    issued_by: str
+    issued_at: datetime
+    ended_by: str | None
+    ended_at: datetime | None
+    reason: str | None
+    reviewed_by: str | None
+    reviewed_at: datetime | None
+    seen_at: datetime | None
+    initial: bool
+
+
+class Issue(In):
+    """A new account."""
+
+    account: Id
+    name: Annotated[str, Field(min_length=1, max_length=120)]
+    role: Role
+    section: Annotated[str | None, Field(min_length=1, max_length=120)] = None
+
+
+class Secret(BaseModel):
+    """The one-time secret: shown once."""
+
+    account: str
+    secret: str
+
+
+class End(In):
+    """Why."""
+
+    reason: Word
+
+
+class Holder(BaseModel):
+    """Who holds the key of an epoch."""
+
+    account: str
+    epoch: int
+    granted_by: str
+    granted_at: datetime
+
+
+class Epochs(BaseModel):
+    """Those that there are, and who holds the key of which."""
+
+    epochs: list[int]
+    holders: list[Holder]
+
+
+class Granted(BaseModel):
+    """Epochs whose keys were given, or how many were taken away."""
+
+    account: str
+    epochs: list[int]
+
+
+def to_cursor(place: Place) -> str:
+    """A place in the order of recordings, as a page names it."""
+    return base64.urlsafe_b64encode(json.dumps([place[0].isoformat(), place[1]]).encode()).decode().rstrip("=")
+
+
+def from_cursor(text: str) -> Place:
+    """Raises UsageError."""
+    try:
+        at, recording = json.loads(base64.b64decode(text + "=" * (-len(text) % 4), "-_", validate=True))
+        found = datetime.fromisoformat(at).astimezone(UTC), str(recording)
+    except (ValueError, TypeError, binascii.Error, RecursionError, OverflowError) as error:
+        raise UsageError(_("this is no cursor: take `next` of the page before")) from error
+    return found

@@ -1,0 +1,44 @@
+"""The API of the desk's process."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from cti import health
+from cti.api.app import build
+from cti.api.server import serve
+from cti.api.service import Service
+from cti.app.clock import Clock
+from cti.app.desk import accounts_at
+from cti.app.site import want_of
+from cti.desk import Desk
+from cti.doctor import storage
+from cti.guard import Guard
+from cti.settings import Settings
+from policies.load import Policies
+
+
+async def run_api(settings: Settings, desk: Desk, clock: Clock) -> None:
+    """The API, while the desk runs."""
+    if not settings.api.port:
+        return
+
+    def policies() -> Policies:
+        return Policies(settings.paths.policies)  # read anew: what 課長 decides holds from then on
+
+    async def status() -> dict[str, Any]:
+        stock = await asyncio.to_thread(storage.stock, settings, clock())
+        seen = await health.look(settings, desk, clock(), stock)
+        findings = [asdict(finding) for finding in health.judge(seen, want_of(settings), clock())]
+        recorder = dict(seen.recorder) if isinstance(seen.recorder, Mapping) else None
+        return {"recorder": recorder, "findings": findings}
+
+    guard = Guard(accounts=accounts_at(desk, clock), rights=lambda: policies().rights)
+    service = Service(desk, guard, lambda: policies().terminals, status)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(service.keep())
+        try:
+            await serve(build(service), settings.api)
+        finally:
+            await service.close()

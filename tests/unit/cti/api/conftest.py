@@ -1,0 +1,114 @@
+"""The API over the desk of three recordings, and somebody of every role who can sign in."""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pyotp
+import pytest
+
+from cti.api.app import build
+from cti.api.service import Service
+from cti.guard import Guard
+from policies.load import Policies, shipped
+from policies.rights import Role
+from recorder.access.accounts import DECIDING, Accounts, Known, known
+from recorder.access.credentials import STEP, Cost, seed
+from recorder.access.log import AccessLog
+from recorder.vault import keys
+from tests.unit.cti.office import PASSPHRASE, Office
+from tests.unit.recorder.rig import START
+
+PASSWORD = "雨の日は 傘を二本持って出る"  # nobody's
+IDS = {
+    Role.MANAGER: "tanaka", Role.DEPUTY: "mori", Role.STAFF: "sato", Role.LIAISON: "kato", Role.CONTRACTOR: "gyosha",
+    Role.SECTION: "kyusui", Role.AUDITOR: "kansa",
+}  # fmt: skip
+HOLDERS = {Role.MANAGER, Role.DEPUTY, Role.STAFF, Role.LIAISON}
+CHEAP = Cost(memory=64, passes=1)
+
+
+@dataclass
+class Api:
+    """The service, a client of it, and everybody's authenticator."""
+
+    office: Office
+    service: Service
+    http: httpx.AsyncClient
+    policies: Path
+    seeds: dict[str, str]
+    at: datetime = START + timedelta(days=1)
+    tokens: dict[str, str] = field(default_factory=dict)
+
+    def now(self) -> datetime:
+        return self.at
+
+    def code(self, account: str) -> str:
+        """One that was not used yet."""
+        self.at += timedelta(seconds=STEP)
+        return pyotp.TOTP(self.seeds[account]).at(self.at)
+
+    async def sign_in(self, account: str) -> str:
+        """The token."""
+        body = {"account": account, "password": PASSWORD, "code": self.code(account)}
+        answer = await self.http.post("/v1/session", json=body)
+        assert answer.status_code == 201, answer.text
+        token: str = answer.json()["token"]
+        self.tokens[account] = token
+        return token
+
+    async def ask(self, account: str, method: str, path: str, **more: Any) -> httpx.Response:
+        """In the name of `account`, signed in if need be."""
+        token = self.tokens.get(account) or await self.sign_in(account)
+        headers = {"Authorization": f"Bearer {token}"} | more.pop("headers", {})
+        return await self.http.request(method, path, headers=headers, **more)
+
+    def entries(self, action: str) -> list[dict[str, Any]]:
+        """What the access log has of one kind: detail, with who and of what."""
+        with AccessLog(self.office.log) as access:
+            return [
+                dict(entry.detail) | {"actor": entry.actor, "object": entry.object}
+                for entry in access.find(action=action)
+            ]
+
+
+@pytest.fixture
+async def api(office: Office, tmp_path: Path) -> AsyncIterator[Api]:
+    desk, policies = office.desk, tmp_path / "policies"
+    policies.mkdir()
+    for path in shipped().iterdir():
+        (policies / path.name).write_bytes(path.read_bytes())
+
+    def tell(actor: str, action: str, about: str, detail: Mapping[str, Any]) -> None:
+        desk.log(action, about, detail, actor=actor)
+
+    def logged(account: str) -> Known | None:
+        return known(desk.logged_of(account, DECIDING))
+
+    accounts = Accounts(
+        desk.catalogue.engine, desk.catalogue.pbx, tell=tell, logged=logged, now=lambda: made.now(), cost=CHEAP
+    )
+
+    async def status() -> dict[str, Any]:
+        return {"recorder": None, "findings": []}
+
+    guard = Guard(accounts=accounts, rights=lambda: Policies(policies).rights)
+    service = Service(desk, guard, lambda: Policies(policies).terminals, status)
+    transport = httpx.ASGITransport(build(service), raise_app_exceptions=False, client=("192.0.2.10", 40000))
+    async with httpx.AsyncClient(transport=transport, base_url="https://localhost") as http:
+        made = Api(office, service, http, policies, {account: seed() for account in IDS.values()})
+        identity = keys.unlock(desk.keys, 1, PASSPHRASE)
+        for role, account in IDS.items():
+            section = "給水課" if role is Role.SECTION else None
+            by = "init" if role is Role.MANAGER else "tanaka"
+            secret = await accounts.issue(account, name="佐藤 花子", role=role, section=section, by=by)
+            await accounts.enrol(
+                account, secret, PASSWORD, made.seeds[account], made.code(account), "192.0.2.10"
+            )  # fmt: skip
+            if role in HOLDERS:
+                await accounts.grant(account, 1, identity, by="tanaka")
+        yield made
+        await service.close()

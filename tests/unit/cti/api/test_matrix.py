@@ -1,0 +1,109 @@
+"""Every role at every address. The table was written by hand from the rules' own matrix; nothing of it is loaded."""
+
+import pytest
+
+from cti.api.app import OPEN, build
+from tests.unit.cti.api.conftest import IDS, Api
+from tests.unit.recorder.rig import uuid
+
+ONE = uuid("one")
+
+# manager 課長, deputy 担当課長代理, staff 職員, liaison 広聴担当, contractor 運営会社, section 所管課, auditor 監査:
+# o = may, - = may not (403). 3条3: who operates the recorder; 9条2: who looks log and accounts through.
+#                                                                          m d s l c s a
+MATRIX = [
+    ("GET", "/v1/session", {},                                            "o o o o o o o"),
+    ("GET", "/v1/recordings", {},                                         "o o o o - - -"),
+    ("GET", f"/v1/recordings/{ONE}", {},                                  "o o o o - - -"),
+    ("POST", f"/v1/recordings/{ONE}/plays", {"purpose": "quality"},       "o o o o - - -"),
+    ("POST", f"/v1/recordings/{ONE}/exports", {"purpose": "content", "format": "flac"}, "o o o o - - -"),
+    ("GET", "/v1/log", {},                                                "o - - - - - o"),
+    ("GET", "/v1/accounts", {},                                           "o - - - - - -"),
+    ("POST", "/v1/accounts", {"account": "suzuki", "name": "鈴木", "role": "staff"}, "o - - - - - -"),
+    ("POST", "/v1/accounts/kato/review", {},                              "o - - - - - -"),
+    ("POST", "/v1/accounts/kato/secret", {},                              "o - - - - - -"),
+    ("POST", "/v1/accounts/kyusui/end", {"reason": "異動"},               "o - - - - - -"),
+    ("GET", "/v1/keys", {},                                               "o - - - - - -"),
+    ("PUT", "/v1/keys/sato", {},                                          "o - - - - - -"),
+    ("DELETE", "/v1/keys/mori", {},                                       "o - - - - - -"),
+    ("GET", "/v1/status", {},                                             "o o o - - - -"),
+    ("DELETE", "/v1/session", {},                                         "o o o o o o o"),
+]  # fmt: skip
+# Of one's own plays, whatever the role: whoever has none finds none (404).
+OWN = {
+    ("GET", "/v1/plays/{play}"), ("GET", "/v1/plays/{play}/audio"), ("GET", "/v1/plays/{play}/level"),
+    ("DELETE", "/v1/plays/{play}"),
+}  # fmt: skip
+
+
+@pytest.mark.rule("B-06", "B-29", "B-30", "A-04")
+@pytest.mark.parametrize("place", range(len(IDS)), ids=[str(role) for role in IDS])
+async def test_every_role_at_every_address(api: Api, place: int) -> None:
+    account = list(IDS.values())[place]
+    found = {}
+    for method, path, body, _ in MATRIX:
+        answer = await api.ask(account, method, path, **({"json": body} if body else {}))
+        assert answer.status_code == 403 or answer.status_code < 300, (path, answer.text)
+        found[method, path] = "-" if answer.status_code == 403 else "o"
+        if answer.status_code == 403:
+            assert answer.json()["code"] == "not-entitled"
+            assert api.entries("act.denied")[-1]["actor"] == account
+    assert found == {(method, path): may.split()[place] for method, path, _, may in MATRIX}
+
+
+async def test_whoever_is_not_signed_in_gets_nothing_anywhere(api: Api) -> None:
+    for method, path, body, _ in MATRIX:
+        for headers in ({}, {"Authorization": "Bearer " + "a" * 43}, {"Authorization": "Basic YTpi"}):
+            answer = await api.http.request(method, path, headers=headers, **({"json": body} if body else {}))
+            assert (answer.status_code, answer.json()["code"]) == (401, "no-session")
+            assert answer.headers["WWW-Authenticate"] == "Bearer"
+    for method, path in OWN:
+        assert (await api.http.request(method, path.format(play="x"))).status_code == 401
+
+
+async def test_the_table_has_every_address(api: Api) -> None:
+    app = build(api.service)
+    there = {(method.upper(), path) for path, methods in app.openapi()["paths"].items() for method in methods}
+    tested = {(method, _template(path)) for method, path, _, _ in MATRIX}
+    assert there == tested | OWN | OPEN
+
+
+def _template(path: str) -> str:
+    parts = path.split("/")
+    return "/".join(
+        f"{{{parts[place - 1][:-1] if parts[place - 1] != 'keys' else 'account'}}}"
+        if place and parts[place - 1] in ("recordings", "accounts", "keys") else part
+        for place, part in enumerate(parts)
+    )  # fmt: skip
+
+
+async def test_of_other_people_s_plays_nobody_learns_that_they_are(api: Api) -> None:
+    made = await api.ask("sato", "POST", f"/v1/recordings/{ONE}/plays", json={"purpose": "quality"})
+    play = made.json()["play"]
+    for method, path in OWN:
+        answer = await api.ask("tanaka", method, path.format(play=play))
+        assert (answer.status_code, answer.json()["code"]) == (404, "not-found")
+        none = await api.ask("tanaka", method, path.format(play="00000000-0000-0000-0000-000000000000"))
+        assert answer.json()["title"] == none.json()["title"]
+    assert (await api.ask("sato", "GET", f"/v1/plays/{play}")).status_code == 200
+
+
+@pytest.mark.rule("B-06")
+async def test_a_right_taken_from_a_role_ends_what_is_heard(api: Api) -> None:
+    made = await api.ask("kato", "POST", f"/v1/recordings/{ONE}/plays", json={"purpose": "content"})
+    audio = made.json()["audio"]
+    assert (await api.ask("kato", "GET", audio)).status_code == 200
+    path = api.policies / "rights.toml"
+    text = path.read_text("utf-8")
+    head, act, rest = text.partition('act = "recordings.play"')
+    path.write_text(head + act + rest.replace(', "liaison"', "", 1), "utf-8")
+    refused = await api.ask("kato", "GET", audio)
+    assert (refused.status_code, refused.json()["code"]) == (403, "not-entitled")
+    assert api.entries("act.denied")[-1] == {"act": "recordings.play", "actor": "kato", "object": ONE}
+
+
+async def test_a_policy_that_cannot_be_read_lets_nobody_do_anything(api: Api) -> None:
+    await api.sign_in("tanaka")
+    (api.policies / "rights.toml").write_text("nonsense", "utf-8")
+    refused = await api.ask("tanaka", "GET", "/v1/recordings")
+    assert (refused.status_code, refused.json()["code"]) == (503, "policy")

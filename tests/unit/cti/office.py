@@ -1,0 +1,121 @@
+"""A desk over a vault with three recordings, of one, two and three segments."""
+
+import io
+import subprocess
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import soundfile
+
+from cti import store
+from cti.desk import Desk, Purpose, Sound
+from cti.intake import IntakeBook
+from recorder.access.log import AccessLog
+from recorder.catalogue import Catalogue
+from recorder.vault.age import Identity
+from recorder.vault.folder import VaultFolder
+from recorder.verify import Finding
+from tests.unit.recorder.rig import RATE, START, interleave, noise, uuid
+
+PASSPHRASE = "correct horse battery"
+SECONDS = {"one": 3, "two": 5, "three": 12}
+BREAKS = {"one": 0, "two": 1, "three": 2}
+SIDES = {name: (noise(f"{name} l", RATE * s), noise(f"{name} r", RATE * s)) for name, s in SECONDS.items()}
+BOTH = {name: interleave(*sides) for name, sides in SIDES.items()}
+WEAK = 10
+
+
+@dataclass
+class Office:
+    """A desk over a folder, and what the folder's parts are called."""
+
+    root: Path
+    desk: Desk
+    vault: VaultFolder
+
+    @property
+    def log(self) -> Path:
+        return self.root / "log/access.db"
+
+    def entries(self, action: str) -> list[dict[str, Any]]:
+        with AccessLog(self.log) as access:
+            return [dict(entry.detail) for entry in access.find(action=action)]
+
+    def open(self, name: str, start: float = 0, end: float | None = None) -> Sound:
+        return self.desk.open(uuid(name), start, end)
+
+    def play(self, name: str, start: float = 0, end: float | None = None, side: str = "both") -> bytes:
+        return b"".join(
+            self.desk.play(self.open(name, start, end), self.desk.by_passphrase(PASSPHRASE), Purpose.QUALITY, side)
+        )
+
+    def export(self, name: str, kind: str, to: Identity | None = None, out: Any = None) -> bytes:
+        out = out or io.BytesIO()
+        self.desk.export(
+            self.open(name),
+            self.desk.by_passphrase(PASSPHRASE),
+            Purpose.CONTENT,
+            kind=kind,
+            recipient=to.recipient if to else None,
+            out=out,
+            progress=lambda _samples: None,
+        )
+        return bytes(out.getvalue()) if isinstance(out, io.BytesIO) else b""
+
+    def segment(self, name: str, number: int, kind: str) -> Path:
+        return self.vault.folder(uuid(name)) / f"{uuid(name)}.{number:03d}.{kind}"
+
+    async def verify(self, passphrase: str | None = PASSPHRASE) -> list[Finding]:
+        return [finding async for finding in self.desk.verify(None, passphrase, lambda _count: None)]
+
+
+async def fill_catalogue(root: Path) -> None:
+    engine = store.engine(f"sqlite+aiosqlite:///{root}/catalogue.db")
+    await store.migrate(engine)
+    await engine.dispose()
+    made = await open_office(root)
+    assert await made.desk.catch_up() == 6
+    assert not made.vault.waiting("index")
+    await made.desk.close()
+
+
+async def open_office(root: Path, **more: Any) -> Office:
+    engine = store.engine(f"sqlite+aiosqlite:///{root}/catalogue.db")
+    vault = VaultFolder(root / "vault", root / "mirror")
+    desk = Desk(
+        vault=vault,
+        keys=root / "keys",
+        access=lambda: AccessLog(root / "log/access.db"),
+        checkpoints=root / "checkpoints",
+        catalogue=Catalogue(engine, "pbx1"),
+        now=lambda: START + timedelta(hours=2),
+        actor="staff-1",
+        intake=IntakeBook(engine, "pbx1", lambda _at: None),
+        **more,
+    )
+    return Office(root, desk, vault)
+
+
+def samples(wav: bytes) -> bytes:
+    with soundfile.SoundFile(io.BytesIO(wav)) as sound:
+        return bytes(sound.buffer_read(-1, "int16"))
+
+
+def opened(data: bytes, reader: Identity, folder: Path) -> bytes:
+    """What the public `age` tool makes of it."""
+    (folder / "key").write_text(f"{reader}\n")
+    return subprocess.run(
+        ["age", "--decrypt", "--identity", folder / "key"], input=data, check=True, capture_output=True
+    ).stdout
+
+
+def decoded(flac: bytes, folder: Path) -> bytes:
+    (folder / "a.flac").write_bytes(flac)
+    subprocess.run(
+        ["flac", "--decode", "--silent", "--force", "--force-raw-format", "--endian=little", "--sign=signed", "a.flac"],
+        check=True,
+        cwd=folder,
+    )
+    return (folder / "a.raw").read_bytes()
