@@ -1,5 +1,6 @@
 """A call that a person hears by an account of their own, and that 運営会社 does not hear."""
 
+import json
 import subprocess
 import sys
 from datetime import datetime, timedelta
@@ -43,18 +44,25 @@ class Office:
         return pyotp.TOTP(self.seeds[account]).at(wall_clock())
 
 
-def play(house: House, office: Office, account: str, recording: str, out: Path) -> subprocess.CompletedProcess[str]:
+def kikitori(house: House, *command: str) -> subprocess.CompletedProcess[str]:
+    """As somebody at a terminal of the host types it."""
+    return subprocess.run(
+        [sys.executable, "-m", "cti.cli", "--config", str(house.lab.config), *command],
+        check=False, capture_output=True, text=True,
+        env={"LC_ALL": "C.UTF-8", "PATH": "/usr/bin:/bin", "XDG_STATE_HOME": str(house.lab.folder / "state")},
+    )  # fmt: skip
+
+
+def proof(house: House, office: Office, account: str) -> tuple[str, ...]:
     password = house.lab.folder / "password"
     password.write_text(f"{PASSWORD}\n", "utf-8")
     password.chmod(0o600)  # of whoever types: the desk's user cannot read it
-    command = (
-        "play", recording, "--purpose", "quality", "-o", str(out), "--by", account, "--password-file", str(password),
-        "--code", office.code(account),
-    )  # fmt: skip
-    return subprocess.run(
-        [sys.executable, "-m", "cti.cli", "--config", str(house.lab.config), *command],
-        check=False, capture_output=True, text=True, env={"LC_ALL": "C.UTF-8", "PATH": "/usr/bin:/bin"},
-    )  # fmt: skip
+    return ("--password-file", str(password), "--code", office.code(account))
+
+
+def play(house: House, office: Office, account: str, recording: str, out: Path) -> subprocess.CompletedProcess[str]:
+    who = proof(house, office, account)
+    return kikitori(house, "play", recording, "--purpose", "quality", "-o", str(out), "--by", account, *who)
 
 
 @pytest.mark.rule("B-06", "B-07", "B-08")
@@ -88,3 +96,36 @@ async def test_staff_hear_and_a_contractor_does_not(house_with_service: House) -
     assert ("sato", "play.intent") in entries
     assert ("gyosha", "act.denied") in entries
     assert ("gyosha", "play.intent") not in entries
+    by_passphrase = kikitori(
+        house, "play", kept.recording, "--purpose", "quality", "-o", str(house.lab.folder / "never.wav"),
+        "--passphrase-file", str(house.lab.passphrase_file),
+    )  # fmt: skip
+    assert (by_passphrase.returncode, (house.lab.folder / "never.wav").exists()) == (77, False)
+    assert "people have accounts here" in by_passphrase.stderr
+    assert kikitori(house, "recordings", "list").returncode == 77
+
+    # By a session at the desk, over TLS.
+    await house.lab.until(lambda: office.code("sato") != spent, 32, "the code stays the same")
+    spent = office.code("sato")
+    await house.lab.until(lambda: office.code("sato") != spent, 32, "the code stays the same")
+    signed_in = kikitori(house, "login", "sato", *proof(house, office, "sato"))
+    assert signed_in.returncode == 0, signed_in.stderr
+    assert json.loads(kikitori(house, "whoami", "--json").stdout)["epochs"] == [1]
+    rows = [json.loads(line) for line in kikitori(house, "recordings", "list", "--json").stdout.splitlines()]
+    assert kept.recording in {row["recording"] for row in rows}
+    again = house.lab.folder / "again.wav"
+    done = kikitori(house, "play", kept.recording[:8], "--purpose", "content", "--from", "1", "-o", str(again))
+    assert done.returncode == 0, done.stderr
+    sound, rate = soundfile.read(again, dtype="int16")
+    assert np.array_equal(sound, kept.sound[rate:])
+    flac = house.lab.folder / "again.flac"
+    done = kikitori(house, "export", kept.recording, "--purpose", "content", "--format", "flac", "-o", str(flac))
+    assert done.returncode == 0, done.stderr
+    assert np.array_equal(soundfile.read(flac, dtype="int16")[0], kept.sound)
+    assert kikitori(house, "logout").returncode == 0
+    assert kikitori(house, "whoami").returncode == 77
+    heard_over_api = [entry["detail"] for entry in house.lab.rows("audit", "list") if entry["action"] == "play.result"][
+        -1
+    ]
+    assert heard_over_api["outcome"] == "done"
+    assert heard_over_api["heard"] == pytest.approx(len(sound) / rate)
