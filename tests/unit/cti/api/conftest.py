@@ -1,5 +1,9 @@
 """The API over the desk of three recordings, and somebody of every role who can sign in."""
 
+import asyncio
+import contextlib
+import socket
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -10,9 +14,12 @@ import httpx
 import pyotp
 import pytest
 
+from cti.api import certificate, server
 from cti.api.app import build
 from cti.api.service import Service
+from cti.app.clock import wall_clock
 from cti.guard import Guard
+from cti.settings import Api as Settings
 from policies.load import Policies, shipped
 from policies.rights import Role
 from recorder.access.accounts import DECIDING, Accounts, Known, known
@@ -112,3 +119,58 @@ async def api(office: Office, tmp_path: Path) -> AsyncIterator[Api]:
                 await accounts.grant(account, 1, identity, by="tanaka")
         yield made
         await service.close()
+
+
+@dataclass
+class Served:
+    """Where it listens, and by what it is known."""
+
+    api: Api
+    port: int
+    ca: ssl.SSLContext
+    settings: Settings
+
+    @property
+    def url(self) -> str:
+        return f"https://localhost:{self.port}"
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port: int = found.getsockname()[1]
+        return port
+
+
+def settings(folder: Path, port: int) -> Settings:
+    made = certificate.make(("localhost", "127.0.0.1"), wall_clock())
+    (folder / "api.crt").write_bytes(made.certificate)
+    (folder / "api.key").write_bytes(made.key)
+    return Settings(port=port, certificate=folder / "api.crt", key=folder / "api.key")
+
+
+@contextlib.asynccontextmanager
+async def serving(api: Api, its: Settings) -> AsyncIterator[None]:
+    task = asyncio.create_task(server.serve(build(api.service), its))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def listening(port: int) -> None:
+    for _ in range(500):
+        with contextlib.suppress(OSError):
+            _reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.close()
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("nobody listens")
+
+
+@pytest.fixture
+async def served(api: Api, tmp_path: Path) -> AsyncIterator[Served]:
+    its = settings(tmp_path, free_port())
+    async with serving(api, its):
+        await listening(its.port)
+        yield Served(api, its.port, ssl.create_default_context(cafile=its.certificate), its)

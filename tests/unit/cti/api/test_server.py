@@ -4,8 +4,6 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,59 +14,9 @@ import structlog.testing
 from cryptography import x509
 
 from cti.api import certificate, server
-from cti.api.app import build
-from cti.app.clock import wall_clock
 from cti.errors import UsageError
-from cti.settings import Api as Settings
-from tests.unit.cti.api.conftest import Api
+from tests.unit.cti.api.conftest import Api, Served, free_port, serving, settings
 from tests.unit.recorder.rig import START, uuid
-
-
-@dataclass
-class Served:
-    """Where it listens, and by what it is known."""
-
-    api: Api
-    port: int
-    ca: ssl.SSLContext
-    settings: Settings
-
-    @property
-    def url(self) -> str:
-        return f"https://localhost:{self.port}"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port: int = found.getsockname()[1]
-        return port
-
-
-def settings(folder: Path, port: int) -> Settings:
-    made = certificate.make(("localhost", "127.0.0.1"), wall_clock())
-    (folder / "api.crt").write_bytes(made.certificate)
-    (folder / "api.key").write_bytes(made.key)
-    return Settings(port=port, certificate=folder / "api.crt", key=folder / "api.key")
-
-
-@contextlib.asynccontextmanager
-async def serving(api: Api, its: Settings) -> AsyncIterator[None]:
-    task = asyncio.create_task(server.serve(build(api.service), its))
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
-
-
-async def listening(port: int) -> None:
-    for _ in range(500):
-        with contextlib.suppress(OSError):
-            _reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.close()
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("nobody listens")
 
 
 async def said(event: str, logs: list[Any]) -> None:
@@ -77,14 +25,6 @@ async def said(event: str, logs: list[Any]) -> None:
             return
         await asyncio.sleep(0.01)
     raise AssertionError(f"{event!r} was not said")
-
-
-@pytest.fixture
-async def served(api: Api, tmp_path: Path) -> AsyncIterator[Served]:
-    its = settings(tmp_path, free_port())
-    async with serving(api, its):
-        await listening(its.port)
-        yield Served(api, its.port, ssl.create_default_context(cafile=its.certificate), its)
 
 
 async def test_sound_over_tls_that_the_client_pins(served: Served) -> None:

@@ -1,0 +1,241 @@
+"""The command line by a session: signing in, finding, hearing on a loudspeaker, and what ends it."""
+
+import asyncio
+import json
+import os
+import pty
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.unit.cti.api.conftest import PASSWORD, Served
+from tests.unit.cti.office import BOTH, SECONDS, samples
+from tests.unit.recorder.rig import RATE, uuid
+
+pytestmark = pytest.mark.thorough
+
+THREE = uuid("three")
+LOUDSPEAKER = """
+pcm.!default {{
+  type file
+  slave.pcm {{ type null }}
+  file "{file}"
+  format "raw"
+}}
+"""  # ALSA's own: what is played is kept
+
+
+@dataclass
+class Desk:
+    """A person at a terminal with Kikitori, a state folder and a loudspeaker."""
+
+    served: Served
+    home: Path
+
+    @property
+    def session(self) -> Path:
+        return self.home / "state/kikitori/session.json"
+
+    @property
+    def played(self) -> bytes:
+        return (self.home / "played.raw").read_bytes()
+
+    def environment(self, **more: str) -> dict[str, str]:
+        return {
+            "PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "XDG_STATE_HOME": str(self.home / "state"), "COLUMNS": "200",
+            "ALSA_CONFIG_PATH": str(self.home / "asound.conf"), **more,
+        }  # fmt: skip
+
+    async def run(self, *command: str, **more: str) -> subprocess.CompletedProcess[bytes]:
+        return await asyncio.to_thread(
+            subprocess.run, [sys.executable, "-m", "cti.cli", *command], check=False, capture_output=True,
+            env=self.environment(**more), cwd=self.home, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    async def login(self, account: str = "sato", **more: str) -> subprocess.CompletedProcess[bytes]:
+        return await self.run(
+            "login", account, "--server", self.served.url, "--ca", str(self.served.settings.certificate),
+            "--password-file", str(self.home / "password"), "--code", self.served.api.code(account), **more,
+        )  # fmt: skip
+
+
+@pytest.fixture
+def desk(served: Served, tmp_path: Path) -> Desk:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "password").write_text(f"{PASSWORD}\n", "utf-8")
+    (home / "asound.conf").write_text(LOUDSPEAKER.format(file=home / "played.raw"))
+    return Desk(served, home)
+
+
+@pytest.mark.rule("B-06", "B-08")
+async def test_from_signing_in_to_signing_out(desk: Desk) -> None:
+    early = await desk.run("whoami")
+    assert (early.returncode, b"kikitori login" in early.stderr) == (77, True)
+    done = await desk.login()
+    assert done.returncode == 0, done.stderr
+    assert desk.session.stat().st_mode & 0o777 == 0o600
+    assert desk.session.parent.stat().st_mode & 0o777 == 0o700
+    who = json.loads((await desk.run("whoami", "--json")).stdout)
+    assert (who["account"], who["role"], who["server"]) == ("sato", "staff", desk.served.url)
+    rows = [json.loads(line) for line in (await desk.run("recordings", "list", "--json")).stdout.splitlines()]
+    assert {row["recording"] for row in rows} == {uuid(name) for name in SECONDS}
+    few = (await desk.run("recordings", "list", "--json", "--limit", "1", "--min", "4")).stdout.splitlines()
+    assert len(few) == 1
+    shown = json.loads((await desk.run("recordings", "show", THREE[:8], "--json")).stdout)
+    assert (shown["recording"], len(shown["parts"])) == (THREE, 3)
+    wav = await desk.run("play", THREE, "--purpose", "応対品質の管理", "-o", "-")
+    assert samples(wav.stdout) == BOTH["three"], wav.stderr
+    told = json.loads((await desk.run("play", THREE, "--purpose", "content", "-o", "a.wav", "--json")).stdout)
+    assert (told["recording"], told["seconds"]) == (THREE, 12.0)
+    (result,) = desk.served.api.entries("play.result")[-1:]
+    assert (result["actor"], result["heard"], result["outcome"]) == ("sato", 12.0, "done")
+    assert (await desk.run("logout")).returncode == 0
+    assert not desk.session.exists()
+    assert (await desk.run("whoami")).returncode == 77
+
+
+async def test_the_loudspeaker_gets_every_sample_in_order(desk: Desk) -> None:
+    await desk.login()
+    done = await desk.run("play", uuid("one"), "--purpose", "quality", "--side", "left")
+    assert done.returncode == 0, done.stderr
+    left = np.frombuffer(BOTH["one"], dtype="<i2")[0::2].tobytes()
+    assert desk.played[: len(left)] == left
+    assert not desk.played[len(left) :].strip(b"\0")  # ALSA fills up its last period
+    assert "0:03.0 / 0:03.0" in done.stderr.decode()
+
+
+async def test_without_a_loudspeaker_it_says_so_and_what_to_do(desk: Desk) -> None:
+    await desk.login()
+    none = await desk.run("play", THREE, "--purpose", "quality", PATH="/nowhere")
+    assert (none.returncode, b"--output call.wav" in none.stderr) == (69, True)
+    assert not desk.served.api.entries("play.intent")
+    broken = await desk.run("play", THREE, "--purpose", "quality", ALSA_CONFIG_PATH="/nowhere")
+    assert (broken.returncode, b"--output call.wav" in broken.stderr) == (69, True)
+    assert b"Traceback" not in broken.stderr
+    assert desk.served.api.entries("play.result")[-1]["outcome"] == "done"
+
+
+def _on_a_terminal(desk: Desk, *command: str, keys: Callable[[bytes], bytes]) -> str:
+    """What a terminal shows; `keys` is given all of it so far and says what is pressed now."""
+    pid, terminal = pty.fork()
+    if not pid:
+        os.chdir(desk.home)
+        os.execve(sys.executable, [sys.executable, "-m", "cti.cli", *command], desk.environment())  # noqa: S606
+    shown = b""
+    until = time.monotonic() + 60
+    try:
+        while time.monotonic() < until:
+            shown += os.read(terminal, 4096)
+            if pressed := keys(shown):
+                os.write(terminal, pressed)
+        raise AssertionError(f"it does not end: {shown!r}")
+    except OSError:  # it has ended
+        return shown.decode("utf-8", "replace")
+    finally:
+        os.close(terminal)
+        os.waitpid(pid, 0)
+
+
+async def test_arrow_keys_go_back_and_forth_and_q_ends_it(desk: Desk) -> None:
+    await desk.login()
+    pressed: list[bytes] = []
+
+    def keys(shown: bytes) -> bytes:
+        steps = [(b"0:01.0 /", b"\x1b[C"), (b"0:07.0 /", b"\x1b[D"), (b"0:08.0 /", b"q")]
+        if len(pressed) < len(steps) and steps[len(pressed)][0] in shown:
+            pressed.append(steps[len(pressed)][1])
+            return pressed[-1]
+        return b""
+
+    shown = await asyncio.to_thread(_on_a_terminal, desk, "play", THREE, "--purpose", "quality", keys=keys)
+    assert pressed == [b"\x1b[C", b"\x1b[D", b"q"], shown
+    assert "0:12.0 / " not in shown
+    (result,) = desk.served.api.entries("play.result")
+    begins = [begin for begin, _end in result["parts"]]
+    assert begins[0] == 0.0
+    assert result["outcome"] == "done"
+    # The file has what the last device got, which began where the second key led.
+    assert desk.played
+    at = BOTH["three"].find(desk.played)
+    assert (at % 4, 1.0 < at / 4 / RATE < 4.0) == (0, True)
+
+
+async def test_a_session_that_is_over_says_so_and_is_forgotten(desk: Desk) -> None:
+    await desk.login()
+    await desk.served.api.service.guard.accounts.end("sato", by="tanaka", reason="異動")
+    over = await desk.run("recordings", "list")
+    assert (over.returncode, b"kikitori login sato" in over.stderr) == (77, True)
+    assert not desk.session.exists()
+
+
+@pytest.mark.parametrize("spoil", ["mode", "text", "fields"])
+async def test_a_session_file_that_is_not_right_is_not_used(desk: Desk, spoil: str) -> None:
+    await desk.login()
+    if spoil == "mode":
+        desk.session.chmod(0o644)
+    else:
+        desk.session.write_text("{" if spoil == "text" else '{"token": "x"}')
+    refused = await desk.run("whoami")
+    assert (refused.returncode, b"session.json" in refused.stderr) == (78, True)
+    assert b"Traceback" not in refused.stderr
+
+
+async def test_the_token_is_shown_nowhere(desk: Desk) -> None:
+    done = await desk.login()
+    token = json.loads(desk.session.read_text())["token"]
+    who = await desk.run("whoami", "--json")
+    assert token.encode() not in done.stdout + done.stderr + who.stdout + who.stderr
+    assert PASSWORD.encode() not in desk.session.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("server", "status"), [("http://localhost:1", 64), ("https://localhost:1", 69), ("localhost", 64)]
+)
+async def test_a_desk_that_is_none(desk: Desk, server: str, status: int) -> None:
+    done = await desk.run(
+        "login", "sato", "--server", server, "--password-file", str(desk.home / "password"), "--code", "000000"
+    )  # fmt: skip
+    assert done.returncode == status, done.stderr
+    assert b"Traceback" not in done.stderr
+    assert not desk.session.exists()
+
+
+async def test_a_desk_of_another_certificate_is_told_no_password(desk: Desk, tmp_path: Path) -> None:
+    other = tmp_path / "other.crt"
+    from cti.api.certificate import make
+    from cti.app.clock import wall_clock
+
+    other.write_bytes(make(("localhost",), wall_clock()).certificate)
+    done = await desk.run(
+        "login", "sato", "--server", desk.served.url, "--ca", str(other), "--password-file",
+        str(desk.home / "password"), "--code", "000000",
+    )  # fmt: skip
+    assert (done.returncode, b"certificate is known" in done.stderr) == (69, True)
+    assert not desk.served.api.entries("account.refused")
+
+
+async def test_a_refusal_in_the_reader_s_language(desk: Desk) -> None:
+    await desk.login("gyosha", KIKITORI_LANG="ja")
+    refused = await desk.run("recordings", "list", KIKITORI_LANG="ja")
+    assert refused.returncode == 77
+    assert "運営会社" in refused.stderr.decode()
+    assert "who may not" not in refused.stderr.decode()
+
+
+async def test_an_export_by_a_session(desk: Desk) -> None:
+    await desk.login()
+    done = await desk.run("export", THREE, "--purpose", "content", "--format", "wav", "-o", "a.wav", "--json")
+    assert done.returncode == 0, done.stderr
+    assert samples((desk.home / "a.wav").read_bytes()) == BOTH["three"]
+    told = json.loads(done.stdout)
+    assert (told["segments"], told["bytes"]) == (3, (desk.home / "a.wav").stat().st_size)
+    again = await desk.run("export", THREE, "--purpose", "content", "--format", "wav", "-o", "a.wav")
+    assert again.returncode == 74
+    assert len(desk.served.api.entries("export.intent")) == 1
