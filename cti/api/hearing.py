@@ -28,6 +28,10 @@ LISTED: Final = 100
 """Stretches that a line of the log names."""
 
 
+class OverError(NotFoundError):
+    """It was ended while it was sent."""
+
+
 @dataclass(slots=True, kw_only=True, eq=False)
 class Hearing:
     """One recording that one session hears. `sent`: stretches (samples) that went out, merged and in order."""
@@ -44,6 +48,7 @@ class Hearing:
     sent: list[tuple[int, int]] = field(default_factory=list)
     samples: int = 0
     outcome: str = "done"
+    over: bool = False
     _counting: Lock = field(default_factory=Lock, repr=False)  # two parts may go out at once, each in a thread
 
     @property
@@ -62,7 +67,10 @@ class Hearing:
         return HEAD + (self.sound.end - self.sound.start) * self.frame
 
     def read(self, first: int, last: int) -> Iterator[bytes]:
-        """Bytes `first` to `last`, the latter included. Raises VaultError, AudioError; then it is not `done`."""
+        """Bytes `first` to `last`, the latter included, or fewer: once it is `over` nothing more goes out.
+
+        Raises VaultError, AudioError, OverError.
+        """
         sound, frame = self.sound, self.frame
         if first < HEAD:
             yield wav_head(sound.end - sound.start, sound.rate, frame // 2)[first : last + 1]
@@ -81,12 +89,21 @@ class Hearing:
                 skip, left = 0, left - len(out)
                 self.seen = time.monotonic()
                 yield out
+        except OverError:
+            raise
         except Exception as error:
             self.outcome = f"failed: {type(error).__name__}"
             raise
 
+    def stop(self) -> None:
+        """What is on its way out stops before its next block; what is counted by now is all that went out."""
+        with self._counting:
+            self.over = True
+
     def _count(self, begin: int, end: int) -> None:
         with self._counting:
+            if self.over:
+                raise OverError(_("no play {text!r} goes on").format(text=self.name))
             self.samples += end - begin
             merged: list[tuple[int, int]] = []
             for one in sorted([*self.sent, (begin, end)]):
@@ -146,6 +163,7 @@ class Hearings:
         """The line of what was heard. Whoever ends it first writes it."""
         if self._open.pop(hearing.name, None) is None:
             return
+        hearing.stop()
         desk = self._desk.by(hearing.session.who.account.id)
         said = hearing.outcome if hearing.outcome != "done" else outcome or "done"
         await asyncio.to_thread(desk.result, "play", hearing.sound, hearing.line, said, hearing.told())
@@ -159,6 +177,10 @@ class Hearings:
         """Those of which nothing was asked for long."""
         for hearing in self._of(lambda one: at - one.seen > IDLE):
             await self.end(hearing)
+
+    def all(self) -> list[Hearing]:
+        """Those that go on."""
+        return list(self._open.values())
 
     def _of(self, which: Any) -> Iterable[Hearing]:
         return [one for one in self._open.values() if which(one)]

@@ -17,11 +17,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from cti.api.hearing import Hearing, Hearings
 from cti.api.problems import OURS, IdempotencyError, NoSessionError
 from cti.desk import Desk
+from cti.errors import NotEntitledError
 from cti.guard import Guard
 from cti.i18n import _
 from policies.rights import Act
 from policies.terminals import Terminals
 from recorder.access.accounts import Account, NoKeyHeldError
+from recorder.access.errors import AccessError
 from recorder.access.sessions import Session, Sessions
 
 log = structlog.get_logger()
@@ -96,14 +98,31 @@ class Service:
             )
 
     async def keep(self) -> None:
-        """End what is over, for ever."""
+        """Look, for ever."""
         while True:
             await asyncio.sleep(TICK)
             try:
-                await self._over(self.sessions.expire(time.monotonic()), "idle, or too long")
-                await self.hearings.expire(time.monotonic())
+                await self.look()
             except (*OURS, SQLAlchemyError, OSError) as error:
-                log.error("a session could not be ended in order", error=str(error))
+                log.error("a session could not be looked at", error=str(error))
+
+    async def look(self) -> None:
+        """End what is over: sessions, plays, and what somebody hears who may no more."""
+        await self._over(self.sessions.expire(time.monotonic()), "idle, or too long")
+        await self.hearings.expire(time.monotonic())
+        await self._still()
+
+    async def _still(self) -> None:
+        """Who hears something just now, by one long answer, may still: account, right and keys."""
+        for hearing in self.hearings.all():
+            session = hearing.session
+            if not await self.guard.accounts.still(session.who):
+                await self.end(session, "account ended or changed")
+                continue
+            try:
+                await self._may_go_on(hearing)
+            except (NotEntitledError, AccessError):
+                await self.hearings.end(hearing, "interrupted")
 
     async def close(self) -> None:
         """The desk ends: so does everything that is open here, in the log too."""
@@ -130,9 +149,13 @@ class Service:
     async def hearing(self, session: Session, name: str) -> Hearing:
         """What `session` hears under that name; it may still, or it is ended. Raises NotFoundError and the like."""
         found = self.hearings.find(session, name, time.monotonic())
-        await self.entitled(session.who.account, found.act, found.sound.recording)
-        await self.may_open(session, found.epochs, found.sound.recording)
+        await self._may_go_on(found)
         return found
+
+    async def _may_go_on(self, hearing: Hearing) -> None:
+        session, recording = hearing.session, hearing.sound.recording
+        await self.entitled(session.who.account, hearing.act, recording)
+        await self.may_open(session, hearing.epochs, recording)
 
     # --- once ---------------------------------------------------------------------------------------------------------
 

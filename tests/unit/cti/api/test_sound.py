@@ -1,7 +1,9 @@
 """Recordings over HTTP: found, heard in parts, exported; each by the log, and by nobody else's leave."""
 
+import asyncio
 import io
 import time
+from collections.abc import Iterator
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cti.api import hearing
+from cti.api.hearing import Hearing
+from cti.errors import NotFoundError
 from policies.rights import Role
 from recorder.access.errors import LogWriteError
 from recorder.vault.age import Identity
@@ -169,6 +173,48 @@ async def test_whoever_holds_no_key_hears_nothing_whatever_the_role(api: Api) ->
     answer = await api.ask("mori", "POST", f"/v1/recordings/{ONE}/plays", json={"purpose": "quality"})
     assert (answer.status_code, answer.json()["code"]) == (403, "no-key-held")
     assert not api.entries("play.intent")
+
+
+async def running(api: Api) -> tuple[Hearing, Iterator[bytes]]:
+    """A long answer of which the head and the first block are out."""
+    made = await begun(api)
+    (one,) = api.service.hearings.all()
+    assert one.name == made["play"]
+    sent = one.read(0, one.size - 1)
+    assert len(next(sent)) == 44
+    await asyncio.to_thread(next, sent)
+    return one, sent
+
+
+@pytest.mark.rule("B-06", "B-07")
+@pytest.mark.parametrize("why", ["account ended", "key taken away", "right taken away", "signed out", "desk ended"])
+async def test_a_long_answer_stops_when_its_listener_may_no_more(api: Api, why: str) -> None:
+    one, sent = await running(api)
+    accounts = api.service.guard.accounts
+    if why == "account ended":
+        await accounts.end("sato", by="tanaka", reason="異動")  # by a command, in another process
+    elif why == "key taken away":
+        await accounts.revoke("sato", by="tanaka")
+    elif why == "right taken away":
+        path = api.policies / "rights.toml"
+        head, act, rest = path.read_text("utf-8").partition('act = "recordings.play"')
+        path.write_text(head + act + rest.replace(', "staff"', "", 1), "utf-8")
+    elif why == "signed out":
+        await api.ask("sato", "DELETE", "/v1/session")
+    else:
+        await api.service.close()
+    await api.service.look()
+    with pytest.raises(NotFoundError):
+        next(sent)
+    (result,) = api.entries("play.result")
+    assert (result["outcome"], result["seconds"]) == ("interrupted", 4.0)
+    assert one.over
+
+
+async def test_a_long_answer_of_who_may_goes_on(api: Api) -> None:
+    one, sent = await running(api)
+    await api.service.look()
+    assert sum(map(len, sent)) == one.size - 44 - 4 * 4 * RATE
 
 
 # --- disclosure -------------------------------------------------------------------------------------------------------
