@@ -113,6 +113,9 @@ class Desk:
         self.vault, self.keys, self.checkpoints = vault, keys, checkpoints
         self.catalogue, self.now, self.actor = catalogue, now, actor
         self._open_log = access
+        self.kept_up = (
+            False  # whether somebody else keeps the catalogue, every second: then nobody who asks waits for it
+        )
         self._verifiers = [load_verifier(keys / "recorder.pub")]
 
     def by(self, actor: str) -> "Desk":
@@ -138,6 +141,10 @@ class Desk:
         await self._read_calls()
         await self._read_steps()
         return len(rows)
+
+    async def _caught_up(self) -> None:
+        if not self.kept_up:
+            await self.catch_up()
 
     async def rebuild(self, progress: Progress) -> int:
         """Make the catalogue anew from the vault folder alone; how many segments it holds."""
@@ -216,7 +223,7 @@ class Desk:
         """What was done with one call, step by step. `call`: its conversation, its channel or its recording, or the
         beginning of one of them. Raises NotFoundError.
         """
-        await self.catch_up()
+        await self._caught_up()
         if not call:
             raise NotFoundError(
                 _("no call {text!r}; `kikitori calls list --json` shows what there is").format(text=call)
@@ -240,7 +247,7 @@ class Desk:
         self, wanted: Wanted, *, limit: int | None = None, after: Place | None = None
     ) -> list[dict[str, Any]]:
         """Recordings, newest first. What was looked for, but not whom, is in the access log."""
-        await self.catch_up()
+        await self._caught_up()
         found = await self.catalogue.recordings(wanted, limit=limit, after=after)
         said = {"by": wanted.by, "found": len(found)}
         await asyncio.to_thread(self.log, "recordings.searched", self.catalogue.pbx, said)
@@ -248,17 +255,17 @@ class Desk:
 
     async def calls(self) -> list[dict[str, Any]]:
         """Call records, newest first, each with how soon it was answered."""
-        await self.catch_up()
+        await self._caught_up()
         rings = {name: rang(step) for name, step in (await self.intake.first_rings()).items()}
         found = await self.catalogue.call_list()
         return [call | answering(call, rings.get(call["conversation"])) for call in found]
 
     async def show(self, recording: str) -> dict[str, Any]:
-        """One recording with its segments, gaps and marks. Raises NotFoundError."""
-        await self.catch_up()
+        """One recording with its segments, gaps and marks; the log has who looked. Raises NotFoundError."""
         identity = await self.find(recording)
         parts = layout(manifests(self.vault, self._verifiers, identity))
         found = (await self.catalogue.recordings(Wanted(recording=identity)))[0]
+        await asyncio.to_thread(self.log, "recordings.shown", identity, {})
         return found | {
             "parts": [
                 asdict(part.manifest) | {"starts_at": part.start / part.manifest.rate, "gap": part.gap}
@@ -268,7 +275,7 @@ class Desk:
 
     async def find(self, text: str) -> str:
         """The recording whose id begins with `text`. Raises NotFoundError."""
-        await self.catch_up()
+        await self._caught_up()
         matching = await self.catalogue.beginning(text.lower())
         if text and len(matching) == 1:
             return matching[0]
@@ -282,7 +289,7 @@ class Desk:
 
     async def knows_call(self, recording: str) -> bool:
         """Whether the list of calls has the one that `recording` is of."""
-        await self.catch_up()
+        await self._caught_up()
         return await self.catalogue.has_call(recording)
 
     def slots_in_use(self) -> set[int]:
@@ -448,29 +455,40 @@ class Desk:
         out: BinaryIO,
         progress: Progress,
     ) -> None:
-        """Write a whole recording as `age` (to `recipient`), `flac` or `wav`."""
+        """Write a whole recording as `age` (to `recipient`), `flac` or `wav`; intent before, result after.
+
+        Raises UsageError, VaultError, AccessError, LogUnavailableError.
+        """
+        if purpose is Purpose.DISCLOSURE:
+            raise UsageError(_("for disclosure a recording is played, at a registered terminal (8条)"))
         detail: dict[str, Any] = {"purpose": purpose.value, "format": kind}
         if recipient is not None:
             detail["recipient"] = str(recipient)
         with self._logged("export", sound, detail) as sent:
-            player = self.player(keys, sound)
 
             def moved(samples: int) -> None:
                 sent(samples)
                 progress(samples)
 
-            if kind == "age":
-                if recipient is None:
-                    raise UsageError(_("--format age needs --recipient age1...: whom the file is for"))
-                if len(sound.parts) == 1:
-                    export.age_file(player, sound.parts[0], recipient, out)
-                else:
-                    export.age_archive(player, sound.parts, recipient, export.how_to_join(sound.parts), out)
-                moved(export.total(sound.parts))
-            elif kind == "flac":
-                export.flac_file(player, sound.parts, out, moved)
+            self.write(sound, keys, kind, recipient, out, moved)
+
+    def write(
+        self, sound: Sound, keys: Keys, kind: str, recipient: Recipient | None, out: BinaryIO, moved: Progress
+    ) -> None:
+        """The file of an export, of which the log has the intent. `moved` is told of samples."""
+        player = self.player(keys, sound)
+        if kind == "age":
+            if recipient is None:
+                raise UsageError(_("--format age needs --recipient age1...: whom the file is for"))
+            if len(sound.parts) == 1:
+                export.age_file(player, sound.parts[0], recipient, out)
             else:
-                export.wav_file(player, sound.parts, out, moved)
+                export.age_archive(player, sound.parts, recipient, export.how_to_join(sound.parts), out)
+            moved(export.total(sound.parts))
+        elif kind == "flac":
+            export.flac_file(player, sound.parts, out, moved)
+        else:
+            export.wav_file(player, sound.parts, out, moved)
 
     def player(self, keys: Keys, sound: Sound) -> Player:
         """What opens `sound`: its keys are asked for now. Raises VaultError, AccessError."""

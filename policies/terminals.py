@@ -16,10 +16,9 @@ class Terminal(Part):
     @field_validator("address")
     @classmethod
     def _address(cls, value: str) -> str:
-        try:
-            return str(ip_address(value))
-        except ValueError as error:
-            raise ValueError(f"{value!r} is no IP address") from error
+        if (found := plain_address(value)) is None:
+            raise ValueError(f"{value!r} is no IP address")
+        return str(found)
 
 
 class Terminals(Policy):
@@ -37,11 +36,12 @@ class Terminals(Policy):
 
     def at(self, address: str) -> Terminal | None:
         """The one that asks from `address`, None where it is none."""
-        asked = _plain(address)
+        asked = plain_address(address)
         return next((one for one in self.terminal if ip_address(one.address) == asked), None)
 
 
-def _plain(address: str) -> IPv4Address | IPv6Address | None:
+def plain_address(address: str) -> IPv4Address | IPv6Address | None:
+    """An address, of whichever of its spellings; None where it is none."""
     try:
         found = ip_address(address)
     except ValueError:

@@ -86,6 +86,8 @@ def manifests(vault: VaultFolder, verifiers: Sequence[Verifier], recording: str)
         manifest = load(path.read_text("utf-8"), verifiers, str(path))
         if path.name != f"{segment_name(manifest.recording, manifest.segment)}.manifest":
             raise ManifestError(str(path), "recording", f"is that of {manifest.recording}, segment {manifest.segment}")
+        if manifest.recording != recording:
+            raise ManifestError(str(path), "recording", f"is that of {manifest.recording}, not of {recording}")
         found.append(manifest)
     return found
 

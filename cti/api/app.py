@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
+from starlette.types import ASGIApp
 
 from cti.api import office, problems, signing, sound
 from cti.api.edge import Edge
@@ -15,6 +16,9 @@ from recorder.version import VERSION
 PREFIX: Final = "/v1"
 OPEN: Final = frozenset({("POST", "/v1/session"), ("POST", "/v1/enrolment")})
 """Addresses that ask nobody who they are: they are where somebody proves it."""
+
+EXPORTS: Final = ("POST", "/v1/recordings/{recording}/exports")
+"""A write that is done each time it is asked for: its answer is sound, of which nothing is kept."""
 
 _ABOUT: Final = "What staff do with recordings. Sign in at POST /v1/session; errors are problem details (RFC 9457)."
 _PROBLEM: Final = {
@@ -38,8 +42,12 @@ def build(service: Service) -> FastAPI:
     app = _assembled()
     app.state.service = service
     problems.install(app)
-    app.add_middleware(Edge)
     return app
+
+
+def application(service: Service) -> ASGIApp:
+    """What is served: an error that nobody thought of goes through the edge, too."""
+    return Edge(build(service))
 
 
 def _assembled() -> FastAPI:
@@ -47,7 +55,7 @@ def _assembled() -> FastAPI:
         title="Kikitori", version=VERSION, description=_ABOUT, openapi_url="/v1/openapi.json", docs_url=None,
         redoc_url=None,
     )  # fmt: skip
-    for router in (signing.open_to_all, signing.router, sound.router, office.router):
+    for router in (signing.open_to_all, signing.router, sound.router, sound.files, office.router):
         for route in router.routes:
             if not (isinstance(route, APIRoute) and _guarded(route)):
                 raise RuntimeError(f"{route} asks nobody for a right")
@@ -72,7 +80,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
             told["responses"].pop("422", None)
             told["responses"]["default"] = _PROBLEM
             told["security"] = [] if (method.upper(), path) in OPEN else [{"session": []}]
-            if method != "get":
+            if method != "get" and (method.upper(), path) not in OPEN | {EXPORTS}:
                 told.setdefault("parameters", []).append(_ONCE)
     return made
 

@@ -22,7 +22,7 @@ from recorder.replay import Player, side, wav_head
 IDLE: Final = 120.0
 """Seconds in which nothing of it is asked for that end it: a pause is longer than a line in the log should wait."""
 AT_ONCE: Final = 4
-"""Of one session; the oldest goes when another comes."""
+"""Of one session; the one of which nothing was asked for longest goes when another comes."""
 HEAD: Final = 44
 LISTED: Final = 100
 """Stretches that a line of the log names."""
@@ -43,12 +43,15 @@ class Hearing:
     which: str
     player: Player = field(repr=False)
     act: Act
+    terminal: str | None
     line: str
     seen: float
     sent: list[tuple[int, int]] = field(default_factory=list)
     samples: int = 0
+    levels: int = 0
     outcome: str = "done"
     over: bool = False
+    ending: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
     _counting: Lock = field(default_factory=Lock, repr=False)  # two parts may go out at once, each in a thread
 
     @property
@@ -87,7 +90,7 @@ class Hearing:
                 at += count
                 out = side(block, self.which)[skip : skip + left]
                 skip, left = 0, left - len(out)
-                self.seen = time.monotonic()
+                self.seen = self.session.seen = time.monotonic()  # who listens is not idle
                 yield out
         except OverError:
             raise
@@ -118,8 +121,11 @@ class Hearing:
         rate = self.sound.rate
         parts = [[round(begin / rate, 3), round(end / rate, 3)] for begin, end in self.sent]
         heard = sum(end - begin for begin, end in self.sent) / rate
-        more = {"parts_in_all": len(parts)} if len(parts) > LISTED else {}
-        return {"seconds": self.samples / rate, "heard": heard, "parts": parts[:LISTED], **more}
+        more: dict[str, Any] = {"levels": self.levels} if self.levels else {}
+        if len(parts) > LISTED:
+            more["parts_in_all"] = len(parts)
+            parts = sorted(sorted(parts, key=lambda part: part[0] - part[1])[:LISTED])  # the longest
+        return {"seconds": self.samples / rate, "heard": heard, "parts": parts, **more}
 
 
 class Hearings:
@@ -131,9 +137,19 @@ class Hearings:
         self._open: dict[str, Hearing] = {}
 
     async def begin(
-        self, session: Session, sound: Sound, *, purpose: Purpose, which: str, act: Act, detail: dict[str, Any]
+        self,
+        session: Session,
+        sound: Sound,
+        *,
+        purpose: Purpose,
+        which: str,
+        act: Act,
+        terminal: str | None,
+        detail: dict[str, Any],
     ) -> Hearing:
         """Open it, and make the line in the log durable. `detail`: what that has beside the purpose.
+
+        `terminal`: the one at which alone it may be heard.
 
         Raises VaultError, AccessError, LogUnavailableError; then nothing is heard.
         """
@@ -146,7 +162,7 @@ class Hearings:
         line = await asyncio.to_thread(desk.intent, "play", sound, said)
         made = Hearing(
             name=str(uuid4()), session=session, sound=sound, purpose=purpose, which=which, player=player, act=act,
-            line=line, seen=time.monotonic(),
+            terminal=terminal, line=line, seen=time.monotonic(),
         )  # fmt: skip
         self._open[made.name] = made
         return made
@@ -154,19 +170,24 @@ class Hearings:
     def find(self, session: Session, name: str, at: float) -> Hearing:
         """One of `session`'s own, by its name. Raises NotFoundError: of others nobody learns that they are."""
         found = self._open.get(name)
-        if found is None or found.session is not session:
+        if found is None or found.session is not session or found.over:
             raise NotFoundError(_("no play {text!r} goes on").format(text=name))
         found.seen = at
         return found
 
     async def end(self, hearing: Hearing, outcome: str | None = None) -> None:
-        """The line of what was heard. Whoever ends it first writes it."""
-        if self._open.pop(hearing.name, None) is None:
-            return
-        hearing.stop()
-        desk = self._desk.by(hearing.session.who.account.id)
-        said = hearing.outcome if hearing.outcome != "done" else outcome or "done"
-        await asyncio.to_thread(desk.result, "play", hearing.sound, hearing.line, said, hearing.told())
+        """No more of it goes out; then the line of what was heard. Raises LogUnavailableError: `expire` tries again."""
+        if not hearing.over:
+            hearing.stop()
+            if hearing.outcome == "done" and outcome:
+                hearing.outcome = outcome
+        async with hearing.ending:
+            if hearing.name in self._open:
+                desk = self._desk.by(hearing.session.who.account.id)
+                await asyncio.to_thread(
+                    desk.result, "play", hearing.sound, hearing.line, hearing.outcome, hearing.told()
+                )  # fmt: skip
+                del self._open[hearing.name]
 
     async def end_of(self, session: Session, outcome: str) -> None:
         """All of a session."""
@@ -174,13 +195,13 @@ class Hearings:
             await self.end(hearing, outcome)
 
     async def expire(self, at: float) -> None:
-        """Those of which nothing was asked for long."""
-        for hearing in self._of(lambda one: at - one.seen > IDLE):
+        """Those of which nothing was asked for long, and those whose line could not be written."""
+        for hearing in self._of(lambda one: one.over or at - one.seen > IDLE):
             await self.end(hearing)
 
     def all(self) -> list[Hearing]:
         """Those that go on."""
-        return list(self._open.values())
+        return [one for one in self._open.values() if not one.over]
 
     def _of(self, which: Any) -> Iterable[Hearing]:
         return [one for one in self._open.values() if which(one)]

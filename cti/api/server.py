@@ -5,16 +5,17 @@ import contextlib
 import socket
 from collections import Counter
 from collections.abc import Iterator
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from typing import ClassVar, Final
 
 import structlog
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from cti.deploy.peers import LOOPBACK, Network
 from cti.settings import Api
+from policies.terminals import plain_address
 
 log = structlog.get_logger()
 
@@ -52,16 +53,13 @@ class _Patient(H11Protocol):
 
     def _invited(self, address: str) -> bool:
         """B-04: nobody talks to us but whom the settings name."""
-        try:
-            found = ip_address(address)
-        except ValueError:
-            return False
-        plain = getattr(found, "ipv4_mapped", None) or found
-        return any(plain in network for network in self.clients)
+        found = plain_address(address)
+        return found is not None and any(found in network for network in self.clients)
 
     def _dawdles(self) -> None:
         # Within a request it is `edge` that waits for the body, and who listens may take its time.
-        if self.cycle is None or self.cycle.response_complete:
+        idle = self.cycle is None or self.cycle.response_complete
+        if idle and not self.transport.get_write_buffer_size():
             self.transport.close()
         else:
             self._look = self.loop.call_later(PATIENCE, self._dawdles)
@@ -70,13 +68,27 @@ class _Patient(H11Protocol):
 class _Server(uvicorn.Server):
     """It does not take the process's signals."""
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's, with patience for the handshake too: asyncio's own is a minute."""
+        await self.lifespan.startup()
+        loop = asyncio.get_running_loop()
+
+        def protocol() -> _Patient:
+            return _Patient(self.config, self.server_state, self.lifespan.state)
+
+        self.servers = [
+            await loop.create_server(protocol, sock=one, ssl=self.config.ssl, ssl_handshake_timeout=PATIENCE)
+            for one in sockets or ()
+        ]
+        self.started = True
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """None of them."""
         yield
 
 
-async def serve(app: FastAPI, api: Api) -> None:
+async def serve(app: ASGIApp, api: Api) -> None:
     """Until it is cancelled. While there is no certificate, or the address is taken, it says so and tries again."""
     while True:
         try:
@@ -86,7 +98,7 @@ async def serve(app: FastAPI, api: Api) -> None:
         await asyncio.sleep(AGAIN)
 
 
-async def _serve(app: FastAPI, api: Api) -> None:
+async def _serve(app: ASGIApp, api: Api) -> None:
     config = uvicorn.Config(
         app, ssl_certfile=api.certificate, ssl_keyfile=api.key, http=_Patient, ws="none", lifespan="off",
         access_log=False, log_config=None, server_header=False, proxy_headers=False,

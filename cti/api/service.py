@@ -15,9 +15,9 @@ from fastapi.routing import APIRoute
 from sqlalchemy.exc import SQLAlchemyError
 
 from cti.api.hearing import Hearing, Hearings
-from cti.api.problems import OURS, IdempotencyError, NoSessionError
-from cti.desk import Desk
-from cti.errors import NotEntitledError
+from cti.api.problems import OURS, DisclosureError, IdempotencyError, NoSessionError
+from cti.desk import Desk, Sound
+from cti.errors import LogUnavailableError, NotEntitledError, UsageError
 from cti.guard import Guard
 from cti.i18n import _
 from policies.rights import Act
@@ -51,7 +51,7 @@ class Service:
         """`terminals` reads the policy in force; `health` looks and judges (status)."""
         self.desk, self.guard, self.terminals, self.health = desk, guard, terminals, health
         self.sessions, self.hearings = Sessions(), Hearings(desk)
-        self.exporting = asyncio.Semaphore(1)
+        self.exporting, self.levelling = asyncio.Semaphore(1), asyncio.Semaphore(1)
         self._answers: dict[str, _Answers] = {}
 
     # --- sessions -----------------------------------------------------------------------------------------------------
@@ -59,11 +59,8 @@ class Service:
     async def begin(self, account: str, password: str, code: str, address: str) -> tuple[str, Session]:
         """Sign somebody in. Raises RefusedError, TooSoonError, ForgedError."""
         who = await self.guard.accounts.sign_in(account, password, code, address)
-        token, ended = self.sessions.begin(who, address, time.monotonic())
+        token, session, ended = self.sessions.begin(who, address, time.monotonic())
         await self._over(ended, "signed in elsewhere")
-        session = self.sessions.find(token, time.monotonic())
-        if session is None:
-            raise NoSessionError
         return token, session
 
     async def session(self, request: Request) -> Session:
@@ -75,12 +72,19 @@ class Service:
         if not await self.guard.accounts.still(session.who):
             await self.end(session, "account ended or changed")
             raise NoSessionError(_("the account was ended or changed meanwhile"))
+        self.check_open(session)
         return session
+
+    def check_open(self, session: Session) -> None:
+        """Whether it is still there: whoever has waited for something looks again. Raises NoSessionError."""
+        if session not in self.sessions.all():
+            raise NoSessionError(_("sign in: `kikitori login`, or POST /v1/session"))
 
     async def end(self, session: Session, why: str) -> None:
         """Nobody does anything by it any more, from now on."""
-        self.sessions.end(session)
-        await self._over([session], why)
+        if session in self.sessions.all():
+            self.sessions.end(session)
+            await self._over([session], why)
 
     async def end_of(self, account: str, why: str) -> None:
         """All sessions of an account."""
@@ -91,11 +95,14 @@ class Service:
     async def _over(self, sessions: Iterable[Session], why: str) -> None:
         for session in sessions:
             self._answers.pop(session.id, None)
-            await self.hearings.end_of(session, "interrupted")
             about = session.who.account.id
-            await asyncio.to_thread(
-                self.desk.log, "account.signed-out", about, {"session": session.id, "why": why}, actor=about
-            )
+            try:
+                await self.hearings.end_of(session, "interrupted")
+                said = {"session": session.id, "why": why}
+                await asyncio.to_thread(self.desk.log, "account.signed-out", about, said, actor=about)
+            except LogUnavailableError as error:
+                # Nothing is opened by it any more; of what it heard `expire` writes the line when it can.
+                log.error("the end of a session is not in the access log", error=str(error), session=session.id)
 
     async def keep(self) -> None:
         """Look, for ever."""
@@ -121,13 +128,14 @@ class Service:
                 continue
             try:
                 await self._may_go_on(hearing)
-            except (NotEntitledError, AccessError):
+            except (NotEntitledError, DisclosureError, AccessError):
                 await self.hearings.end(hearing, "interrupted")
 
     async def close(self) -> None:
         """The desk ends: so does everything that is open here, in the log too."""
         for session in self.sessions.all():
             await self.end(session, "the desk ended")
+        await self.hearings.expire(time.monotonic())
 
     # --- rights -------------------------------------------------------------------------------------------------------
 
@@ -146,29 +154,44 @@ class Service:
             await asyncio.to_thread(accounts.denied, session.who.account, "open without the key", about)
             raise
 
-    async def hearing(self, session: Session, name: str) -> Hearing:
-        """What `session` hears under that name; it may still, or it is ended. Raises NotFoundError and the like."""
+    async def hear(self, session: Session, sound: Sound, **how: Any) -> Hearing:
+        """Begin a play (`Hearings.begin`), unless the session has ended meanwhile: then nothing can be heard."""
+        made = await self.hearings.begin(session, sound, **how)
+        if session not in self.sessions.all():
+            await self.hearings.end(made, "interrupted")
+            self.check_open(session)
+        return made
+
+    async def hearing(self, session: Session, name: str, address: str) -> Hearing:
+        """What `session` hears under that name, and may still. Raises NotFoundError, NotEntitledError and the like."""
         found = self.hearings.find(session, name, time.monotonic())
-        await self._may_go_on(found)
+        await self._may_go_on(found, address)
+        self.check_open(session)
         return found
 
-    async def _may_go_on(self, hearing: Hearing) -> None:
+    async def _may_go_on(self, hearing: Hearing, address: str | None = None) -> None:
         session, recording = hearing.session, hearing.sound.recording
+        if hearing.terminal is not None:
+            at = self.terminals().at(address or session.address)
+            if at is None or at.name != hearing.terminal:
+                raise DisclosureError(
+                    _("{address} is no terminal that terminals.toml registers (8条)").format(address=address)
+                )
         await self.entitled(session.who.account, hearing.act, recording)
         await self.may_open(session, hearing.epochs, recording)
 
     # --- once ---------------------------------------------------------------------------------------------------------
 
-    async def once(self, request: Request, work: Callable[[], Awaitable[Response]]) -> Response:
+    async def once(self, request: Request, act: Act | None, work: Callable[[], Awaitable[Response]]) -> Response:
         """The answer of before, where the same request with the same Idempotency-Key was done; else of `work`.
 
-        Raises IdempotencyError where the key was used for another, NoSessionError.
+        `act`: the right that the request needs, now as then. Raises IdempotencyError, UsageError, NoSessionError.
         """
         key = request.headers.get("Idempotency-Key", "")
         if not key:
             return await work()
         if not _KEY.fullmatch(key):
-            raise IdempotencyError(_("Idempotency-Key: 8 to 128 printable ASCII characters without spaces"))
+            raise UsageError(_("Idempotency-Key: 8 to 128 printable ASCII characters without spaces"))
         session = await self.session(request)
         answers = self._answers.setdefault(session.id, _Answers())
         asked = sha256(f"{request.method} {request.url.path}?{request.url.query}\n".encode() + await request.body())
@@ -176,9 +199,11 @@ class Service:
             if before := answers.kept.get(key):
                 if not hmac.compare_digest(before[0], asked.digest()):
                     raise IdempotencyError(_("this Idempotency-Key was used for another request"))
+                if act is not None:
+                    await self.entitled(session.who.account, act)
                 return before[1]
             answer = await work()
-            if answer.status_code < 400 and type(answer).__name__ != "StreamingResponse":
+            if answer.status_code < 400 and session in self.sessions.all():
                 answers.kept[key] = asked.digest(), answer
                 while len(answers.kept) > KEPT_ANSWERS:
                     del answers.kept[next(iter(answers.kept))]
@@ -186,7 +211,7 @@ class Service:
 
 
 class Once(APIRoute):
-    """A route whose writes are done once for each Idempotency-Key."""
+    """A route whose writes are done once for each Idempotency-Key. None of them gives sound: that is never kept."""
 
     def get_route_handler(self) -> Callable[[Request], Any]:
         """FastAPI's."""
@@ -196,7 +221,8 @@ class Once(APIRoute):
             if request.method == "GET":
                 answer: Response = await inside(request)
                 return answer
-            return await service_of(request).once(request, lambda: inside(request))
+            acts = [one.call.act for one in self.dependant.dependencies if isinstance(one.call, May)]
+            return await service_of(request).once(request, acts[0], lambda: inside(request))
 
         return handler
 

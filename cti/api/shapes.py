@@ -5,6 +5,7 @@ import binascii
 import json
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -98,7 +99,9 @@ class Ask(In):
     side: Side = "both"
     start: Annotated[float, Field(ge=0, le=1e6, alias="from")] = 0.0
     end: Annotated[float | None, Field(gt=0, le=1e6, alias="to")] = None
-    request: Annotated[str | None, Field(min_length=1, max_length=64, description="受付番号 of the request")] = None
+    request: Annotated[
+        str | None, Field(pattern=r"^[\w .:/()()号第-]{1,64}$", description="受付番号 of the request")
+    ] = None
     witness: Annotated[Id | None, Field(description="ID of the second person, who is there too (8条)")] = None
 
 
@@ -228,7 +231,7 @@ def from_cursor(text: str) -> Place:
     """Raises UsageError."""
     try:
         at, recording = json.loads(base64.b64decode(text + "=" * (-len(text) % 4), "-_", validate=True))
-        found = datetime.fromisoformat(at).astimezone(UTC), str(recording)
-    except (ValueError, TypeError, binascii.Error, RecursionError, OverflowError) as error:
+        found = datetime.fromisoformat(at).astimezone(UTC), str(UUID(recording))
+    except (ValueError, TypeError, AttributeError, binascii.Error, RecursionError, OverflowError) as error:
         raise UsageError(_("this is no cursor: take `next` of the page before")) from error
     return found

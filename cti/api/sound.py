@@ -2,7 +2,8 @@
 
 import asyncio
 import io
-from collections.abc import Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime
 from itertools import chain
 from typing import Annotated, Any
@@ -10,8 +11,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import AfterValidator, AwareDatetime
+from starlette.types import Receive, Scope, Send
 
-from cti.api.hearing import Hearing
+from cti.api.hearing import HEAD, Hearing
 from cti.api.problems import DisclosureError, problem
 from cti.api.ranges import UnsatisfiableError, span
 from cti.api.service import Once, Service, may, service_of
@@ -23,12 +25,18 @@ from cti.i18n import _
 from policies.rights import OPERATORS, Act
 from recorder.access.sessions import Session
 from recorder.catalogue import Wanted
+from recorder.export import total
 from recorder.level import level
 from recorder.vault.age import Recipient
 
 router = APIRouter(route_class=Once, tags=["recordings"])
+files = APIRouter(tags=["recordings"])
 
 _TYPES = {"age": "application/octet-stream", "flac": "audio/flac", "wav": "audio/wav"}
+
+BLOCK = 256 * 1024
+SENDING = 600.0
+"""Seconds in which an export has to be taken."""
 
 Number = Annotated[str | None, Query(pattern=r"^\+?[0-9]{1,31}$")]
 
@@ -82,9 +90,9 @@ async def play(recording: str, asked: Ask, request: Request, session: Session = 
     For disclosure (7条, 8条): at a registered terminal, with the number of the request and the ID of a second person.
     """
     service = service_of(request)
-    identity = await service.desk.find(recording)
     act = Act.DISCLOSE if asked.purpose is Purpose.DISCLOSURE else Act.PLAY
-    await service.entitled(session.who.account, act, identity)
+    await service.entitled(session.who.account, act)  # before anybody learns what there is
+    identity = await service.desk.find(recording)
     detail: dict[str, Any] = {"request": asked.request} if asked.request else {}
     if act is Act.DISCLOSE:
         detail |= await _disclosure(service, asked, session, address(request))
@@ -93,8 +101,8 @@ async def play(recording: str, asked: Ask, request: Request, session: Session = 
     sound = await asyncio.to_thread(service.desk.open, identity, asked.start, asked.end)
     await service.may_open(session, {part.manifest.epoch for part in sound.parts}, sound.recording)
     detail |= {"from": sound.start / sound.rate, "to": sound.end / sound.rate}
-    hearing = await service.hearings.begin(
-        session, sound, purpose=asked.purpose, which=asked.side, act=act, detail=detail
+    hearing = await service.hear(
+        session, sound, purpose=asked.purpose, which=asked.side, act=act, terminal=detail.get("terminal"), detail=detail
     )  # fmt: skip
     return _play(request, hearing)
 
@@ -102,7 +110,7 @@ async def play(recording: str, asked: Ask, request: Request, session: Session = 
 @router.get("/plays/{play}")
 async def playing(play: str, request: Request, session: Session = may(None)) -> Play:
     """One that goes on."""
-    return _play(request, await service_of(request).hearing(session, play))
+    return _play(request, await service_of(request).hearing(session, play, address(request)))
 
 
 @router.get(
@@ -116,7 +124,7 @@ async def playing(play: str, request: Request, session: Session = may(None)) -> 
 )
 async def audio(play: str, request: Request, session: Session = may(None)) -> Response:
     """The sound as WAV, or what Range asks for of it: sample n lies at byte 44 + 2 n (one side), 44 + 4 n (both)."""
-    hearing = await service_of(request).hearing(session, play)
+    hearing = await service_of(request).hearing(session, play, address(request))
     etag = f'"{hearing.name}"'
     headers = {"Accept-Ranges": "bytes", "ETag": etag}
     try:
@@ -136,29 +144,41 @@ async def audio(play: str, request: Request, session: Session = may(None)) -> Re
 async def levels(
     play: str, request: Request, session: Session = may(None), points: Annotated[int, Query(ge=1, le=2000)] = 120
 ) -> Levels:
-    """How loud each side is over the length of what is heard, and how much each speaks. Reads all of it."""
-    hearing = await service_of(request).hearing(session, play)
+    """How loud each side is over the length of what is heard, and how much each speaks. Reads all of it.
+
+    Of a short stretch there are fewer points: ten a second at most.
+    """
+    hearing = await service_of(request).hearing(session, play, address(request))
     sound = hearing.sound
+
+    # Ten a second are a picture; eight thousand would be the sound.
+    most = max(1, min(points, int(10 * (sound.end - sound.start) / sound.rate)))
+    hearing.levels += 1
 
     def look() -> Levels:
         blocks = hearing.player.joined(sound.parts, sound.start, sound.end)
-        found = level(blocks, sound.end - sound.start, sound.rate, points)
+        found = level(blocks, sound.end - sound.start, sound.rate, most)
         return Levels(left=found.left, right=found.right, speech=found.speech)
 
-    return await asyncio.to_thread(look)
+    # One at a time, and given back by the thread: who asks and goes does not make it two.
+    slot = service_of(request).levelling
+    await slot.acquire()
+    looking = asyncio.get_running_loop().run_in_executor(None, look)
+    looking.add_done_callback(lambda _: slot.release())
+    return await asyncio.shield(looking)
 
 
 @router.delete("/plays/{play}", status_code=204)
 async def stop(play: str, request: Request, session: Session = may(None)) -> Response:
     """End it: the access log has what was heard."""
-    service = service_of(request)
-    await service.hearings.end(await service.hearing(session, play))
+    hearings = service_of(request).hearings
+    await hearings.end(hearings.find(session, play, time.monotonic()))
     return Response(status_code=204)
 
 
-@router.post(
+@files.post(
     "/recordings/{recording}/exports",
-    response_class=Response,
+    response_class=StreamingResponse,
     responses={200: {"content": {kind: {} for kind in sorted(set(_TYPES.values()))}, "description": "The file"}},
 )
 async def export(recording: str, asked: Export, request: Request, session: Session = may(Act.EXPORT)) -> Response:
@@ -169,17 +189,58 @@ async def export(recording: str, asked: Export, request: Request, session: Sessi
     sound = await asyncio.to_thread(desk.open, await desk.find(recording), 0, None)
     await service.entitled(session.who.account, Act.EXPORT, sound.recording)
     await service.may_open(session, {part.manifest.epoch for part in sound.parts}, sound.recording)
-    # In memory: in the clear it must not touch a disk. One at a time: an hour is 115 MB as WAV.
-    async with service.exporting:
-        file = io.BytesIO()
-        await asyncio.to_thread(
-            desk.export, sound, session.who.key, asked.purpose, kind=asked.format, recipient=to, out=file,
-            progress=lambda _: None,
-        )  # fmt: skip
-        name = f"{sound.recording}.{_suffix(asked.format, sound)}"
-        return Response(
-            file.getvalue(), 200, {"Content-Disposition": f'attachment; filename="{name}"'}, _TYPES[asked.format]
-        )
+    said: dict[str, Any] = {"purpose": asked.purpose.value, "format": asked.format}
+    said |= {"recipient": asked.recipient} if asked.recipient else {}
+    await service.exporting.acquire()  # one at a time: an hour is 115 MB as WAV
+    act, file = "", io.BytesIO()
+    try:
+        # Who has waited looks again.
+        await service.session(request)
+        await service.entitled(session.who.account, Act.EXPORT, sound.recording)
+        await service.may_open(session, {part.manifest.epoch for part in sound.parts}, sound.recording)
+        act = await asyncio.to_thread(desk.intent, "export", sound, said)
+        await asyncio.to_thread(desk.write, sound, session.who.key, asked.format, to, file, lambda _: None)
+    except BaseException as error:
+        service.exporting.release()
+        if act:
+            why = f"failed: {type(error).__name__}"
+            await asyncio.shield(asyncio.to_thread(desk.result, "export", sound, act, why, {"seconds": 0.0}))
+        raise
+
+    def told(sent: int, size: int) -> None:
+        seconds = total(sound.parts) / sound.rate * sent / size
+        desk.result("export", sound, act, "done" if sent == size else "interrupted", {"seconds": seconds})
+
+    name = f"{sound.recording}.{_suffix(asked.format, sound)}"
+    return _File(file, _TYPES[asked.format], name, service.exporting, told)
+
+
+class _File(StreamingResponse):
+    """An export in memory: in the clear it must not touch a disk. `slot` is given back when it was sent, or not."""
+
+    def __init__(
+        self, file: io.BytesIO, kind: str, name: str, slot: asyncio.Semaphore, told: Callable[[int, int], None]
+    ) -> None:
+        self._slot, self._told, self._view, self._sent = slot, told, file.getbuffer(), 0
+        headers = {
+            "Content-Disposition": f'attachment; filename="{name}"', "Content-Length": str(self._view.nbytes)
+        }  # fmt: skip
+        super().__init__(self._blocks(), 200, headers, kind)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it. Who takes too long does not keep others waiting."""
+        try:
+            async with asyncio.timeout(SENDING):
+                await super().__call__(scope, receive, send)
+        finally:
+            self._slot.release()
+            await asyncio.shield(asyncio.to_thread(self._told, self._sent, self._view.nbytes))
+
+    async def _blocks(self) -> AsyncIterator[bytes]:
+        while self._sent < self._view.nbytes:
+            block = bytes(self._view[self._sent : self._sent + BLOCK])
+            self._sent += len(block)
+            yield block
 
 
 def _suffix(kind: str, sound: Sound) -> str:
@@ -191,7 +252,10 @@ def _suffix(kind: str, sound: Sound) -> str:
 def _begun(hearing: Hearing, first: int, last: int) -> Iterator[bytes]:
     """The bytes, of which the first are there: what cannot be opened is a problem, and no sound that breaks off."""
     blocks = hearing.read(first, last)
-    return chain((next(blocks, b""),), blocks)
+    begun = [next(blocks, b"")]
+    if first < HEAD <= last:  # the head opens nothing
+        begun.append(next(blocks, b""))
+    return chain(begun, blocks)
 
 
 async def _disclosure(service: Service, asked: Ask, session: Session, at: str) -> dict[str, Any]:
@@ -202,7 +266,7 @@ async def _disclosure(service: Service, asked: Ask, session: Session, at: str) -
     if not asked.request:
         raise DisclosureError(_("the number of the request is missing (7条)"))
     witness = await service.guard.accounts.one(asked.witness) if asked.witness else None
-    if witness is None or witness.id == session.who.account.id or witness.role not in OPERATORS or witness.initial:
+    if witness is None or witness.id == session.who.account.id or witness.role not in OPERATORS:
         raise DisclosureError(_("name a second person: the ID of another 職員 who is there (8条)"))
     return {"terminal": terminal.name, "witness": witness.id}
 

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from cti import health
-from cti.api.app import build
+from cti.api.app import application
 from cti.api.server import serve
 from cti.api.service import Service
 from cti.app.clock import Clock
@@ -39,6 +39,6 @@ async def run_api(settings: Settings, desk: Desk, clock: Clock) -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(service.keep())
         try:
-            await serve(build(service), settings.api)
+            await serve(application(service), settings.api)
         finally:
             await service.close()

@@ -100,6 +100,8 @@ async def run_desk(settings: Settings, clock: Clock, notifier: Notifier) -> None
 
     desk = await build_desk(settings, clock, "desk")
 
+    desk.kept_up = True
+
     async def look() -> None:
         await desk.catch_up()
         await desk.intake.alarm()

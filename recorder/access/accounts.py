@@ -69,8 +69,10 @@ VALID_FOR: Final = timedelta(days=7)
 """How long a one-time secret may wait to be used."""
 AT_ONCE: Final = 2
 """Derivations at a time: each takes 64 MiB."""
-DECIDING: Final = ("account.issued", "account.enrolled", "account.renewed", "account.ended")
-"""The actions in the access log that say whether an account is, of which role and with which key."""
+DECIDING: Final = (
+    "account.issued", "account.enrolled", "account.renewed", "account.ended", "key.granted", "key.revoked",
+)  # fmt: skip
+"""The actions in the access log that say whether an account is, of which role, and with which keys."""
 INSTALLER: Final = "init"
 """Who issues the first account: there is no 課長 yet who could."""
 
@@ -225,6 +227,7 @@ class Known:
 
     role: str
     recipient: str
+    epochs: frozenset[int] = frozenset()
 
 
 Result = TypeVar("Result")
@@ -279,8 +282,8 @@ class Accounts:
             async with self.engine.begin() as connection:
                 await connection.execute(insert(accounts).values(**row, issued_at=plain(at)))
                 await self._keep(connection, account, made, at, initial=True, step=0)
-                detail = {"role": str(role), "recipient": made.recipient}
-                self._tell(by, "account.issued", account, detail | ({"section": section} if section else {}))
+                detail = {"role": str(role), "recipient": made.recipient} | ({"section": section} if section else {})
+                await asyncio.to_thread(self._tell, by, "account.issued", account, detail)
         except IntegrityError as error:
             raise AccountError(f"{account} exists already; an ID is never given to a second person") from error
         return secret
@@ -295,7 +298,7 @@ class Accounts:
         secret, made = await self._secret(account)
         async with self.engine.begin() as connection:
             await self._live(connection, account)
-            self._tell(by, "account.renewed", account, {"recipient": made.recipient})
+            await asyncio.to_thread(self._tell, by, "account.renewed", account, {"recipient": made.recipient})
             for table in (grants, credentials):
                 await connection.execute(delete(table).where(table.c.account == account))
             await self._keep(connection, account, made, self._now(), initial=True, step=0)
@@ -320,7 +323,7 @@ class Accounts:
                 raise AccountError(
                     f"{account} is the last 課長 who can sign in: another has to be in use first, or nobody could issue"
                 )
-            self._tell(by, "account.ended", account, {"reason": reason})
+            await asyncio.to_thread(self._tell, by, "account.ended", account, {"reason": reason})
             await connection.execute(delete(grants).where(grants.c.account == account))
             await connection.execute(delete(credentials).where(credentials.c.account == account))
             await connection.execute(
@@ -333,16 +336,20 @@ class Accounts:
         """課長 has looked it through: this person still needs it (B-30). Raises AccountError."""
         async with self.engine.begin() as connection:
             found = await self._live(connection, account)
-            self._tell(by, "account.reviewed", account, {"role": str(found.role)})
+            await asyncio.to_thread(self._tell, by, "account.reviewed", account, {"role": str(found.role)})
             await connection.execute(
                 update(accounts).where(accounts.c.id == account).values(reviewed_by=by, reviewed_at=plain(self._now()))
             )
 
     async def one(self, account: str) -> Account | None:
-        """An account that lives, None where there is none."""
+        """An account that lives and is in use, as the access log knows it too; None where there is none."""
         async with self.engine.connect() as connection:
             found = await self._find(connection, account)
-        return found if found is not None and found.live else None
+            wanted = select(credentials.c.recipient).where(credentials.c.account == account)
+            recipient = str((await connection.execute(wanted)).scalar_one_or_none())
+        usable = found is not None and found.live and not found.initial
+        known = await asyncio.to_thread(self._logged, account) if usable else None
+        return found if found is not None and _is(known, found, recipient) else None
 
     async def all(self) -> list[Account]:
         """Every account that ever was, by its ID."""
@@ -362,7 +369,7 @@ class Accounts:
         now = self._now()
         if found is None or kept is None or not kept["initial"] or now > _utc(kept["changed_at"]) + VALID_FOR:
             raise await self._refuse(account, address, "no one-time secret is waiting", known=found is not None)
-        if self._logged(account) != Known(role=str(found.role), recipient=kept["recipient"]):
+        if not _is(await asyncio.to_thread(self._logged, account), found, str(kept["recipient"])):
             raise await self._refuse(account, address, "not as it was issued, or enrolled meanwhile", known=True)
         self._throttle.passed(account, address)
         check_password(password, (account, found.name, found.section or "", *_WORDS))
@@ -381,7 +388,7 @@ class Accounts:
                 raise RefusedError
             await self._keep(connection, account, made, now, initial=False, step=step)
             await self._hand_over(connection, account, opened.identity, mine.identity.recipient)
-            self._tell(account, "account.enrolled", account, {"recipient": made.recipient})
+            await asyncio.to_thread(self._tell, account, "account.enrolled", account, {"recipient": made.recipient})
 
     async def sign_in(self, account: str, password: str, code: str, address: str) -> SignedIn:
         """Raises RefusedError, which does not say of what, and TooSoonError."""
@@ -389,7 +396,7 @@ class Accounts:
         opened = await self._proved(account, address, password, kept)
         if found is None or kept is None or kept["initial"]:
             raise await self._refuse(account, address, "not enrolled", known=found is not None)
-        self._check_known(found, kept["recipient"])
+        await asyncio.to_thread(self._check_known, found, str(kept["recipient"]))
         now = self._now()
         try:
             step = step_of(opened.totp, code, now, kept["last_step"])
@@ -410,9 +417,9 @@ class Accounts:
             await connection.execute(update(accounts).where(accounts.c.id == account).values(seen_at=plain(now)))
             rows = (await connection.execute(select(grants).where(self._granted(account)))).mappings().all()
         self._throttle.passed(account, address)
-        epochs, spoilt = self._opened(rows, opened.identity)
+        epochs, spoilt = self._opened(rows, opened.identity, await self._granted_by_log(account))
         detail = {"address": address, "epochs": sorted(epochs)} | ({"unusable": spoilt} if spoilt else {})
-        self._tell(account, "account.signed-in", account, detail)
+        await asyncio.to_thread(self._tell, account, "account.signed-in", account, detail)
         return SignedIn(account=found, own=opened.identity, epochs=epochs)
 
     async def still(self, who: SignedIn) -> bool:
@@ -433,8 +440,13 @@ class Accounts:
         """Raises NoKeyHeldError where one of these keys was taken away from somebody since the sign-in."""
         wanted = select(grants.c.epoch).where(self._granted(who.account.id))
         async with self.engine.connect() as connection:
-            if gone := set(epochs) - set(await connection.scalars(wanted)):
-                raise _not_held(who.account.id, min(gone))
+            held = set(await connection.scalars(wanted)) & await self._granted_by_log(who.account.id)
+        if gone := set(epochs) - held:
+            raise _not_held(who.account.id, min(gone))
+
+    async def _granted_by_log(self, account: str) -> frozenset[int]:
+        known = await asyncio.to_thread(self._logged, account)
+        return known.epochs if known else frozenset()
 
     def denied(self, account: Account, act: str, about: str | None = None) -> None:
         """Somebody asked for what the role may not; `about`: the recording, if it is one."""
@@ -451,10 +463,10 @@ class Accounts:
             # Locked: who enrols meanwhile would be given what only the key of before opens.
             wanted = select(credentials.c.recipient).where(credentials.c.account == account).with_for_update()
             recipient = str((await connection.execute(wanted)).scalar_one())
-            self._check_known(found, recipient)
+            await asyncio.to_thread(self._check_known, found, recipient)
             row = {"account": account, "pbx": self.pbx, "epoch": epoch, "role": str(found.role), "granted_by": by}
             sealed = encrypt(str(identity).encode(), [Recipient.parse(recipient)])
-            self._tell(by, "key.granted", account, {"epoch": epoch})
+            await asyncio.to_thread(self._tell, by, "key.granted", account, {"epoch": epoch})
             await connection.execute(delete(grants).where(self._granted(account) & (grants.c.epoch == epoch)))
             await connection.execute(insert(grants).values(**row, sealed=sealed, granted_at=plain(self._now())))
 
@@ -465,7 +477,7 @@ class Accounts:
         """
         async with self.engine.begin() as connection:
             await self._live(connection, account)
-            self._tell(by, "key.revoked", account, {"pbx": self.pbx})
+            await asyncio.to_thread(self._tell, by, "key.revoked", account, {"pbx": self.pbx})
             return int((await connection.execute(delete(grants).where(self._granted(account)))).rowcount)
 
     async def granted(self) -> list[Grant]:
@@ -525,7 +537,9 @@ class Accounts:
 
     async def _refuse(self, account: str, address: str, why: str, *, known: bool) -> RefusedError:
         """Log it. What was typed for an ID that there is not may be a password: it is not kept."""
-        self._tell("nobody", "account.refused", account if known else "unknown", {"address": address, "why": why})
+        await asyncio.to_thread(
+            self._tell, "nobody", "account.refused", account if known else "unknown", {"address": address, "why": why}
+        )
         return RefusedError()
 
     async def _compute(self, work: Callable[..., Result], *arguments: Any) -> Result:
@@ -566,16 +580,21 @@ class Accounts:
 
     def _check_known(self, found: Account, recipient: str) -> None:
         """Role and key are those that the access log speaks of. Raises ForgedError."""
-        if self._logged(found.id) != Known(role=str(found.role), recipient=recipient):
+        if not _is(self._logged(found.id), found, recipient):
             self._tell("nobody", "account.forged", found.id, {"role": str(found.role)})
             raise ForgedError(f"{found.id}: role or key in the database are not those of the access log")
 
     @staticmethod
-    def _opened(rows: Iterable[RowMapping], own: Identity) -> tuple[dict[int, Identity], list[int]]:
-        """(identities by epoch, epochs whose grant cannot be opened): one that is spoilt keeps nobody out."""
+    def _opened(
+        rows: Iterable[RowMapping], own: Identity, granted: frozenset[int]
+    ) -> tuple[dict[int, Identity], list[int]]:
+        """(identities by epoch, epochs whose grant cannot be opened, or is none by the log): one keeps nobody out."""
         found: dict[int, Identity] = {}
         spoilt = []
         for row in rows:
+            if int(row["epoch"]) not in granted:
+                spoilt.append(int(row["epoch"]))
+                continue
             try:
                 found[int(row["epoch"])] = _open(row["sealed"], own)
             except VaultError:
@@ -594,11 +613,23 @@ def known(entries: Iterable[Entry]) -> Known | None:
     for entry in entries:
         if entry.action == "account.issued":
             found = Known(role=str(entry.detail["role"]), recipient=str(entry.detail["recipient"]))
-        elif entry.action in ("account.enrolled", "account.renewed") and found is not None:
+        elif found is None:
+            continue
+        elif entry.action == "account.enrolled":
             found = replace(found, recipient=str(entry.detail["recipient"]))
+        elif entry.action == "account.renewed":
+            found = replace(found, recipient=str(entry.detail["recipient"]), epochs=frozenset())
+        elif entry.action == "key.granted":
+            found = replace(found, epochs=found.epochs | {int(entry.detail["epoch"])})
+        elif entry.action == "key.revoked":
+            found = replace(found, epochs=frozenset())
         elif entry.action == "account.ended":
             found = None
     return found
+
+
+def _is(known: Known | None, found: Account, recipient: str) -> bool:
+    return known is not None and (known.role, known.recipient) == (str(found.role), recipient)
 
 
 def _not_held(account: str, epoch: int) -> NoKeyHeldError:

@@ -10,7 +10,7 @@ A frontier of n leaves has at most log2(n) + 1 hashes, so that an append costs t
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Self
 
 HASH_SIZE = 32
@@ -33,6 +33,69 @@ def root_of(leaves: Iterable[bytes]) -> bytes:
     for leaf in leaves:
         frontier.append(leaf)
     return frontier.root()
+
+
+class Tree:
+    """All leaf hashes, and proofs of RFC 6962, 2.1.1 and 2.1.2, over the first so many of them."""
+
+    def __init__(self, leaves: Sequence[bytes]) -> None:
+        """In their order."""
+        self._leaves = leaves
+        self._known: dict[tuple[int, int], bytes] = {}
+
+    @property
+    def size(self) -> int:
+        """The number of leaves."""
+        return len(self._leaves)
+
+    def root(self, size: int) -> bytes:
+        """Over the first `size` leaves."""
+        return self._over(0, size) if size else EMPTY_ROOT
+
+    def inclusion(self, index: int, size: int) -> list[bytes]:
+        """That leaf `index` is one of the first `size`: what is hashed with it, from the leaf up. Raises ValueError."""
+        if not 0 <= index < size <= self.size:
+            raise ValueError(f"there is no leaf {index} among {size} of {self.size}")
+        path = []
+        begin, end = 0, size
+        while end - begin > 1:
+            middle = begin + _split(end - begin)
+            if index < middle:
+                path.append(self._over(middle, end))
+                end = middle
+            else:
+                path.append(self._over(begin, middle))
+                begin = middle
+        return path[::-1]
+
+    def consistency(self, old: int, new: int) -> list[bytes]:
+        """That the first `new` leaves begin with the first `old`. Raises ValueError."""
+        if not 0 < old <= new <= self.size:
+            raise ValueError(f"there are no {old} leaves among {new} of {self.size}")
+        path = []
+        begin, end, whole = 0, new, True
+        while old != end:
+            middle = begin + _split(end - begin)
+            if old <= middle:
+                path.append(self._over(middle, end))
+                end = middle
+            else:
+                path.append(self._over(begin, middle))
+                begin, whole = middle, False
+        return ([] if whole else [self._over(begin, end)]) + path[::-1]
+
+    def _over(self, begin: int, end: int) -> bytes:
+        if end - begin == 1:
+            return self._leaves[begin]
+        if (begin, end) not in self._known:
+            middle = begin + _split(end - begin)
+            self._known[begin, end] = node_hash(self._over(begin, middle), self._over(middle, end))
+        return self._known[begin, end]
+
+
+def _split(count: int) -> int:
+    """The largest power of two below `count`."""
+    return 1 << (count - 1).bit_length() - 1
 
 
 class Frontier:

@@ -37,12 +37,13 @@ class Sessions:
         """None is."""
         self._open: dict[bytes, Session] = {}
 
-    def begin(self, who: SignedIn, address: str, at: float) -> tuple[str, list[Session]]:
-        """A new session; its token, and the sessions that ended for it."""
+    def begin(self, who: SignedIn, address: str, at: float) -> tuple[str, Session, list[Session]]:
+        """A new session: its token, itself, and the sessions that ended for it."""
         token = secrets.token_urlsafe(32)
-        self._open[_hash(token)] = Session(id=secrets.token_hex(8), who=who, address=address, began=at, seen=at)
+        made = Session(id=secrets.token_hex(8), who=who, address=address, began=at, seen=at)
+        self._open[_hash(token)] = made
         mine = [session for session in self._open.values() if session.who.account.id == who.account.id]
-        return token, self._end(sorted(mine, key=lambda session: session.began)[:-AT_ONCE])
+        return token, made, self._end(sorted(mine, key=lambda session: session.began)[:-AT_ONCE])
 
     def find(self, token: str, at: float) -> Session | None:
         """Whose token it is; from now on it is idle again. None where it is nobody's, or its time is over."""

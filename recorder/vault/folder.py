@@ -16,6 +16,7 @@ The folder of a recording follows from its id alone, so that a process that has 
 
 import errno
 import fcntl
+import glob
 import os
 import re
 import secrets
@@ -158,9 +159,8 @@ class VaultFolder:
 
     def manifests_of(self, recording: str) -> list[Path]:
         """The manifests of `recording`, first segment first."""
-        return sorted(
-            self.folder(recording).glob(f"{recording}.*.manifest"), key=lambda path: int(path.suffixes[0][1:])
-        )
+        named = f"{glob.escape(recording)}.*.manifest"
+        return sorted(self.folder(recording).glob(named), key=lambda path: int(path.suffixes[0][1:]))
 
     def unfinished(self) -> list[str]:
         """The names of bodies without a manifest, or with tails beside it: being written, or left so by a crash."""

@@ -15,7 +15,7 @@ import pyotp
 import pytest
 
 from cti.api import certificate, server
-from cti.api.app import build
+from cti.api.app import application
 from cti.api.service import Service
 from cti.app.clock import wall_clock
 from cti.guard import Guard
@@ -104,7 +104,7 @@ async def api(office: Office, tmp_path: Path) -> AsyncIterator[Api]:
 
     guard = Guard(accounts=accounts, rights=lambda: Policies(policies).rights)
     service = Service(desk, guard, lambda: Policies(policies).terminals, status)
-    transport = httpx.ASGITransport(build(service), raise_app_exceptions=False, client=("192.0.2.10", 40000))
+    transport = httpx.ASGITransport(application(service), raise_app_exceptions=False, client=("192.0.2.10", 40000))
     async with httpx.AsyncClient(transport=transport, base_url="https://localhost") as http:
         made = Api(office, service, http, policies, {account: seed() for account in IDS.values()})
         identity = keys.unlock(desk.keys, 1, PASSPHRASE)
@@ -150,7 +150,7 @@ def settings(folder: Path, port: int) -> Settings:
 
 @contextlib.asynccontextmanager
 async def serving(api: Api, its: Settings) -> AsyncIterator[None]:
-    task = asyncio.create_task(server.serve(build(api.service), its))
+    task = asyncio.create_task(server.serve(application(api.service), its))
     try:
         yield
     finally:

@@ -63,10 +63,15 @@ async def test_a_body_that_is_too_large_is_not_read(api: Api) -> None:
     assert answer.status_code == 413
 
 
-async def test_who_asks_too_fast_waits(api: Api) -> None:
-    statuses = [(await api.http.get("/v1/session")).status_code for _ in range(int(edge.BURST) + 30)]
-    assert statuses[0] == 401
-    assert statuses[-1] == 429
+async def test_who_asks_too_fast_waits(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    at = [1000.0]
+    monkeypatch.setattr("time.monotonic", lambda: at[0])
+    answers = [await api.http.get("/v1/session") for _ in range(int(edge.BURST) + 2)]
+    assert [answer.status_code for answer in answers[-3:]] == [401, 429, 429]
+    assert answers[-1].headers["Retry-After"] == "1"
+    at[0] += 1
+    later = [(await api.http.get("/v1/session")).status_code for _ in range(int(edge.RATE) + 1)]
+    assert later == [401] * int(edge.RATE) + [429]
 
 
 async def test_answers_in_the_language_that_is_asked_for(api: Api) -> None:
@@ -85,6 +90,8 @@ async def test_an_error_that_nobody_thought_of_shows_nothing(api: Api, monkeypat
     answer = await api.ask("tanaka", "GET", "/v1/status")
     assert (answer.status_code, answer.json()["code"]) == (500, "internal")
     assert "hunter2" not in answer.text
+    assert (answer.headers["Cache-Control"], answer.headers["Referrer-Policy"]) == ("no-store", "no-referrer")
+    assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
 
 
 # --- once -------------------------------------------------------------------------------------------------------------
@@ -107,8 +114,33 @@ async def test_a_write_that_is_repeated_with_its_key_is_done_once(api: Api) -> N
     assert len(api.entries("play.intent")) == 1
 
 
+@pytest.mark.rule("B-06", "B-07")
+async def test_sound_is_never_given_again_by_a_key(api: Api) -> None:
+    headers = {"Idempotency-Key": "first-try-1"}
+    body = {"purpose": "content", "format": "wav"}
+    first = await api.ask("sato", "POST", f"/v1/recordings/{ONE}/exports", json=body, headers=headers)
+    await api.service.guard.accounts.revoke("sato", by="tanaka")
+    again = await api.ask("sato", "POST", f"/v1/recordings/{ONE}/exports", json=body, headers=headers)
+    assert (first.status_code, again.status_code) == (200, 403)
+
+
+@pytest.mark.rule("B-06")
+async def test_a_kept_answer_needs_the_right_of_now(api: Api) -> None:
+    headers = {"Idempotency-Key": "first-try-1"}
+    body = {"account": "suzuki", "name": "鈴木", "role": "staff"}
+    assert (await api.ask("tanaka", "POST", "/v1/accounts", json=body, headers=headers)).status_code == 201
+    path = api.policies / "rights.toml"
+    head, act, rest = path.read_text("utf-8").partition('act = "accounts.issue"')
+    path.write_text(head + act + rest.replace('"manager"', "", 1), "utf-8")
+    assert (await api.ask("tanaka", "POST", "/v1/accounts", json=body, headers=headers)).status_code == 403
+
+
 async def test_a_key_of_another_request_is_refused(api: Api) -> None:
     headers = {"Idempotency-Key": "first-try-1"}
+    one, two = ({"account": name, "name": "鈴木", "role": "staff"} for name in ("suzuki", "yamada"))
+    await api.ask("tanaka", "POST", "/v1/accounts", json=one, headers=headers)
+    assert (await api.ask("tanaka", "POST", "/v1/accounts", json=two, headers=headers)).status_code == 409
+    headers = {"Idempotency-Key": "second-try-2"}
     await api.ask("tanaka", "POST", "/v1/accounts/sato/review", headers=headers)
     answer = await api.ask("tanaka", "POST", "/v1/accounts/mori/review", headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (409, "idempotency")
@@ -132,4 +164,4 @@ async def test_a_key_that_is_none_is_refused(api: Api, key: str) -> None:
     answer = await api.ask(
         "tanaka", "POST", "/v1/accounts/sato/review", headers={"Idempotency-Key": key.encode()}  # type: ignore[dict-item]
     )  # fmt: skip
-    assert (answer.status_code, answer.json()["code"]) == (409, "idempotency")
+    assert (answer.status_code, answer.json()["code"]) == (400, "usage")

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from sqlalchemy import update
 
-from cti.api.app import build
+from cti.api.app import application
 from recorder.access import accounts as tables
 from recorder.access import sessions
 from tests.unit.cti.api.conftest import PASSWORD, Api
@@ -191,6 +191,8 @@ async def test_another_desk_knows_nothing_of_a_session(api: Api) -> None:
 
     token = await api.sign_in("sato")
     other = Service(api.office.desk, api.service.guard, api.service.terminals, api.service.health)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(build(other)), base_url="https://localhost") as http:
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(application(other)), base_url="https://localhost"
+    ) as http:
         answer = await http.get("/v1/session", headers={"Authorization": f"Bearer {token}"})
     assert answer.status_code == 401

@@ -47,6 +47,26 @@ async def test_pages_of_recordings(api: Api) -> None:
     assert (await api.ask("sato", "GET", "/v1/recordings", params=later)).json()["items"] == []
 
 
+@pytest.mark.parametrize(
+    ("asked", "count"),
+    [
+        ({"number": "0664581132"}, 3), ({"number": "0664587160"}, 0), ({"caller": "1"}, 0), ({"callee": "1"}, 0),
+        ({"agent": "nobody"}, 0), ({"direction": "out"}, 0), ({"direction": "in"}, 3), ({"min_seconds": 5}, 2),
+        ({"min_seconds": 4, "max_seconds": 6}, 1), ({"to": START.isoformat()}, 0),
+    ],
+)  # fmt: skip
+async def test_whatever_is_looked_for_narrows_the_list(api: Api, asked: dict[str, Any], count: int) -> None:
+    answer = await api.ask("sato", "GET", "/v1/recordings", params=asked)
+    assert len(answer.json()["items"]) == count, answer.text
+
+
+async def test_gaps_are_told_with_the_play(api: Api) -> None:
+    assert (await begun(api, "one"))["gaps"] == []
+    shown = (await api.ask("sato", "GET", f"/v1/recordings/{THREE}")).json()
+    lost = [{"at": part["starts_at"], "seconds": part["gap"]} for part in shown["parts"] if part["gap"]]
+    assert (await begun(api, "three"))["gaps"] == lost
+
+
 @pytest.mark.rule("B-07")
 async def test_a_search_is_in_the_log_without_the_number_that_was_looked_for(api: Api) -> None:
     await api.ask("sato", "GET", "/v1/recordings", params={"caller": "0312345678", "limit": 5})
@@ -142,6 +162,27 @@ async def test_what_is_not_asked_for_any_more_gets_its_line(api: Api) -> None:
     await api.service.hearings.expire(time.monotonic() + hearing.IDLE + 1)
     (result,) = api.entries("play.result")
     assert (result["outcome"], result["seconds"]) == ("done", 12.0)
+
+
+async def test_who_listens_is_not_idle(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    at = [time.monotonic()]
+    monkeypatch.setattr("time.monotonic", lambda: at[0])
+    one, sent = await running(api)
+    for _ in range(2):
+        at[0] += hearing.IDLE - 1
+        next(sent)
+        await api.service.look()
+    assert not one.over
+    assert one.session.seen == at[0]
+
+
+async def test_the_fifth_play_of_a_session_ends_the_one_that_was_asked_for_longest_ago(api: Api) -> None:
+    plays = [(await begun(api))["play"] for _ in range(hearing.AT_ONCE)]
+    await api.ask("sato", "GET", f"/v1/plays/{plays[0]}")
+    await begun(api)
+    statuses = [(await api.ask("sato", "GET", f"/v1/plays/{play}")).status_code for play in plays]
+    assert statuses == [200, 404, 200, 200]
+    assert len(api.entries("play.result")) == 1
 
 
 async def test_damage_is_said_before_any_sound_and_in_the_log(api: Api) -> None:
@@ -248,13 +289,24 @@ async def test_disclosure_at_a_registered_terminal_with_a_request_and_a_second_p
 @pytest.mark.rule("B-26", "B-28")
 @pytest.mark.parametrize(
     "change",
-    [{"request": None}, {"witness": None}, {"witness": "sato"}, {"witness": "gyosha"}, {"witness": "nobody"}],
-)
+    [
+        {"request": None}, {"witness": None}, {"witness": "sato"}, {"witness": "gyosha"}, {"witness": "nobody"},
+        {"witness": "new"},
+    ],
+)  # fmt: skip
 async def test_disclosure_lacking_something_is_refused(api: Api, change: dict[str, Any]) -> None:
     register(api, "192.0.2.10")
+    # Issued, and never enrolled: nobody has come for it.
+    await api.service.guard.accounts.issue("new", name="新人", role=Role.STAFF, section=None, by="tanaka")
     answer = await api.ask("sato", "POST", f"/v1/recordings/{ONE}/plays", json=DISCLOSURE | change)
     assert (answer.status_code, answer.json()["code"]) == (403, "disclosure")
     assert not api.entries("play.intent")
+
+
+async def test_a_second_person_is_named_for_disclosure_only(api: Api) -> None:
+    body = {"purpose": "quality", "witness": "mori"}
+    answer = await api.ask("sato", "POST", f"/v1/recordings/{ONE}/plays", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (400, "usage")
 
 
 @pytest.mark.rule("B-28")
@@ -308,6 +360,29 @@ async def test_an_export_for_a_recipient_opens_with_its_key_alone(api: Api, tmp_
 async def test_an_export_that_makes_no_sense_is_refused(api: Api, body: dict[str, str], code: str) -> None:
     answer = await api.ask("sato", "POST", f"/v1/recordings/{ONE}/exports", json=body)
     assert (answer.status_code in (400, 422), answer.json()["code"]) == (True, code)
+
+
+@pytest.mark.rule("B-06")
+async def test_an_export_needs_the_key_of_now(api: Api) -> None:
+    await api.sign_in("sato")
+    await api.service.guard.accounts.revoke("sato", by="tanaka")
+    body = {"purpose": "content", "format": "flac"}
+    answer = await api.ask("sato", "POST", f"/v1/recordings/{ONE}/exports", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (403, "no-key-held")
+    assert not api.entries("export.intent")
+
+
+async def test_an_export_that_fails_lets_the_next_one_in(api: Api) -> None:
+    kept = api.office.segment("one", 1, "agebody")
+    data = kept.read_bytes()
+    kept.chmod(0o600)
+    kept.write_bytes(data[:100])
+    body = {"purpose": "content", "format": "flac"}
+    assert (await api.ask("sato", "POST", f"/v1/recordings/{ONE}/exports", json=body)).status_code == 500
+    assert api.entries("export.result")[-1]["outcome"].startswith("failed: ")
+    kept.write_bytes(data)
+    assert (await api.ask("sato", "POST", f"/v1/recordings/{ONE}/exports", json=body)).status_code == 200
+    assert not api.service.exporting.locked()
 
 
 # --- level ------------------------------------------------------------------------------------------------------------
