@@ -3,6 +3,7 @@
 import ssl
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 from uuid import UUID, uuid4
@@ -15,6 +16,7 @@ from cti.api.shapes import Ask, Details, Export, Levels, Play, Recording, Record
 from cti.errors import KikitoriError, SettingsError
 from cti.explain import explain
 from cti.i18n import _, reader
+from recorder.catalogue import Wanted
 
 TIMEOUT: Final = httpx.Timeout(30.0, connect=5.0)
 Shape = TypeVar("Shape", bound=BaseModel)
@@ -60,6 +62,12 @@ class Client:
                     "{file}: no certificate that can be read ({error}); it is the API's own, `kikitori config show`"
                 ).format(file=ca, error=explain(error))
             ) from error
+        try:
+            httpx.URL(server)
+        except httpx.InvalidURL as error:
+            raise SettingsError(
+                _("{server} is no address of a desk: write https://HOST:8443").format(server=server)
+            ) from error
         headers = {"Accept-Language": reader()} | ({"Authorization": f"Bearer {token}"} if token else {})
         self.server = server
         self._http = httpx.Client(
@@ -76,9 +84,9 @@ class Client:
 
     # --- session ------------------------------------------------------------------------------------------------------
 
-    def sign_in(self, account: str, password: str, code: str) -> SignedIn:
+    def sign_in(self, asked: SignIn) -> SignedIn:
         """A session."""
-        return self._post("/v1/session", SignIn(account=account, password=password, code=code), SignedIn)
+        return self._read(self._send("POST", "/v1/session", json=_body(asked)), SignedIn)
 
     def whoami(self) -> Whoami:
         """Who is signed in."""
@@ -90,10 +98,12 @@ class Client:
 
     # --- recordings ---------------------------------------------------------------------------------------------------
 
-    def recordings(self, *, most: int | None = None, **wanted: str | float | None) -> Iterator[Recording]:
+    def recordings(self, wanted: Wanted, most: int | None = None) -> Iterator[Recording]:
         """Newest first, page by page; at most `most`."""
-        asked: dict[str, Any] = {name: value for name, value in wanted.items() if value is not None}
-        asked["limit"], given = min(most or 500, 500), 0
+        given, names = 0, {"since": "from", "until": "to", "shortest": "min_seconds", "longest": "max_seconds"}
+        asked: dict[str, Any] = {names.get(name, name): getattr(wanted, name) for name in wanted.by}
+        asked = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in asked.items()}
+        asked["limit"] = min(most or 500, 500)
         while True:
             page = self._get("/v1/recordings", Recordings, asked)
             for one in page.items:
@@ -117,6 +127,10 @@ class Client:
         """How loud it is over its length."""
         return self._get(f"/v1/plays/{play.play}/level", Levels, {"points": points})
 
+    def playing(self, play: Play) -> Play:
+        """That it goes on, though nothing of it is asked for just now."""
+        return self._get(f"/v1/plays/{play.play}", Play)
+
     def stop(self, play: Play) -> None:
         """It was heard."""
         self._send("DELETE", f"/v1/plays/{play.play}")
@@ -130,7 +144,9 @@ class Client:
     @contextmanager
     def export(self, recording: str, asked: Export) -> Iterator[tuple[int, Iterable[bytes]]]:
         """Size and bytes of a whole recording."""
-        with self._stream("POST", f"/v1/recordings/{_segment(recording)}/exports", json=_body(asked)) as blocks:
+        path = f"/v1/recordings/{_segment(recording)}/exports"
+        # Others' come first, one at a time, and an hour takes seconds to make.
+        with self._stream("POST", path, json=_body(asked), timeout=httpx.Timeout(900.0, connect=5.0)) as blocks:
             yield blocks.size, blocks
 
     # --- inside -------------------------------------------------------------------------------------------------------
@@ -139,8 +155,12 @@ class Client:
         return self._read(self._send("GET", path, params=asked or {}), shape)
 
     def _post(self, path: str, body: BaseModel, shape: type[Shape]) -> Shape:
-        # Sent again after a connection that broke, it is done once.
-        return self._read(self._send("POST", path, json=_body(body), headers={"Idempotency-Key": str(uuid4())}), shape)
+        more: dict[str, Any] = {"json": _body(body), "headers": {"Idempotency-Key": str(uuid4())}}
+        try:
+            answer = self._send("POST", path, **more)
+        except UnreachableError:
+            answer = self._send("POST", path, **more)  # a connection that broke; what was done by then is done once
+        return self._read(answer, shape)
 
     def _send(self, method: str, path: str, **more: Any) -> httpx.Response:
         with self._reaching():
@@ -160,7 +180,7 @@ class Client:
     def _reaching(self) -> Iterator[None]:
         try:
             yield
-        except (httpx.TransportError, ssl.SSLError) as error:
+        except (httpx.TransportError, httpx.InvalidURL, ssl.SSLError) as error:
             raise UnreachableError(
                 _("{server} cannot be reached, or is not the desk whose certificate is known ({error})").format(
                     server=self.server, error=str(error) or type(error).__name__

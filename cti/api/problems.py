@@ -127,7 +127,8 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def other(_request: Request, error: HTTPException) -> Response:
         code, title = ("no-such-address", _(NO_ADDRESS)) if error.status_code == 404 else ("http", "")
-        return problem(error.status_code, code, title or str(error.detail), str(error.detail), error.headers)
+        said = localise(str(error.detail))
+        return problem(error.status_code, code, title or said, said, error.headers)
 
     @app.exception_handler(SQLAlchemyError)
     async def database(_request: Request, error: SQLAlchemyError) -> Response:

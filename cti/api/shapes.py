@@ -121,6 +121,7 @@ class Play(BaseModel):
     seconds: float
     rate: int
     channels: int
+    segments: int
     gaps: list[Gap]
 
 

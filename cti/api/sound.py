@@ -280,5 +280,6 @@ def _play(request: Request, hearing: Hearing) -> Play:
         seconds=(sound.end - sound.start) / sound.rate,
         rate=sound.rate,
         channels=hearing.frame // 2,
+        segments=len(sound.parts),
         gaps=[Gap(at=part.start / sound.rate, seconds=part.gap) for part in sound.parts if part.gap],
     )

@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
         "certificate",
         help=_(
             "Make the API a certificate of its own, for this host's names and those that you give; good for 398 days. "
-            "Whoever asks the desk is given the file anew."
+            "Then give the new file to everybody who signs in."
         ),
         epilog=_("Example: kikitori api certificate --name recorder.example --name 192.0.2.20"),
     )(certificate)

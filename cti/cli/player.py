@@ -29,6 +29,9 @@ LEAP: Final = 30.0
 AHEAD: Final = 0.5
 """Seconds of sound that the pipe may hold: what is in it still plays after a key."""
 WIDTH: Final = 60
+TOLD: Final = 30.0
+"""Seconds between two signs of life in a pause: the desk ends what nobody asks for in two minutes."""
+LONGEST_PAUSE: Final = 900.0
 _BLOCKS: Final = " ▁▂▃▄▅▆▇█"
 _KEYS: Final = {b"\x1b[C": STEP, b"\x1b[D": -STEP, b"\x1b[A": LEAP, b"\x1b[B": -LEAP}
 
@@ -59,13 +62,17 @@ def program(rate: int, channels: int) -> list[str]:
 
 @dataclass(slots=True, kw_only=True)
 class Player:
-    """`sound(sample)` gives the bytes of the whole from that sample on; `seconds` long; `picture`: levels of 0 to 1."""
+    """`sound(sample)` gives the bytes of the whole from that sample on; `seconds` long; `picture`: levels of 0 to 1.
+
+    `paused` is called now and then in a pause.
+    """
 
     sound: Callable[[int], Iterator[bytes]]
     seconds: float
     rate: int
     channels: int
     picture: Sequence[float] = ()
+    paused: Callable[[], object] = bool
     _at: int = field(default=0, init=False)
 
     def run(self) -> float:
@@ -94,11 +101,8 @@ class Player:
                 if not pressed:
                     continue
                 self._at = min(self._at, heard)
-                while pressed == b" ":
-                    pressed = key(3600)
-                    if pressed == b" ":
-                        return 0.0
-                    pressed = pressed or b" "
+                if pressed == b" ":
+                    pressed = self._pause(key)
                 if pressed in (b"q", b"\x1b"):
                     return None
                 return _KEYS.get(pressed, 0.0)
@@ -111,6 +115,14 @@ class Player:
                     pipe.close()
         return None
 
+    def _pause(self, key: Callable[[float], bytes]) -> bytes:
+        """What was pressed at its end; as if it were `q` where it is long: who has gone is not signed in for ever."""
+        for _turn in range(round(LONGEST_PAUSE / TOLD)):
+            if pressed := key(TOLD):
+                return pressed
+            self.paused()
+        return b"q"
+
     def _show(self) -> None:
         here = self._at / self.rate / self.seconds
         filled = round(here * WIDTH)
@@ -119,11 +131,6 @@ class Player:
         where = f"{length(self._at / self.rate)} / {length(self.seconds)}"
         sys.stderr.write(f"\r{where} ▕\x1b[7m{drawn[:filled]}\x1b[27m{drawn[filled:]}▏")
         sys.stderr.flush()
-
-
-def picture(left: Sequence[float], right: Sequence[float]) -> str:
-    """A line of blocks, as high as the louder side is."""
-    return "".join(_BLOCKS[min(8, round(8 * min(1.0, max(pair) * 2)))] for pair in zip(left, right, strict=True))
 
 
 def _pieces(blocks: Iterator[bytes], size: int) -> Iterator[bytes]:

@@ -1,24 +1,26 @@
 """`kikitori recordings`."""
 
-from collections.abc import Awaitable, Callable
-from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from enum import StrEnum
+from typing import Annotated
 
 import typer
 
 from cti.cli.common import Commands, Json, Recording, length, out, say_json, seconds, table, when
 from cti.cli.hours import time_of
-from cti.cli.local import at_desk
-from cti.cli.session import at_api, signed_in
-from cti.cli.signin import By, Code, PasswordFile, allowed, proof
+from cti.cli.signin import By, Code, PasswordFile
 from cti.cli.terminal import one_line
-from cti.desk import Desk
+from cti.cli.ways import way
 from cti.explain import word
 from cti.i18n import _
-from policies.rights import Act
 from recorder.catalogue import Wanted
 
-Result = TypeVar("Result")
+
+class Direction(StrEnum):
+    """Which way a call went."""
+
+    incoming = "in"
+    outgoing = "out"
+    internal = "internal"
 
 
 def register(app: typer.Typer) -> None:
@@ -37,12 +39,15 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="recordings")
 
 
-def list_(  # what can be looked for
+def list_(
     number: Annotated[str | None, typer.Option(help=_("Designated number, digits."))] = None,
     caller: Annotated[str | None, typer.Option(help=_("Caller's number."))] = None,
     callee: Annotated[str | None, typer.Option(help=_("Number that was called."))] = None,
     agent: Annotated[str | None, typer.Option(help=_("Designated phone."))] = None,
-    since: Annotated[str | None, typer.Option("--from", help=_("Begun then or later: 2027-04-01T09:00."))] = None,
+    direction: Annotated[Direction | None, typer.Option("--way", help=_("Which way the call went."))] = None,
+    since: Annotated[
+        str | None, typer.Option("--from", help=_("Begun then or later, in Japanese time: 2027-04-01T09:00."))
+    ] = None,
     until: Annotated[str | None, typer.Option("--to", help=_("Begun before then."))] = None,
     shortest: Annotated[str | None, typer.Option("--min", help=_("At least so long: 80 or 1:20."))] = None,
     longest: Annotated[str | None, typer.Option("--max", help=_("At most so long."))] = None,
@@ -54,20 +59,11 @@ def list_(  # what can be looked for
 ) -> None:
     """List recordings."""
     wanted = Wanted(
-        number=number, caller=caller, callee=callee, agent=agent,
+        number=number, caller=caller, callee=callee, agent=agent, direction=direction.value if direction else None,
         since=time_of(since, "--from") if since else None, until=time_of(until, "--to") if until else None,
         shortest=seconds(shortest), longest=seconds(longest),
     )  # fmt: skip
-    if by is None and signed_in():
-        with at_api() as client:
-            asked = {
-                "number": number, "caller": caller, "callee": callee, "agent": agent,
-                "from": wanted.since and wanted.since.isoformat(), "to": wanted.until and wanted.until.isoformat(),
-                "min_seconds": wanted.shortest, "max_seconds": wanted.longest,
-            }  # fmt: skip
-            found = [one.model_dump() for one in client.recordings(most=most, **asked)]
-    else:
-        found = _here(by, password_file, code, lambda desk: desk.recordings(wanted, limit=most))
+    found = way(by, password_file, code, None).recordings(wanted, most)
     if as_json:
         for record in found:
             say_json(record)
@@ -85,19 +81,6 @@ def list_(  # what can be looked for
     )  # fmt: skip
 
 
-def _here(
-    by: str | None, password_file: Path | None, code: str | None, what: Callable[[Desk], Awaitable[Result]]
-) -> Result:
-    """At the recorder itself: with an ID of one's own, once people have accounts."""
-    who = proof(by, password_file, code) if by else None
-
-    async def do(desk: Desk) -> Result:
-        await allowed(desk, Act.SEARCH, who)
-        return await what(desk)
-
-    return at_desk(do)
-
-
 def show(
     recording: Recording,
     by: By = None,
@@ -106,12 +89,7 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show a recording."""
-    found: dict[str, Any]
-    if by is None and signed_in():
-        with at_api() as client:
-            found = client.recording(recording).model_dump()
-    else:
-        found = _here(by, password_file, code, lambda desk: desk.show(recording))
+    found = way(by, password_file, code, None).show(recording)
     if as_json:
         say_json(found)
         return

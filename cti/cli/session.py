@@ -44,8 +44,8 @@ def register(app: typer.Typer) -> None:
     app.command(
         "login",
         help=_(
-            "Sign in at the desk: from then on recordings are looked for and heard in your name. Ends by itself after "
-            "15 minutes without a command."
+            "Sign in at the desk: from then on `recordings`, `play` and `export` go by your session. It ends by itself "
+            "after 15 minutes without a command, and after 10 hours."
         ),
         epilog=_("Example: kikitori login sato --server https://recorder.example:8443 --ca api.crt"),
     )(login)
@@ -76,7 +76,7 @@ def login(
         typer.Option(
             envvar="KIKITORI_CA",
             show_envvar=True,
-            help=_("Certificate that the desk is known by (keys/api.crt of its host)."),
+            help=_("Certificate that the desk is known by: keys/api.crt of its host. Default: by the settings."),
         ),
     ] = None,
     password_file: PasswordFile = None,
@@ -85,11 +85,13 @@ def login(
 ) -> None:
     """Sign in."""
     from cti.api.client import Client
+    from cti.api.shapes import SignIn
+    from cti.cli.ways import shaped
 
     address, trusted = _address(server, ca)
     who = proof(account, password_file, code)
     with Client(address, trusted) as client:
-        found = client.sign_in(who.account, who.password, who.code)
+        found = client.sign_in(shaped(SignIn, account=who.account, password=who.password, code=who.code))
     _write(Kept(server=address, ca=str(trusted or ""), account=found.account, token=found.token))
     if as_json:
         say_json(found.model_dump(mode="json", exclude={"token"}))
@@ -185,6 +187,7 @@ def _address(server: str | None, ca: Path | None) -> tuple[str, Path | None]:
         if not api.port:
             raise UsageError(_("this desk has no API: [api] port is 0"))
         host = "localhost" if api.host in ("127.0.0.1", "::1", "0.0.0.0", "::") else api.host  # noqa: S104  # compared
+        host = f"[{host}]" if ":" in host else host
         return f"https://{host}:{api.port}", (ca or api.certificate).resolve()
     if not server.startswith("https://"):
         raise UsageError(_("{server}: passwords go over https:// only").format(server=server))
@@ -218,8 +221,15 @@ def _read() -> Kept | None:
                 raise SettingsError(
                     _("{file}: others may read it; remove it and sign in again").format(file=path)
                 )  # fmt: skip
-            return Kept(**json.load(file))
+            kept = Kept(**json.load(file))
+            if not _sound(kept):
+                raise TypeError  # noqa: TRY301  # said with the others
+            return kept
     except FileNotFoundError:
         return None
     except (ValueError, TypeError) as error:
         raise SettingsError(_("{file}: is no session; remove it and sign in again").format(file=path)) from error
+
+
+def _sound(kept: Kept) -> bool:
+    return all(isinstance(value, str) for value in asdict(kept).values()) and kept.server.startswith("https://")

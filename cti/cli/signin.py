@@ -26,7 +26,7 @@ By = Annotated[
     str | None,
     typer.Option(
         "--by", envvar="KIKITORI_ID", show_envvar=True,
-        help=_("Your own ID: you are asked for password and code."),
+        help=_("At the recorder itself, instead of a session: your own ID. You are asked for password and code."),
     ),
 ]  # fmt: skip
 PasswordFile = Annotated[

@@ -239,3 +239,43 @@ async def test_an_export_by_a_session(desk: Desk) -> None:
     again = await desk.run("export", THREE, "--purpose", "content", "--format", "wav", "-o", "a.wav")
     assert again.returncode == 74
     assert len(desk.served.api.entries("export.intent")) == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("play", THREE, "--purpose", "quality", "-o", "a.wav", "--to", "0"), b"--to"),
+        (("play", THREE, "--purpose", "disclosure", "-o", "a.wav", "--witness", "X Y"), b"--witness"),
+        (("play", THREE, "--purpose", "quality", "-o", "a.wav", "--request", "\x1b[31m"), b"--request"),
+        (("export", THREE, "--purpose", "disclosure", "--format", "wav", "-o", "a.wav"), b"terminal"),
+        (("recordings", "list", "--from", "yesterday"), b"--from"),
+    ],
+)
+async def test_what_makes_no_sense_is_a_sentence(desk: Desk, command: tuple[str, ...], said: bytes) -> None:
+    await desk.login()
+    done = await desk.run(*command)
+    assert (done.returncode, said in done.stderr) == (64, True), done.stderr
+    assert b"Traceback" not in done.stderr
+    assert not (desk.home / "a.wav").exists()
+    assert not desk.served.api.entries("play.intent")
+
+
+async def test_what_is_typed_too_long_is_not_shown(desk: Desk) -> None:
+    (desk.home / "password").write_text("secret-of-sato" * 100)
+    done = await desk.login()
+    assert (done.returncode, b"secret-of-sato" in done.stderr) == (64, False), done.stderr
+
+
+async def test_a_session_of_another_kind_of_server_is_not_used(desk: Desk) -> None:
+    await desk.login()
+    kept = json.loads(desk.session.read_text())
+    desk.session.write_text(json.dumps(kept | {"server": "http://127.0.0.1:1"}))
+    assert (await desk.run("whoami")).returncode == 78
+
+
+async def test_a_long_list_comes_by_pages(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    await desk.login()
+    few = (await desk.run("recordings", "list", "--json", "--limit", "2")).stdout.splitlines()
+    assert len(few) == 2
+    rows = (await desk.run("recordings", "list", "--json", "--way", "in", "--agent", "nobody")).stdout
+    assert rows == b""
