@@ -33,8 +33,9 @@ from cti.records import Day, WitnessError, load_day
 from cti.steps import at_of
 from policies.calendar import midnight
 from recorder import callfile, export
-from recorder.access import checkpoint
+from recorder.access import checkpoint, proof
 from recorder.access.audit import Report
+from recorder.access.checkpoint import Checkpoint
 from recorder.access.entry import Entry
 from recorder.access.errors import AccessError, CheckpointError, RewoundLogError
 from recorder.access.log import AccessLog
@@ -567,6 +568,48 @@ class Desk:
         """The log against itself, and against its checkpoints on the second medium."""
         with self._open_log() as access:
             return access.verify(), checkpoint.verify(access, self.checkpoints, load_verifier(self.keys / "log.pub"))
+
+    def signed_state(self) -> Checkpoint:
+        """The log's present state, signed and on the second medium. Raises CheckpointError, LogUnavailableError."""
+        signer = load_signer(self.keys / "log.key")
+        with self._open_log() as access:
+            checkpoint.write_checkpoint(access, self.checkpoints, signer, signer.name, self.now())
+        found = [one for one in checkpoint.read_checkpoints(self.checkpoints, signer.verifier)
+                 if isinstance(one, Checkpoint)]  # fmt: skip
+        if not found:
+            raise CheckpointError(f"{self.checkpoints}: there is none, and the log has no entry")
+        return max(found, key=lambda one: one.size)
+
+    def proofs(self, wanted: Collection[int], about: str | None) -> tuple[list[proof.Proof], Checkpoint]:
+        """Proof of each entry of `wanted`, or of all that are about one object; that it was made is in the log first.
+
+        Raises NotFoundError, CheckpointError, LogUnavailableError.
+        """
+        said = {"object": about} if about else {"entries": sorted(wanted)[:1000]}
+        self.log("log.extracted", self.catalogue.pbx, said)
+        newest = self.signed_state()
+        with self._open_log() as access:
+            tree = proof.tree_of(access)
+            every = access.find(object=about) if about else self._entries(access, wanted)
+            found = [entry for entry in every if entry.seq < newest.size]
+            if not found:
+                raise NotFoundError(_("the access log has no such entry"))
+            return list(proof.inclusion(tree, found, newest)), newest
+
+    @staticmethod
+    def _entries(access: AccessLog, wanted: Collection[int]) -> Iterator[Entry]:
+        for seq in sorted(set(wanted)):
+            entry = next(access.entries(seq), None)
+            if entry is None or entry.seq != seq:
+                raise NotFoundError(_("the access log has no entry {number}").format(number=seq))
+            yield entry
+
+    def continues(self, old: str, where: str) -> tuple[str, Checkpoint]:
+        """Proof that the log of now begins with that of the checkpoint `old`. Raises CheckpointError."""
+        newest = self.signed_state()
+        before = checkpoint.read_note(old, load_verifier(self.keys / "log.pub"), where)
+        with self._open_log() as access:
+            return proof.consistency(proof.tree_of(access), before, newest), newest
 
     async def verify(self, recording: str | None, passphrase: str | None, progress: Progress) -> AsyncIterator[Finding]:
         """One recording, or everything: slots, headers, bodies, manifests, log, checkpoints, catalogue."""

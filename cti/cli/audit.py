@@ -1,16 +1,24 @@
 """`kikitori audit`."""
 
 import json
+import sys
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cti.cli.common import Commands, Json, out, say_json, table, when
 from cti.cli.local import at_desk
+from cti.cli.terminal import one_line
 from cti.desk import Desk
-from cti.explain import localise, word
-from cti.i18n import _
+from cti.errors import NotFoundError, UsageError
+from cti.explain import explain, localise, word
+from cti.i18n import _, ngettext
+from recorder import access
 from recorder.access.audit import Report
+from recorder.access.checkpoint import Checkpoint
 from recorder.access.entry import Entry
 
 
@@ -27,6 +35,31 @@ def register(app: typer.Typer) -> None:
         help=_("Recompute the log's chain and tree, and compare with the signed checkpoints on the second medium."),
         epilog=_("Example: kikitori audit verify"),
     )(verify)
+    group.command(
+        "show",
+        help=_("One entry, exactly as it stands in the log."),
+        epilog=_("Example: kikitori audit show 120"),
+    )(show)
+    group.command(
+        "checkpoint",
+        help=_(
+            "Sign the log's size and root, and print it. Whoever keeps it elsewhere notices when the log is rewritten."
+        ),
+        epilog=_("Example: kikitori audit checkpoint"),
+    )(checkpoint)
+    group.command(
+        "proof",
+        help=_(
+            "An extract for outsiders: each entry with the proof that it is in the log, the signed checkpoint, the "
+            "public key, and a program that checks them without Kikitori. No other entry is shown."
+        ),
+        epilog=_("Example: kikitori audit proof --object 3f2a1b4c-... --out extract"),
+    )(proof)
+    group.command(
+        "consistency",
+        help=_("Proof that the log of now continues that of a checkpoint which somebody kept."),
+        epilog=_("Example: kikitori audit consistency kept.note --out extract"),
+    )(consistency)
     app.add_typer(group, name="audit")
 
 
@@ -73,3 +106,120 @@ def verify(as_json: Json = False) -> None:
             )
     if problems:
         raise typer.Exit(1)
+
+
+def show(
+    number: Annotated[int, typer.Argument(min=0, help=_("Number of the entry."), metavar="NUMBER")],
+    as_json: Json = False,
+) -> None:
+    """Show an entry."""
+
+    async def do(desk: Desk) -> Entry | None:
+        return next(desk.audit(number), None)
+
+    entry = at_desk(do)
+    if entry is None or entry.seq != number:
+        raise NotFoundError(_("the access log has no entry {number}").format(number=number))
+    values = json.loads(entry.raw)
+    if as_json:
+        say_json(values | {"sha256": entry.digest})
+        return
+    for name, value in (
+        (_("No."), entry.seq), (_("When"), when(entry.ts)), (_("Who"), entry.actor), (_("What"), word(entry.action)),
+        (_("Of"), entry.object), (_("SHA-256 of the entry before"), entry.prev), (_("SHA-256"), entry.digest),
+    ):  # fmt: skip
+        out.print(one_line(f"{name}: {value}"), highlight=False)
+    for key, value in entry.detail.items():
+        out.print(one_line(f"  {word(key)}: {word(value)}"), highlight=False)
+
+
+def checkpoint(as_json: Json = False) -> None:
+    """Sign one."""
+
+    async def do(desk: Desk) -> Checkpoint:
+        return desk.signed_state()
+
+    found = at_desk(do)
+    if as_json:
+        say_json({"origin": found.origin, "size": found.size, "root": found.root.hex(), "note": found.note})
+        return
+    sys.stdout.write(found.note)
+
+
+Out = Annotated[Path, typer.Option("--out", help=_("New folder for the files."), metavar="DIR")]
+
+
+def proof(
+    out_: Out,
+    numbers: Annotated[
+        list[int] | None, typer.Argument(min=0, help=_("Numbers of entries."), metavar="NUMBER...")
+    ] = None,
+    about: Annotated[
+        str | None, typer.Option("--object", help=_("All entries about it: the id of a recording or an account."))
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write an extract."""
+    if bool(numbers) == (about is not None):
+        raise UsageError(_("name entries by their numbers, or what they are about with --object"))
+
+    async def do(desk: Desk) -> tuple[dict[str, bytes], int]:
+        found, newest = desk.proofs(numbers or [], about)
+        made = {f"{one.entry.seq}.tlog-proof": one.text.encode() for one in found}
+        made["checkpoint.note"] = newest.note.encode()
+        return made | _common(desk, "perl verify-log.pl log.pub proof *.tlog-proof"), len(found)
+
+    written, count = at_desk(do)
+    _write(out_, written)
+    _tell(out_, count, as_json=as_json)
+
+
+def consistency(
+    kept: Annotated[Path, typer.Argument(help=_("The checkpoint that was kept."), metavar="FILE")],
+    out_: Out,
+    as_json: Json = False,
+) -> None:
+    """Write a proof of consistency."""
+    try:
+        note = kept.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{kept}: {explain(error)}") from error
+
+    async def do(desk: Desk) -> dict[str, bytes]:
+        text, newest = desk.continues(note, str(kept))
+        made = {"consistency.txt": text.encode(), "old.note": note.encode(), "new.note": newest.note.encode()}
+        return made | _common(desk, "perl verify-log.pl log.pub consistency consistency.txt old.note new.note")
+
+    _write(out_, at_desk(do))
+    _tell(out_, 1, as_json=as_json)
+
+
+def _common(desk: Desk, command: str) -> dict[str, bytes]:
+    program = files(access) / "verify-log.pl"
+    readme = _(
+        "An extract of an access log. To check it, with Perl and openssl alone:\n\n    {command}\n\n"
+        "Get log.pub by another way than this folder: whoever made the folder could have put in a key of his own.\n"
+    )
+    return {
+        "log.pub": (desk.keys / "log.pub").read_bytes(),
+        "verify-log.pl": program.read_bytes(),
+        "README.txt": readme.format(command=command).encode(),
+    }
+
+
+def _write(folder: Path, content: Mapping[str, bytes]) -> None:
+    folder.mkdir()
+    for name, data in content.items():
+        (folder / name).write_bytes(data)
+
+
+def _tell(folder: Path, count: int, *, as_json: bool) -> None:
+    if as_json:
+        say_json({"folder": str(folder), "proofs": count})
+        return
+    told = ngettext(
+        "{count} proof in {folder}; README.txt there says how it is checked.",
+        "{count} proofs in {folder}; README.txt there says how they are checked.",
+        count,
+    )
+    out.print(told.format(count=count, folder=folder), style="green", highlight=False)

@@ -89,6 +89,14 @@ def read_checkpoints(folder: Path, verifier: Verifier) -> Iterator[Checkpoint | 
             yield _parse(record, path.name, verifier)
 
 
+def read_note(note: str, verifier: Verifier, where: str) -> Checkpoint:
+    """A checkpoint that somebody kept elsewhere. Raises CheckpointError."""
+    found = _parse(_Record(1, 1, note.encode(), True), where, verifier)
+    if isinstance(found, DamagedCheckpoint):
+        raise CheckpointError(f"{found.where}: {found.problem}")
+    return found
+
+
 def verify(log: AccessLog, folder: Path, verifier: Verifier) -> tuple[str, ...]:
     """Compare every checkpoint with the root of as many of the log's entries, in one pass over them.
 

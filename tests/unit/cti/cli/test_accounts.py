@@ -1,6 +1,7 @@
 """`kikitori accounts` as 課長 and the person use it."""
 
 import json
+import subprocess
 from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
@@ -127,3 +128,48 @@ def test_an_end_is_asked_for_before_it_is_done(kikitori: Kikitori, house: Path) 
     said = kikitori("accounts", "end", "tanaka", "--reason", "異動", "--by", "tanaka", *password(house))
     assert said.status == 64
     assert "nobody to ask" in said.err
+
+
+@pytest.mark.rule("B-07", "B-30")
+def test_an_extract_convinces_who_has_no_kikitori(kikitori: Kikitori, house: Path) -> None:
+    enrolled(kikitori, house, "tanaka", "manager")
+    first = kikitori("audit", "checkpoint")
+    assert first.out.splitlines()[0] == "kikitori/pbx1/log"
+    kept = house / "kept.note"
+    kept.write_text(first.out, "utf-8")
+    enrolled(kikitori, house, "sato", "staff", "--by", "tanaka", *password(house))
+    made = json.loads(kikitori("audit", "proof", "--object", "sato", "--out", house / "extract", "--json").out)
+    names = sorted(path.name for path in (house / "extract").glob("*.tlog-proof"))
+    assert made["proofs"] == len(names) >= 2
+    said = check(house / "extract", "proof", *names)
+    assert [json.loads(line)["object"] for line in said.splitlines()] == ["sato"] * len(names)
+    assert json.loads(kikitori("audit", "show", int(names[0].partition(".")[0]), "--json").out)["object"] == "sato"
+    assert kikitori("audit", "consistency", kept, "--out", house / "since").status == 0
+    assert "begin with the" in check(house / "since", "consistency", "consistency.txt", "old.note", "new.note")
+    assert "verify-log.pl" in (house / "since" / "README.txt").read_text("utf-8")
+    last = json.loads(kikitori("audit", "list", "--json").out.splitlines()[-1])
+    assert (last["action"], last["detail"]) == ("log.extracted", {"object": "sato"})
+
+
+def check(folder: Path, *arguments: str) -> str:
+    """What the program in the extract says."""
+    command = ["perl", "verify-log.pl", "log.pub", *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True, cwd=folder).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (("proof", "--out", "x"), 64), (("proof", "3", "--object", "sato", "--out", "x"), 64),
+        (("proof", "999", "--out", "x"), 66), (("proof", "--object", "nobody", "--out", "x"), 66),
+        (("show", "999"), 66), (("consistency", "nowhere", "--out", "x"), 64),
+        (("consistency", "kikitori.toml", "--out", "x"), 1),
+    ],
+)  # fmt: skip
+def test_an_extract_that_cannot_be_made_leaves_nothing(
+    kikitori: Kikitori, house: Path, arguments: tuple[str, ...], status: int
+) -> None:
+    Path("kikitori.toml").write_text("no checkpoint", "utf-8")
+    said = kikitori("audit", *arguments)
+    assert (said.status, said.out) == (status, "")
+    assert not Path("x").exists()
