@@ -17,13 +17,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from cti.api.hearing import Hearing, Hearings
 from cti.api.problems import OURS, DisclosureError, IdempotencyError, NoSessionError
 from cti.desk import Desk, Sound
-from cti.errors import LogUnavailableError, NotEntitledError, UsageError
+from cti.errors import LogUnavailableError, UsageError
 from cti.guard import Guard
 from cti.i18n import _
 from policies.rights import Act
 from policies.terminals import Terminals
 from recorder.access.accounts import Account, NoKeyHeldError
-from recorder.access.errors import AccessError
 from recorder.access.sessions import Session, Sessions
 
 log = structlog.get_logger()
@@ -114,22 +113,28 @@ class Service:
                 log.error("a session could not be looked at", error=str(error))
 
     async def look(self) -> None:
-        """End what is over: sessions, plays, and what somebody hears who may no more."""
+        """End what is over: what somebody hears who may no more, sessions, plays."""
+        for hearing in self.hearings.all():
+            if why := await self._no_more(hearing):
+                log.info("a play ends", why=why, account=hearing.session.who.account.id)
+                hearing.stop()  # its line is written below, or as soon as it can be
         await self._over(self.sessions.expire(time.monotonic()), "idle, or too long")
         await self.hearings.expire(time.monotonic())
-        await self._still()
 
-    async def _still(self) -> None:
-        """Who hears something just now, by one long answer, may still: account, right and keys."""
-        for hearing in self.hearings.all():
-            session = hearing.session
-            if not await self.guard.accounts.still(session.who):
-                await self.end(session, "account ended or changed")
-                continue
-            try:
-                await self._may_go_on(hearing)
-            except (NotEntitledError, DisclosureError, AccessError):
-                await self.hearings.end(hearing, "interrupted")
+    async def _no_more(self, hearing: Hearing) -> str:
+        """Why somebody who hears something just now, by one long answer, may no more; empty where they may.
+
+        What cannot be found out is no leave: listening fails closed.
+        """
+        try:
+            if not await self.guard.accounts.still(hearing.session.who):
+                await self.end(hearing.session, "account ended or changed")
+                return "account"
+            await self._may_go_on(hearing)
+        except (*OURS, SQLAlchemyError, OSError) as error:
+            hearing.outcome = "interrupted"
+            return str(getattr(error, "code", type(error).__name__))
+        return ""
 
     async def close(self) -> None:
         """The desk ends: so does everything that is open here, in the log too."""
