@@ -1,8 +1,8 @@
 """`kikitori api`: what the desk's API is known by, and what it takes."""
 
 import json
-import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +12,7 @@ from cti import places, users
 from cti.api.certificate import fingerprint, make, names_here
 from cti.app.clock import wall_clock
 from cti.cli.common import Commands, Json, agree, out, say_json, settings
+from cti.cli.files import put
 from cti.i18n import _
 
 
@@ -53,8 +54,8 @@ def certificate(
             )
         )
     who = loaded.users
-    _replace(loaded.api.key, made.key, places.key_file("api.key", who))
-    _replace(loaded.api.certificate, made.certificate, places.key_file("api.crt", who))
+    put(loaded.api.key, made.key, _owner(places.key_file("api.key", who)))
+    put(loaded.api.certificate, made.certificate, _owner(places.key_file("api.crt", who)))
     if as_json:
         say_json({"certificate": str(loaded.api.certificate), "names": every, "sha256": fingerprint(made.certificate)})
         return
@@ -63,19 +64,8 @@ def certificate(
     out.print(_("The desk takes it when it is started anew: systemctl restart kikitori-desk"), highlight=False)
 
 
-def _replace(path: Path, data: bytes, owned: places.Owned) -> None:
-    """Whole or not at all, and never anybody else's to read."""
-    new = path.with_name(f".{path.name}.{os.getpid()}")
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as file:
-        try:
-            users.own(new, owned.user, owned.group, owned.mode)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-            new.replace(path)
-        except BaseException:
-            new.unlink(missing_ok=True)
-            raise
+def _owner(owned: places.Owned) -> Callable[[Path], None]:
+    return lambda path: users.own(path, owned.user, owned.group, owned.mode)
 
 
 def document(as_json: Json = False) -> None:

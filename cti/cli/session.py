@@ -7,7 +7,7 @@ may, for 15 minutes after the last command, and 10 hours at most.
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -15,6 +15,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from cti.cli.common import Json, length, out, say_json, settings
+from cti.cli.files import put
 from cti.cli.signin import Code, PasswordFile, proof
 from cti.errors import KikitoriError, SettingsError, UsageError
 from cti.i18n import _
@@ -200,15 +201,9 @@ def _file() -> Path:
 
 
 def _write(kept: Kept) -> None:
-    """Whole or not at all, and from its first byte on nobody else's."""
     path = _file()
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    new = path.with_name(f"{path.name}.{os.getpid()}")
-    with suppress(FileNotFoundError):
-        new.unlink()
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "w") as file:
-        json.dump(asdict(kept), file)
-    new.replace(path)
+    put(path, json.dumps(asdict(kept)).encode())
 
 
 def _read() -> Kept | None:

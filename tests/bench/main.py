@@ -40,6 +40,8 @@ def run(given: argparse.Namespace) -> Run:
         "ami": measure("ami", "--events", given.events, "--seconds", given.window),
         "agi": measure("agi", "--seconds", given.window / 5),
         "hours": measure("hours"),
+        "search": measure("search", "--rows", given.rows, *disk),
+        "listen": measure("listen", "--seconds", given.listened, *disk),
         "pbx": measure("pbx", "--calls", given.calls, "--window", given.window, *disk),
         "flood": measure("pbx", "--calls", 0, "--flood", given.flood, "--window", given.window, *disk),
     }
@@ -67,6 +69,21 @@ def _agi(server: str, what: str, goals: dict[int, str]) -> Iterator[tuple[str, s
         yield f"- {AGI[what]}, {count} at once", goal, figure
 
 
+def _search() -> Iterator[tuple[str, str, Callable[[Run], float]]]:
+    for key, title in SEARCHES.items():
+
+        def figure(run: Run, key: str = key) -> float:
+            found: float = run["search"][key]["p95_ms"]
+            return found
+
+        yield f"Search among 1,000,000 recordings, a page of 100, {title}: p95 ms", "50", figure
+
+
+SEARCHES = {
+    "newest": "the newest", "number": "of a designated number", "caller": "of a caller",
+    "agent": "of a telephone", "day": "of a day",
+    "agent_day": "of a telephone on a day", "long": "of ten minutes, on a number",
+}  # fmt: skip
 AGI = {"rate": "callers a second", "p99_ms": "p99 ms", "us": "us of CPU a caller", "told": "share that was told"}
 NO_GOAL = dict.fromkeys(CALLERS, "")
 
@@ -152,6 +169,18 @@ ROWS: tuple[tuple[str, str, Callable[[Run], float]], ...] = (
     ("- answers in which the two differ", "0", lambda run: run["hours"]["years"]["differ"]),
     ("Load average after the record path", "", lambda run: run["path"]["load"]),
     ("Load average after 100 calls", "", lambda run: run["pbx"]["ours"]["load"]),
+    *_search(),
+    ("An hour over the API, first byte at random: p50 ms", "", lambda run: run["listen"]["first_byte_p50_ms"]),
+    ("- p99 ms", "20", lambda run: run["listen"]["first_byte_p99_ms"]),
+    ("- `age -d` of the whole, ms", "", lambda run: run["listen"]["age_seconds"] * 1e3),
+    (
+        "- `age -d` of the whole / first byte p50",
+        "",
+        lambda run: run["listen"]["age_seconds"] * 1e3 / run["listen"]["first_byte_p50_ms"],
+    ),
+    ("Access log: durable appends a second", "", lambda run: run["listen"]["appends"]),
+    ("- entries verified a second", "200000", lambda run: run["listen"]["verified"]),
+    ("A sign-in over the API: seconds", "", lambda run: run["listen"]["sign_in_seconds"]),
 )
 
 
@@ -189,12 +218,14 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0, help="length of a call on the record path")
     parser.add_argument("--window", type=float, default=20.0, help="seconds in which Asterisk's calls are measured")
     parser.add_argument("--events", type=int, default=200_000, help="manager events of the full stream")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="recordings in the catalogue that is searched")
+    parser.add_argument("--listened", type=int, default=3600, help="seconds of the recording that is heard")
     parser.add_argument("--disk", type=Path, default=Path("/var/tmp"), help="where vaults lie; no RAM")
     parser.add_argument("--json", type=Path, help="keep what every run found")
     given = parser.parse_args()
     if given.quick:
         given.runs, given.calls, given.flood, given.seconds, given.window = 1, 20, 40, 10.0, 5.0
-        given.events = 20_000
+        given.events, given.rows, given.listened = 20_000, 20_000, 120
     runs = []
     for number in range(given.runs):
         print(f"run {number + 1} of {given.runs}", file=sys.stderr, flush=True)
