@@ -185,7 +185,7 @@ def _onto_blocks(house: House, folder: Path) -> Path:
     """The vault's disk, sparse, in a RAM that has little room beside it."""
     vault = house.lab.settings.paths.vault
     _run("umount", str(vault))
-    _run("mount", "-t", "tmpfs", "-o", "size=64m", "blocks", str(folder))
+    _run("mount", "-t", "tmpfs", "-o", "size=160m", "blocks", str(folder))
     image = folder / "vault.img"
     _run("cp", "--sparse=always", str(_image(house, vault)), str(image))
     _mount(image, vault)
