@@ -6,7 +6,7 @@ A play, an export: manifests checked -> intent in the access log, durable -> fir
 import asyncio
 import errno
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from copy import copy
 from dataclasses import asdict, dataclass
@@ -525,12 +525,11 @@ class Desk:
         finally:
             self.result(action, sound, act, outcome, {"seconds": sent / sound.rate})
 
-    def logged_of(self, about: str, actions: Iterable[str]) -> list[Entry]:
+    def logged_of(self, about: str, actions: Sequence[str]) -> list[Entry]:
         """What the access log has of these actions on one object, in order. Raises LogUnavailableError."""
         try:
             with self._open_log() as access:
-                found = [entry for action in actions for entry in access.find(object=about, action=action)]
-                return sorted(found, key=lambda entry: entry.seq)
+                return list(access.find(object=about, action=actions))
         except AccessError as error:
             raise LogUnavailableError(explain(error)) from error
 

@@ -143,6 +143,24 @@ class Policies:
         return plain | dict(self.hours) | {"holidays.toml": self.holiday_files}
 
 
+class Fresh:
+    """The policies of a folder, read again when one of its files has changed: what was decided holds from then on."""
+
+    def __init__(self, folder: Path) -> None:
+        """Of `folder`."""
+        self._folder, self._read = folder, Policies(folder)
+        self._as_of: list[tuple[object, ...]] = []
+
+    def now(self) -> Policies:
+        """As they are."""
+        files = sorted(self._folder.glob("*.toml"))
+        seen = [(path.name, path.stat()) for path in files]
+        as_of: list[tuple[object, ...]] = [(name, at.st_mtime_ns, at.st_size, at.st_ino) for name, at in seen]
+        if as_of != self._as_of:
+            self._read, self._as_of = Policies(self._folder), as_of
+        return self._read
+
+
 def _bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()

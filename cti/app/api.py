@@ -16,7 +16,7 @@ from cti.desk import Desk
 from cti.doctor import storage
 from cti.guard import Guard
 from cti.settings import Settings
-from policies.load import Policies
+from policies.load import Fresh
 
 
 async def run_api(settings: Settings, desk: Desk, clock: Clock) -> None:
@@ -24,8 +24,7 @@ async def run_api(settings: Settings, desk: Desk, clock: Clock) -> None:
     if not settings.api.port:
         return
 
-    def policies() -> Policies:
-        return Policies(settings.paths.policies)  # read anew: what 課長 decides holds from then on
+    policies = Fresh(settings.paths.policies)
 
     async def status() -> dict[str, Any]:
         stock = await asyncio.to_thread(storage.stock, settings, clock())
@@ -34,8 +33,8 @@ async def run_api(settings: Settings, desk: Desk, clock: Clock) -> None:
         recorder = dict(seen.recorder) if isinstance(seen.recorder, Mapping) else None
         return {"recorder": recorder, "findings": findings}
 
-    guard = Guard(accounts=accounts_at(desk, clock), rights=lambda: policies().rights)
-    service = Service(desk, guard, lambda: policies().terminals, status)
+    guard = Guard(accounts=accounts_at(desk, clock), rights=lambda: policies.now().rights)
+    service = Service(desk, guard, lambda: policies.now().terminals, status)
     async with asyncio.TaskGroup() as group:
         group.create_task(service.keep())
         try:

@@ -15,7 +15,7 @@ import os
 import sqlite3
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -126,12 +126,19 @@ class AccessLog:
         self,
         *,
         object: str | None = None,  # noqa: A002  # as in append
-        action: str | None = None,
+        action: str | Sequence[str] | None = None,
         start: int = 0,
     ) -> Iterator[Entry]:
-        """The entries on `object`, or of `action`, or both, from number `start` on. Raises LogDamagedError."""
-        wanted = {name: value for name, value in (("object", object), ("action", action)) if value is not None}
-        clause = "".join(f" AND {name} = :{name}" for name in wanted)
+        """The entries on `object`, or of `action` (or one of several), or both, from number `start` on.
+
+        Raises LogDamagedError.
+        """
+        actions = [action] if isinstance(action, str) else list(action or ())
+        wanted = {f"action{place}": name for place, name in enumerate(actions)}
+        clause = f" AND action IN ({', '.join(f':{name}' for name in wanted)})" if actions else ""
+        if object is not None:
+            wanted["object"] = object
+            clause += " AND object = :object"
         for seq, raw in self._rows(clause, wanted, start):
             yield parse_entry(seq, raw)
 

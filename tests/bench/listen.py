@@ -32,7 +32,7 @@ from cti.app.clock import wall_clock
 from cti.guard import Guard
 from cti.journal import Journal
 from cti.settings import Api
-from policies.load import Policies, shipped
+from policies.load import Fresh, shipped
 from policies.rights import Role
 from recorder.access.accounts import DECIDING, INSTALLER, Accounts, known
 from recorder.access.credentials import seed
@@ -100,8 +100,9 @@ def served(root: Path, port: int) -> Iterator[tuple[httpx.Client, float]]:
         async def status() -> None:
             """Nobody asks."""
 
-        guard = Guard(accounts=accounts, rights=lambda: Policies(shipped()).rights)
-        service = Service(desk, guard, lambda: Policies(shipped()).terminals, status)
+        policies = Fresh(shipped())
+        guard = Guard(accounts=accounts, rights=lambda: policies.now().rights)
+        service = Service(desk, guard, lambda: policies.now().terminals, status)
         api = Api(port=port, certificate=root / "api.crt", key=root / "api.key")
         state["task"] = asyncio.create_task(server.serve(application(service), api))
         ready.set()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from policies.errors import PolicyError
-from policies.load import Policies, shipped
+from policies.load import Fresh, Policies, shipped
 
 HEAD = 'basis = "B-28"\ndecided_by = "課長"\neffective_from = 2025-12-01\n'
 ONE = '[[terminal]]\nname = "窓口1"\naddress = "192.0.2.10"\n'
@@ -49,3 +49,15 @@ def test_a_terminal_is_known_by_the_address_from_which_it_asks(tmp_path: Path) -
 def test_what_makes_no_sense_is_refused_by_line(tmp_path: Path, text: str) -> None:
     with pytest.raises(PolicyError, match=r"terminals\.toml"):
         _ = policies(tmp_path, text).terminals
+
+
+def test_what_is_decided_holds_from_then_on(tmp_path: Path) -> None:
+    policies(tmp_path, ONE)
+    fresh = Fresh(tmp_path)
+    first = fresh.now()
+    assert fresh.now() is first  # read once
+    assert first.terminals.at("192.0.2.10") is not None
+    policies(tmp_path, ONE.replace("192.0.2.10", "192.0.2.11"))
+    assert fresh.now().terminals.at("192.0.2.10") is None
+    (tmp_path / "terminals.toml").unlink()
+    assert fresh.now().terminals.terminal == ()
