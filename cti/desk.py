@@ -91,6 +91,21 @@ class Sound:
     start: int
     end: int
 
+    @property
+    def seconds(self) -> float:
+        """Of what was asked for."""
+        return (self.end - self.start) / self.rate
+
+    @property
+    def epochs(self) -> set[int]:
+        """Of the keys that the recording needs."""
+        return {part.manifest.epoch for part in self.parts}
+
+    @property
+    def gaps(self) -> list[tuple[float, float]]:
+        """(where, how long) something is missing of the whole recording, seconds."""
+        return [(part.start / self.rate, part.gap) for part in self.parts if part.gap]
+
 
 class Desk:
     """One actor's desk. Methods that give sound take the keys that the actor holds."""
@@ -114,9 +129,8 @@ class Desk:
         self.vault, self.keys, self.checkpoints = vault, keys, checkpoints
         self.catalogue, self.now, self.actor = catalogue, now, actor
         self._open_log = access
-        self.kept_up = (
-            False  # whether somebody else keeps the catalogue, every second: then nobody who asks waits for it
-        )
+        # Whether somebody else keeps the catalogue, every second: then nobody who asks waits for it.
+        self.kept_up = False
         self._verifiers = [load_verifier(keys / "recorder.pub")]
 
     def by(self, actor: str) -> "Desk":
@@ -493,7 +507,7 @@ class Desk:
 
     def player(self, keys: Keys, sound: Sound) -> Player:
         """What opens `sound`: its keys are asked for now. Raises VaultError, AccessError."""
-        identities = {epoch: keys(epoch) for epoch in {part.manifest.epoch for part in sound.parts}}
+        identities = {epoch: keys(epoch) for epoch in sound.epochs}
         return Player(self.vault, identities.__getitem__)
 
     def intent(self, action: str, sound: Sound, detail: Mapping[str, Any]) -> str:
@@ -573,11 +587,10 @@ class Desk:
         signer = load_signer(self.keys / "log.key")
         with self._open_log() as access:
             checkpoint.write_checkpoint(access, self.checkpoints, signer, signer.name, self.now())
-        found = [one for one in checkpoint.read_checkpoints(self.checkpoints, signer.verifier)
-                 if isinstance(one, Checkpoint)]  # fmt: skip
-        if not found:
+        found = checkpoint.newest(self.checkpoints, signer.verifier, self.now())
+        if found is None:
             raise CheckpointError(f"{self.checkpoints}: there is none, and the log has no entry")
-        return max(found, key=lambda one: one.size)
+        return found
 
     def proofs(self, wanted: Collection[int], about: str | None) -> tuple[list[proof.Proof], Checkpoint]:
         """Proof of each entry of `wanted`, or of all that are about one object; that it was made is in the log first.

@@ -132,10 +132,16 @@ def acting_as(user: str) -> Iterator[None]:
         os.setgroups(groups)
 
 
+def ids(user: str, group: str) -> tuple[int, int] | tuple[None, None]:
+    """(uid, gid) that a file of theirs is given; none without root."""
+    return (identity(user).uid, grp.getgrnam(group).gr_gid) if os.geteuid() == 0 else (None, None)
+
+
 def own(path: Path, user: str, group: str, mode: int) -> None:
     """Owner, group and mode of `path`; without root only the mode."""
-    if os.geteuid() == 0:
-        os.chown(path, identity(user).uid, grp.getgrnam(group).gr_gid)
+    uid, gid = ids(user, group)
+    if uid is not None and gid is not None:
+        os.chown(path, uid, gid)
     # Not where it is so already: a confined process may take its folders as they are, but give no setgid bit.
     if stat.S_IMODE(path.stat().st_mode) != mode:
         path.chmod(mode)

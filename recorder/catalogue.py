@@ -205,7 +205,7 @@ class Catalogue:
         wanted: Wanted = Wanted(),
         *,
         limit: int | None = None,
-        after: Place | None = None,  # frozen
+        after: Place | None = None,
     ) -> list[dict[str, Any]]:
         """Recordings that are as `wanted`, whole and newest first: the first `limit` behind the place `after`."""
         query = select(recordings).where(*_fits(wanted))

@@ -1,7 +1,7 @@
 """The other side of the API, typed: what the command line asks by."""
 
 import ssl
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -138,16 +138,16 @@ class Client:
     def audio(self, play: Play, first: int = 0) -> Iterator[bytes]:
         """Its WAV from byte `first` on."""
         # Its own path, whatever the answer said: the token goes to this desk alone.
-        with self._stream("GET", f"/v1/plays/{UUID(play.play)}/audio", headers={"Range": f"bytes={first}-"}) as blocks:
-            yield from blocks
+        with self._stream("GET", f"/v1/plays/{UUID(play.play)}/audio", headers={"Range": f"bytes={first}-"}) as answer:
+            yield from answer.iter_bytes()
 
     @contextmanager
-    def export(self, recording: str, asked: Export) -> Iterator[tuple[int, Iterable[bytes]]]:
+    def export(self, recording: str, asked: Export) -> Iterator[tuple[int, Iterator[bytes]]]:
         """Size and bytes of a whole recording."""
         path = f"/v1/recordings/{_segment(recording)}/exports"
         # Others' come first, one at a time, and an hour takes seconds to make.
-        with self._stream("POST", path, json=_body(asked), timeout=httpx.Timeout(900.0, connect=5.0)) as blocks:
-            yield blocks.size, blocks
+        with self._stream("POST", path, json=_body(asked), timeout=httpx.Timeout(900.0, connect=5.0)) as answer:
+            yield int(answer.headers.get("Content-Length", "0")), answer.iter_bytes()
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
@@ -169,12 +169,12 @@ class Client:
         return answer
 
     @contextmanager
-    def _stream(self, method: str, path: str, **more: Any) -> Iterator["_Blocks"]:
+    def _stream(self, method: str, path: str, **more: Any) -> Iterator[httpx.Response]:
         with self._reaching(), self._http.stream(method, path, **more) as answer:
             if answer.is_error:
                 answer.read()
             _check(answer)
-            yield _Blocks(answer)
+            yield answer
 
     @contextmanager
     def _reaching(self) -> Iterator[None]:
@@ -193,17 +193,6 @@ class Client:
             return shape.model_validate_json(answer.content)
         except ValidationError as error:
             raise UnreachableError(_("the answer is not that of a desk of this version")) from error
-
-
-class _Blocks:
-    """What a stream gives, and how much it is."""
-
-    def __init__(self, answer: httpx.Response) -> None:
-        self._answer = answer
-        self.size = int(answer.headers.get("Content-Length", "0"))
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self._answer.iter_bytes()
 
 
 def _body(of: BaseModel) -> Any:

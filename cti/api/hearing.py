@@ -39,7 +39,6 @@ class Hearing:
     name: str
     session: Session
     sound: Sound
-    purpose: Purpose
     which: str
     player: Player = field(repr=False)
     act: Act
@@ -53,11 +52,6 @@ class Hearing:
     over: bool = False
     ending: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
     _counting: Lock = field(default_factory=Lock, repr=False)  # two parts may go out at once, each in a thread
-
-    @property
-    def epochs(self) -> set[int]:
-        """Of the keys that it needs."""
-        return {part.manifest.epoch for part in self.sound.parts}
 
     @property
     def frame(self) -> int:
@@ -98,9 +92,14 @@ class Hearing:
             self.outcome = f"failed: {type(error).__name__}"
             raise
 
-    def stop(self) -> None:
-        """What is on its way out stops before its next block; what is counted by now is all that went out."""
+    def stop(self, outcome: str) -> None:
+        """What is on its way out stops before its next block; what is counted by now is all that went out.
+
+        `outcome`: unless it was stopped or has failed before.
+        """
         with self._counting:
+            if not self.over and self.outcome == "done":
+                self.outcome = outcome
             self.over = True
 
     def _count(self, begin: int, end: int) -> None:
@@ -161,7 +160,7 @@ class Hearings:
         said = detail | {"purpose": purpose.value, "side": which, "session": session.id}
         line = await asyncio.to_thread(desk.intent, "play", sound, said)
         made = Hearing(
-            name=str(uuid4()), session=session, sound=sound, purpose=purpose, which=which, player=player, act=act,
+            name=str(uuid4()), session=session, sound=sound, which=which, player=player, act=act,
             terminal=terminal, line=line, seen=time.monotonic(),
         )  # fmt: skip
         self._open[made.name] = made
@@ -175,12 +174,9 @@ class Hearings:
         found.seen = at
         return found
 
-    async def end(self, hearing: Hearing, outcome: str | None = None) -> None:
+    async def end(self, hearing: Hearing, outcome: str = "done") -> None:
         """No more of it goes out; then the line of what was heard. Raises LogUnavailableError: `expire` tries again."""
-        if not hearing.over:
-            hearing.stop()
-            if hearing.outcome == "done" and outcome:
-                hearing.outcome = outcome
+        hearing.stop(outcome)
         async with hearing.ending:
             if hearing.name in self._open:
                 desk = self._desk.by(hearing.session.who.account.id)

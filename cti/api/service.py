@@ -21,7 +21,7 @@ from cti.errors import LogUnavailableError, UsageError
 from cti.guard import Guard
 from cti.i18n import _
 from policies.rights import Act
-from policies.terminals import Terminals
+from policies.terminals import Terminal, Terminals
 from recorder.access.accounts import Account, NoKeyHeldError
 from recorder.access.sessions import Session, Sessions
 
@@ -117,7 +117,7 @@ class Service:
         for hearing in self.hearings.all():
             if why := await self._no_more(hearing):
                 log.info("a play ends", why=why, account=hearing.session.who.account.id)
-                hearing.stop()  # its line is written below, or as soon as it can be
+                hearing.stop("interrupted")  # its line is written below, or as soon as it can be
         await self._over(self.sessions.expire(time.monotonic()), "idle, or too long")
         await self.hearings.expire(time.monotonic())
 
@@ -132,7 +132,6 @@ class Service:
                 return "account"
             await self._may_go_on(hearing)
         except (*OURS, SQLAlchemyError, OSError) as error:
-            hearing.outcome = "interrupted"
             return str(getattr(error, "code", type(error).__name__))
         return ""
 
@@ -177,13 +176,18 @@ class Service:
     async def _may_go_on(self, hearing: Hearing, address: str | None = None) -> None:
         session, recording = hearing.session, hearing.sound.recording
         if hearing.terminal is not None:
-            at = self.terminals().at(address or session.address)
-            if at is None or at.name != hearing.terminal:
-                raise DisclosureError(
-                    _("{address} is no terminal that terminals.toml registers (8条)").format(address=address)
-                )
+            self.terminal(address or session.address, hearing.terminal)
         await self.entitled(session.who.account, hearing.act, recording)
-        await self.may_open(session, hearing.epochs, recording)
+        await self.may_open(session, hearing.sound.epochs, recording)
+
+    def terminal(self, address: str, name: str | None = None) -> Terminal:
+        """The one that asks from `address`, of that `name` if one is given. Raises DisclosureError where it is none."""
+        found = self.terminals().at(address)
+        if found is None or name not in (None, found.name):
+            raise DisclosureError(
+                _("{address} is no terminal that terminals.toml registers (8条)").format(address=address)
+            )
+        return found
 
     # --- once ---------------------------------------------------------------------------------------------------------
 

@@ -25,7 +25,6 @@ from cti.i18n import _
 from policies.rights import OPERATORS, Act
 from recorder.access.sessions import Session
 from recorder.catalogue import Wanted
-from recorder.export import total
 from recorder.level import level
 from recorder.vault.age import Recipient
 
@@ -49,7 +48,7 @@ def _in_range(at: datetime | None) -> datetime | None:
 
 
 @router.get("/recordings")
-async def recordings(  # what can be looked for
+async def recordings(
     request: Request,
     session: Session = may(Act.SEARCH),
     number: Number = None,
@@ -99,7 +98,7 @@ async def play(recording: str, asked: Ask, request: Request, session: Session = 
     elif asked.witness:
         raise UsageError(_("a second person is named for disclosure only"))
     sound = await asyncio.to_thread(service.desk.open, identity, asked.start, asked.end)
-    await service.may_open(session, {part.manifest.epoch for part in sound.parts}, sound.recording)
+    await service.may_open(session, sound.epochs, sound.recording)
     detail |= {"from": sound.start / sound.rate, "to": sound.end / sound.rate}
     hearing = await service.hear(
         session, sound, purpose=asked.purpose, which=asked.side, act=act, terminal=detail.get("terminal"), detail=detail
@@ -152,7 +151,7 @@ async def levels(
     sound = hearing.sound
 
     # Ten a second are a picture; eight thousand would be the sound.
-    most = max(1, min(points, int(10 * (sound.end - sound.start) / sound.rate)))
+    most = max(1, min(points, int(10 * sound.seconds)))
     hearing.levels += 1
 
     def look() -> Levels:
@@ -187,8 +186,7 @@ async def export(recording: str, asked: Export, request: Request, session: Sessi
     to = Recipient.parse(asked.recipient) if asked.recipient else None
     desk = service.desk.by(session.who.account.id)
     sound = await asyncio.to_thread(desk.open, await desk.find(recording), 0, None)
-    await service.entitled(session.who.account, Act.EXPORT, sound.recording)
-    await service.may_open(session, {part.manifest.epoch for part in sound.parts}, sound.recording)
+    await service.may_open(session, sound.epochs, sound.recording)
     said: dict[str, Any] = {"purpose": asked.purpose.value, "format": asked.format}
     said |= {"recipient": asked.recipient} if asked.recipient else {}
     await service.exporting.acquire()  # one at a time: an hour is 115 MB as WAV
@@ -197,7 +195,7 @@ async def export(recording: str, asked: Export, request: Request, session: Sessi
         # Who has waited looks again.
         await service.session(request)
         await service.entitled(session.who.account, Act.EXPORT, sound.recording)
-        await service.may_open(session, {part.manifest.epoch for part in sound.parts}, sound.recording)
+        await service.may_open(session, sound.epochs, sound.recording)
         act = await asyncio.to_thread(desk.intent, "export", sound, said)
         await asyncio.to_thread(desk.write, sound, session.who.key, asked.format, to, file, lambda _: None)
     except BaseException as error:
@@ -208,7 +206,7 @@ async def export(recording: str, asked: Export, request: Request, session: Sessi
         raise
 
     def told(sent: int, size: int) -> None:
-        seconds = total(sound.parts) / sound.rate * sent / size
+        seconds = sound.seconds * sent / size
         desk.result("export", sound, act, "done" if sent == size else "interrupted", {"seconds": seconds})
 
     name = f"{sound.recording}.{_suffix(asked.format, sound)}"
@@ -260,9 +258,7 @@ def _begun(hearing: Hearing, first: int, last: int) -> Iterator[bytes]:
 
 async def _disclosure(service: Service, asked: Ask, session: Session, at: str) -> dict[str, Any]:
     """What the log has of a disclosure. Raises DisclosureError where the rules do not allow it."""
-    terminal = service.terminals().at(at)
-    if terminal is None:
-        raise DisclosureError(_("{address} is no terminal that terminals.toml registers (8条)").format(address=at))
+    terminal = service.terminal(at)
     if not asked.request:
         raise DisclosureError(_("the number of the request is missing (7条)"))
     witness = await service.guard.accounts.one(asked.witness) if asked.witness else None
@@ -277,9 +273,9 @@ def _play(request: Request, hearing: Hearing) -> Play:
         play=hearing.name,
         recording=sound.recording,
         audio=str(request.app.url_path_for("audio", play=hearing.name)),
-        seconds=(sound.end - sound.start) / sound.rate,
+        seconds=sound.seconds,
         rate=sound.rate,
         channels=hearing.frame // 2,
         segments=len(sound.parts),
-        gaps=[Gap(at=part.start / sound.rate, seconds=part.gap) for part in sound.parts if part.gap],
+        gaps=[Gap(at=at, seconds=lost) for at, lost in sound.gaps],
     )

@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -12,8 +11,8 @@ from cti import places, users
 from cti.api.certificate import fingerprint, make, names_here
 from cti.app.clock import wall_clock
 from cti.cli.common import Commands, Json, agree, out, say_json, settings
-from cti.cli.files import put
 from cti.i18n import _
+from recorder.vault.folder import replace_whole
 
 
 def register(app: typer.Typer) -> None:
@@ -53,9 +52,8 @@ def certificate(
                 file=loaded.api.certificate
             )
         )
-    who = loaded.users
-    put(loaded.api.key, made.key, _owner(places.key_file("api.key", who)))
-    put(loaded.api.certificate, made.certificate, _owner(places.key_file("api.crt", who)))
+    _put(loaded.api.key, made.key, places.key_file("api.key", loaded.users))
+    _put(loaded.api.certificate, made.certificate, places.key_file("api.crt", loaded.users))
     if as_json:
         say_json({"certificate": str(loaded.api.certificate), "names": every, "sha256": fingerprint(made.certificate)})
         return
@@ -64,8 +62,9 @@ def certificate(
     out.print(_("The desk takes it when it is started anew: systemctl restart kikitori-desk"), highlight=False)
 
 
-def _owner(owned: places.Owned) -> Callable[[Path], None]:
-    return lambda path: users.own(path, owned.user, owned.group, owned.mode)
+def _put(path: Path, data: bytes, owned: places.Owned) -> None:
+    uid, gid = users.ids(owned.user, owned.group)
+    replace_whole(path, data, owned.mode, gid, uid)
 
 
 def document(as_json: Json = False) -> None:

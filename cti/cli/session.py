@@ -15,10 +15,10 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from cti.cli.common import Json, length, out, say_json, settings
-from cti.cli.files import put
 from cti.cli.signin import Code, PasswordFile, proof
 from cti.errors import KikitoriError, SettingsError, UsageError
 from cti.i18n import _
+from recorder.vault.folder import replace_whole
 
 Result = TypeVar("Result")
 
@@ -203,7 +203,7 @@ def _file() -> Path:
 def _write(kept: Kept) -> None:
     path = _file()
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    put(path, json.dumps(asdict(kept)).encode())
+    replace_whole(path, json.dumps(asdict(kept)).encode(), 0o600)
 
 
 def _read() -> Kept | None:

@@ -174,7 +174,7 @@ class Here:
             raise UsageError(_("disclosure, --request and --witness need a session: `kikitori login ID`"))
 
         def write(desk: Desk, sound: Sound, keys: Keys) -> None:
-            gaps(_gaps(sound))
+            gaps(sound.gaps)
             file.writelines(desk.play(sound, keys, part.purpose, part.side))
             file.flush()
 
@@ -219,9 +219,6 @@ class Here:
             return sound
 
         sound = at_desk(do, unlocked=True)
-        seconds = (sound.end - sound.start) / sound.rate
-        return Heard(recording=sound.recording, seconds=seconds, segments=len(sound.parts), gaps=_gaps(sound))
-
-
-def _gaps(sound: Sound) -> Gaps:
-    return [(part.start / sound.rate, part.gap) for part in sound.parts if part.gap]
+        return Heard(
+            recording=sound.recording, seconds=sound.seconds, segments=len(sound.parts), gaps=sound.gaps
+        )  # fmt: skip

@@ -68,10 +68,10 @@ def write_checkpoint(log: AccessLog, folder: Path, signer: Signer, origin: str, 
         raise CheckpointError(f"the origin is {origin!r}, the key's name {signer.name!r}; they must be the same")
     if now.utcoffset() is None:
         raise CheckpointError(f"{now.isoformat()} has no time zone")
-    path = folder / f"{now.astimezone(UTC):%Y-%m-%d}.notes"
+    path = _file_of(folder, now)
     try:
         # In this order: another writer's checkpoint in between must not look like a log that shrank.
-        last = _last(folder, path, signer.verifier)
+        last = newest(folder, signer.verifier, now)
         head = log.head()
         if not _grown(head, last):
             return None
@@ -164,9 +164,14 @@ def _files(folder: Path) -> list[Path]:
     return sorted(folder.glob("????-??-??.notes"))
 
 
-def _last(folder: Path, today: Path, verifier: Verifier) -> Checkpoint | None:
+def _file_of(folder: Path, now: datetime) -> Path:
+    return folder / f"{now.astimezone(UTC):%Y-%m-%d}.notes"
+
+
+def newest(folder: Path, verifier: Verifier, now: datetime) -> Checkpoint | None:
+    """The one of most entries, None where there is none. Raises CheckpointError for a lost folder."""
     # After a clock that was set back, the newest file is not today's.
-    recent = sorted({today, *_files(folder)[-2:]})
+    recent = sorted({_file_of(folder, now), *_files(folder)[-2:]})
     found = []
     for path in recent:
         records = _records(path.read_bytes(), verifier.name) if path.exists() else []

@@ -117,7 +117,7 @@ def one_at_a_time(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def replace_whole(path: Path, data: bytes, mode: int, gid: int | None = None) -> None:
+def replace_whole(path: Path, data: bytes, mode: int, gid: int | None = None, uid: int | None = None) -> None:
     """`path` holds the old or the new, whole. Raises OSError: then it is the old, and nothing lies beside it."""
     temporary = path.with_name(f".{path.name}.new")
     temporary.unlink(missing_ok=True)
@@ -125,8 +125,8 @@ def replace_whole(path: Path, data: bytes, mode: int, gid: int | None = None) ->
     try:
         with os.fdopen(handle, "wb") as stream:
             os.fchmod(stream.fileno(), mode)
-            if gid is not None:
-                os.fchown(stream.fileno(), -1, gid)
+            if gid is not None or uid is not None:
+                os.fchown(stream.fileno(), -1 if uid is None else uid, -1 if gid is None else gid)
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())

@@ -16,7 +16,7 @@ from recorder.access.log import AccessLog
 from recorder.catalogue import recordings as catalogue
 from recorder.catalogue import segments
 from tests.unit.cti.api.conftest import Api, Served
-from tests.unit.cti.api.test_sound import DISCLOSURE, begun, register, running
+from tests.unit.cti.api.test_sound import DISCLOSURE, begun, register, running, spoil
 from tests.unit.recorder.rig import RATE, uuid
 
 ONE, THREE = uuid("one"), uuid("three")
@@ -165,11 +165,7 @@ async def test_who_may_not_learns_not_what_there_is(api: Api) -> None:
 
 
 async def test_damage_is_a_problem_from_the_first_byte_on_too(api: Api) -> None:
-    body = api.office.segment("one", 1, "agebody")
-    data = bytearray(body.read_bytes())
-    data[20] ^= 1
-    body.chmod(0o600)
-    body.write_bytes(data)
+    spoil(api)
     made = await begun(api, "one")
     answer = await api.ask("sato", "GET", made["audio"])
     assert (answer.status_code, answer.json()["code"]) == (500, "payload")

@@ -34,6 +34,15 @@ async def begun(api: Api, name: str = "three", account: str = "sato", **more: An
     return found
 
 
+def spoil(api: Api) -> None:
+    """One bit of the first chunk of recording one."""
+    body = api.office.segment("one", 1, "agebody")
+    data = bytearray(body.read_bytes())
+    data[20] ^= 1
+    body.chmod(0o600)
+    body.write_bytes(data)
+
+
 async def test_pages_of_recordings(api: Api) -> None:
     first = (await api.ask("sato", "GET", "/v1/recordings", params={"limit": 2})).json()
     second = (await api.ask("sato", "GET", "/v1/recordings", params={"limit": 2, "cursor": first["next"]})).json()
@@ -186,11 +195,7 @@ async def test_the_fifth_play_of_a_session_ends_the_one_that_was_asked_for_longe
 
 
 async def test_damage_is_said_before_any_sound_and_in_the_log(api: Api) -> None:
-    body = api.office.segment("one", 1, "agebody")
-    data = bytearray(body.read_bytes())
-    data[20] ^= 1
-    body.chmod(0o600)
-    body.write_bytes(data)
+    spoil(api)
     made = await begun(api, "one")
     answer = await api.ask("sato", "GET", made["audio"], headers={"Range": "bytes=44-"})
     assert (answer.status_code, answer.json()["code"]) == (500, "payload")
