@@ -31,6 +31,7 @@ from tests.real import at_any_hour
 SECRET = "a-secret-of-the-test"
 TRUNK, PHONES = "127.0.0.2", "127.0.0.1"
 TALK = 1.2  # seconds of a test call
+SENT_ON = 4.0  # of one that is transferred after 0.3 s: on a busy machine the transfer itself took 0.4 s
 RATE = 8000
 REGISTERS = "2003"  # the one phone that has a secret instead of a fixed address
 
@@ -226,11 +227,12 @@ class Exchange:
         rest: str = TALKS,
         then: str | None = None,
         at: str | None = None,
+        talk: float = TALK,
     ) -> float:
         """A call to `number`, from the trunk or a phone; answered by `phone`, who sends it on to the phone `then`."""
         self._runs += 1
         inside = caller.startswith(("2", "3"))
-        values = {"name": name, "user": caller, "audio": self.folder / "tone.ulaw", "talk": TALK * 1000}
+        values = {"name": name, "user": caller, "audio": self.folder / "tone.ulaw", "talk": talk * 1000}
         uac, uas = self.folder / f"uac{self._runs}.xml", self.folder / f"uas{self._runs}.xml"
         uac.write_text(UAC % {**values, "rest": rest % values})
         uas.write_text(UAS)
@@ -494,17 +496,18 @@ def test_what_is_not_designated_is_not_recorded(exchange: Exchange, number: str,
 
 @pytest.mark.rule("B-02")
 def test_what_is_said_after_a_transfer_to_a_section_is_not_recorded(exchange: Exchange) -> None:
-    exchange.call("0664587211", phone="2201", then="3101")
+    exchange.call("0664587211", phone="2201", then="3101", talk=SENT_ON)
     for path in exchange.recorded().values():
-        assert path.stat().st_size / 2 / RATE < TALK / 2
+        assert 0 < path.stat().st_size / 2 / RATE < SENT_ON / 2
 
 
 @pytest.mark.rule("B-03")
 def test_a_transfer_to_a_designated_phone_begins_files_of_its_own(exchange: Exchange) -> None:
-    exchange.call("0664587211", phone="2201", then="2101")
+    exchange.call("0664587211", phone="2201", then="2101", talk=SENT_ON)
     sizes = {path.name: path.stat().st_size / 2 / RATE for path in sorted(exchange.spool.iterdir())}
     assert len(sizes) == 4
-    assert sum(sizes.values()) / 2 == pytest.approx(TALK, abs=0.4)
+    assert min(sizes.values()) > 0
+    assert SENT_ON - 1.5 < sum(sizes.values()) / 2 < SENT_ON + 0.4
     assert len([name for name in sizes if "_" in name]) == 2
 
 
