@@ -123,7 +123,7 @@ def judge(kept: Kept, call: Call) -> None:
 
 
 def _but_for_number_0(found: Comparison) -> Comparison:
-    """Without the packets that Asterisk drops for their number (docs/decisions/0019); SIPp's first packet is its 0th."""
+    """Without the packets that Asterisk drops for their number (docs/decisions/0019); SIPp begins with 0."""
     dropped = [
         splice
         for splice in found.splices

@@ -308,7 +308,7 @@ async def test_a_party_whose_stream_begins_anew_is_missed_until_its_numbers_have
 
 
 async def test_the_packet_with_the_number_0_is_missed_where_numbers_begin_again(house: House) -> None:
-    """A stated limit (docs/decisions/0019): 20 ms of a side in 21 minutes and 51 seconds, dropped by Asterisk's hook."""
+    """A stated limit (docs/decisions/0019): 20 ms of a side in 21 min 51 s, dropped by Asterisk's hook."""
     async with with_a_mouth(house, sequence=65_536 - 200) as (caller, _mouth, _agent):
         await talk(6)
     (recording,) = by_number(house, caller.phone.role.number)
