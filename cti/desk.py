@@ -42,18 +42,16 @@ from recorder.access.log import AccessLog
 from recorder.catalogue import Catalogue, Place, Wanted
 from recorder.catalogue import row as catalogue_row
 from recorder.replay import Part, Player, layout, manifests, side, wav_head
-from recorder.vault.age import Identity, Recipient
+from recorder.vault.age import Recipient
 from recorder.vault.errors import VaultError
 from recorder.vault.folder import CALLS, KEPT, STATEMENTS, STEPS, VaultFolder, one_at_a_time, prepared, split_name
-from recorder.vault.keys import load_recipients, load_signer, load_verifier, unlock
+from recorder.vault.keys import Keys, load_recipients, load_signer, load_verifier
 from recorder.vault.manifest import Manifest, ManifestError, digest, load
 from recorder.verify import Finding, Verifying
 
 log = structlog.get_logger()
 Progress = Callable[[int], None]
 Ask = Callable[[Mapping[str, Any], float], Awaitable[dict[str, Any]]]
-Keys = Callable[[int], Identity]
-"""The identity of an epoch, from whoever may have it. Raises VaultError or AccessError."""
 DAMAGED = "is being written, and is not as it was written"
 
 
@@ -439,10 +437,6 @@ class Desk:
             )
         return Sound(recording=recording, parts=parts, rate=rate, start=first, end=last)
 
-    def by_passphrase(self, passphrase: str) -> Keys:
-        """The keys that the vault's own passphrase opens."""
-        return lambda epoch: unlock(self.keys, epoch, passphrase)
-
     def play(self, sound: Sound, keys: Keys, purpose: Purpose, which: str) -> Iterator[bytes]:
         """WAV bytes of `sound`; `which` is both, left or right. The log has the intent before the first of them."""
         detail = {
@@ -507,8 +501,9 @@ class Desk:
 
     def player(self, keys: Keys, sound: Sound) -> Player:
         """What opens `sound`: its keys are asked for now. Raises VaultError, AccessError."""
-        identities = {epoch: keys(epoch) for epoch in sound.epochs}
-        return Player(self.vault, identities.__getitem__)
+        for epoch in sound.epochs:
+            keys(epoch)
+        return Player(self.vault, keys)
 
     def intent(self, action: str, sound: Sound, detail: Mapping[str, Any]) -> str:
         """The line before the first byte; its `act`, which `result` needs. Raises LogUnavailableError."""
@@ -623,16 +618,9 @@ class Desk:
         with self._open_log() as access:
             return proof.consistency(proof.tree_of(access), before, newest), newest
 
-    async def verify(self, recording: str | None, passphrase: str | None, progress: Progress) -> AsyncIterator[Finding]:
+    async def verify(self, recording: str | None, keys: Keys | None, progress: Progress) -> AsyncIterator[Finding]:
         """One recording, or everything: slots, headers, bodies, manifests, log, checkpoints, catalogue."""
-        identities: dict[int, Identity] = {}
-
-        def identity(epoch: int) -> Identity:
-            if epoch not in identities:
-                identities[epoch] = unlock(self.keys, epoch, passphrase or "")
-            return identities[epoch]
-
-        checks = Verifying(self.vault, self._verifiers, identity if passphrase else None)
+        checks = Verifying(self.vault, self._verifiers, keys)
         paths = self.vault.manifests_of(recording) if recording else list(self.vault.manifests())
         for path in paths:
             for finding in checks.segment(path):

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from cti.errors import NotEntitledError
 from cti.i18n import _
 from policies.rights import Act, Rights
-from recorder.access.accounts import Account, Accounts
+from recorder.access.accounts import Accounts
+from recorder.access.people import Account
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,6 @@ from recorder.take import History
 from recorder.vault.age import Identity, unwrap
 from recorder.vault.errors import NoIdentityError, VaultError
 from recorder.vault.folder import SegmentKey, Writer, is_segment_name, split_name
-from recorder.vault.keys import epochs, unlock
 from recorder.vault.manifest import Manifest
 
 if TYPE_CHECKING:  # the recorder answers here, and needs no database
@@ -62,10 +61,9 @@ class Recovery:
             )
         return named
 
-    async def recover(self, names: Sequence[str], passphrase: str) -> AsyncIterator[Outcome]:
-        """End each of `names`. Raises WrongPassphraseError, LogUnavailableError, NotRunningError."""
+    async def recover(self, names: Sequence[str], identities: Mapping[int, Identity]) -> AsyncIterator[Outcome]:
+        """End each of `names`. Raises LogUnavailableError, NotRunningError."""
         await self._ask({"ask": "status"})
-        identities = {epoch: unlock(self.desk.keys, epoch, passphrase) for epoch in epochs(self.desk.keys)}
         keys = list(self._keys(identities, self.desk.slots_in_use()))
         sealed = self.desk.sealed_before(names)
         for name in names:

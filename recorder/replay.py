@@ -1,7 +1,7 @@
 """Recordings as sound again: verify, decrypt on demand, seek, join segments. Nothing decrypted touches a disk here."""
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, BinaryIO
@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, BinaryIO
 import soundfile
 
 from recorder.audio import STREAMINFO_AT, STREAMINFO_SIZE
-from recorder.vault.age import Identity, unwrap
+from recorder.vault.age import unwrap
 from recorder.vault.errors import VaultError
 from recorder.vault.folder import VaultFolder, segment_name
+from recorder.vault.keys import Keys
 from recorder.vault.manifest import Manifest, ManifestError, load
 from recorder.vault.note import Verifier
 from recorder.vault.stream import Reader
@@ -118,13 +119,13 @@ def layout(segments: Sequence[Manifest]) -> list[Part]:
 class Player:
     """Opens segments with the identities of their epochs."""
 
-    def __init__(self, vault: VaultFolder, identity: Callable[[int], Identity]) -> None:
-        """`identity(epoch)` gives the unlocked identity, or raises."""
-        self.vault, self.identity = vault, identity
+    def __init__(self, vault: VaultFolder, keys: Keys) -> None:
+        """`keys(epoch)` gives what may open its headers, or raises."""
+        self.vault, self.keys = vault, keys
 
     def file_key(self, manifest: Manifest) -> bytes:
         """The key of a segment. Raises VaultError where its slot is not its own."""
-        return unwrap(self.vault.slots.read(manifest.slot), [self.identity(manifest.epoch)])
+        return unwrap(self.vault.slots.read(manifest.slot), self.keys(manifest.epoch))
 
     def body(self, manifest: Manifest) -> BinaryIO:
         """The encrypted body, opened. Raises BodyMismatchError."""

@@ -4,7 +4,7 @@ Without an identity, everything that a signature or a hash covers is checked; wi
 """
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,9 @@ from typing import Any
 from recorder import callfile
 from recorder.catalogue import row
 from recorder.replay import Player
-from recorder.vault.age import Identity, unwrap
 from recorder.vault.errors import PayloadError, VaultError
 from recorder.vault.folder import LINES, VaultFolder, is_segment_name, segment_name
+from recorder.vault.keys import Keys
 from recorder.vault.manifest import Manifest, ManifestError, digest, load
 from recorder.vault.note import Verifier
 from recorder.vault.stream import Reader
@@ -35,9 +35,10 @@ class Finding:
 class Verifying:
     """Checks segments one by one; the caller decides which and shows progress."""
 
-    def __init__(self, vault: VaultFolder, verifiers: Sequence[Verifier], identity: Callable[[int], Identity] | None):
-        """`identity` as for `Player`; None leaves the chunks closed."""
-        self.vault, self.verifiers, self.identity = vault, verifiers, identity
+    def __init__(self, vault: VaultFolder, verifiers: Sequence[Verifier], keys: Keys | None) -> None:
+        """`keys` as for `Player`; None leaves the chunks closed."""
+        self.vault, self.verifiers = vault, verifiers
+        self._player = Player(vault, keys) if keys is not None else None
 
     def slots(self) -> Iterator[Finding]:
         """The slot file and its mirror."""
@@ -62,8 +63,8 @@ class Verifying:
             return
         damage = list(self._body(manifest))
         yield from damage
-        if self.identity is not None:
-            yield from self._chunks(manifest, self.identity, intact=not damage)
+        if self._player is not None:
+            yield from self._chunks(manifest, self._player, intact=not damage)
 
     def _body(self, manifest: Manifest) -> Iterator[Finding]:
         path = self._body_path(manifest)
@@ -80,16 +81,15 @@ class Verifying:
                 problem = "was changed: its SHA-256 is not the one that its manifest names"
             yield Finding(what=str(path), problem=problem)
 
-    def _chunks(self, manifest: Manifest, identity: Callable[[int], Identity], *, intact: bool) -> Iterator[Finding]:
-        slots = self.vault.slots
-        slot = f"{slots.primary}: slot {manifest.slot}"
+    def _chunks(self, manifest: Manifest, player: Player, *, intact: bool) -> Iterator[Finding]:
+        slot = f"{self.vault.slots.primary}: slot {manifest.slot}"
         try:
-            key = unwrap(slots.read(manifest.slot), [identity(manifest.epoch)])
+            key = player.file_key(manifest)
         except VaultError as error:
             yield Finding(what=slot, problem=str(error))
             return
         try:
-            with Player(self.vault, identity).body(manifest) as file:
+            with player.body(manifest) as file:
                 reader = Reader(file, key)
                 while reader.read(1 << 20):
                     pass

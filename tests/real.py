@@ -375,7 +375,7 @@ class House:
     def open(self, recording: str) -> Kept:
         """Its sound."""
         parts = self.segments(recording)
-        player = Player(self.vault, lambda _: self._identity)
+        player = Player(self.vault, lambda _: (self._identity,))
         blocks = player.joined(parts, 0, sum(part.manifest.frames for part in parts))
         sound = np.frombuffer(b"".join(blocks), dtype="<i2").astype(np.int16).reshape(-1, 2)
         return Kept(recording=recording, parts=parts, sound=sound)

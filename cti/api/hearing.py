@@ -18,6 +18,7 @@ from cti.i18n import _
 from policies.rights import Act
 from recorder.access.sessions import Session
 from recorder.replay import Player, side, wav_head
+from recorder.vault.keys import Keys
 
 IDLE: Final = 120.0
 """Seconds in which nothing of it is asked for that end it: a pause is longer than a line in the log should wait."""
@@ -139,6 +140,7 @@ class Hearings:
         self,
         session: Session,
         sound: Sound,
+        keys: Keys,
         *,
         purpose: Purpose,
         which: str,
@@ -156,7 +158,7 @@ class Hearings:
         for one in mine[: max(0, len(mine) + 1 - AT_ONCE)]:
             await self.end(one)
         desk = self._desk.by(session.who.account.id)
-        player = await asyncio.to_thread(desk.player, session.who.key, sound)
+        player = await asyncio.to_thread(desk.player, keys, sound)
         said = detail | {"purpose": purpose.value, "side": which, "session": session.id}
         line = await asyncio.to_thread(desk.intent, "play", sound, said)
         made = Hearing(

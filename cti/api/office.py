@@ -11,7 +11,7 @@ from cti.api.service import Once, may, service_of
 from cti.api.shapes import Account, End, Entry, Epochs, Granted, Holder, Id, Issue, Log, Secret
 from policies.rights import Act
 from recorder.access.sessions import Session
-from recorder.vault.keys import epochs
+from recorder.vault.keys import epochs, load_recipient
 
 router = APIRouter(route_class=Once)
 
@@ -62,7 +62,7 @@ async def review(account: Whose, request: Request, session: Session = may(Act.AC
 async def keys(request: Request, session: Session = may(Act.KEYS)) -> Epochs:
     """Every epoch of the vault, and who holds its key."""
     service = service_of(request)
-    held = [Holder(**asdict(one)) for one in await service.guard.accounts.granted()]
+    held = [Holder(**asdict(one)) for one in await service.guard.accounts.grants.all()]
     return Epochs(epochs=await asyncio.to_thread(epochs, service.desk.keys), holders=held)
 
 
@@ -70,19 +70,21 @@ async def keys(request: Request, session: Session = may(Act.KEYS)) -> Epochs:
 async def grant(account: Id, request: Request, session: Session = may(Act.KEYS)) -> Granted:
     """Seal every key that you hold to somebody. Nobody grants what they do not hold."""
     service = service_of(request)
-    wanted = sorted(session.who.epochs)
-    await service.may_open(session, wanted, account)
-    for epoch in wanted:
-        await service.guard.accounts.grant(account, epoch, session.who.key(epoch), by=session.who.account.id)
-    return Granted(account=account, epochs=wanted)
+    grants = service.guard.accounts.grants
+    current, _recipient = await asyncio.to_thread(load_recipient, service.desk.keys)
+    held = await service.may_open(session, [current], account)
+    for epoch, identity in sorted(held.identities.items()):
+        await grants.give(account, epoch, identity, by=session.who.account.id)
+    return Granted(account=account, epochs=sorted(held.identities))
 
 
 @router.delete("/keys/{account}", tags=["keys"])
 async def revoke(account: Id, request: Request, session: Session = may(Act.KEYS)) -> Granted:
     """Take the keys of this PBX away from somebody: from the next request on nothing more is opened."""
     service = service_of(request)
-    held = [one.epoch for one in await service.guard.accounts.granted() if one.account == account]
-    await service.guard.accounts.revoke(account, by=session.who.account.id)
+    grants = service.guard.accounts.grants
+    held = [one.epoch for one in await grants.all() if one.account == account]
+    await grants.revoke(account, by=session.who.account.id)
     return Granted(account=account, epochs=held)
 
 

@@ -22,8 +22,10 @@ from cti.guard import Guard
 from cti.i18n import _
 from policies.rights import Act
 from policies.terminals import Terminal, Terminals
-from recorder.access.accounts import Account, NoKeyHeldError
+from recorder.access.grants import Held, NoKeyHeldError
+from recorder.access.people import Account
 from recorder.access.sessions import Session, Sessions
+from recorder.vault.keys import Keys
 
 log = structlog.get_logger()
 
@@ -147,20 +149,23 @@ class Service:
         """Raises NotEntitledError."""
         await asyncio.to_thread(self.guard.entitled, account, act, about)
 
-    async def may_open(self, session: Session, epochs: Iterable[int], about: str) -> None:
-        """Raises NoKeyHeldError where one of the keys was never held, or was taken away meanwhile: that is logged."""
-        wanted, accounts = set(epochs), self.guard.accounts
-        try:
-            for epoch in sorted(wanted):
-                session.who.key(epoch)
-            await accounts.check_held(session.who, wanted)
-        except NoKeyHeldError:
-            await asyncio.to_thread(accounts.denied, session.who.account, "open without the key", about)
-            raise
+    async def may_open(self, session: Session, epochs: Iterable[int], about: str) -> Held:
+        """What somebody can open just now. Raises NoKeyHeldError where one of the keys is not among it: that is logged.
 
-    async def hear(self, session: Session, sound: Sound, **how: Any) -> Hearing:
+        Asked each time: keys are given, taken away and changed while people are signed in.
+        """
+        held = await self.guard.accounts.grants.held(session.who)
+        try:
+            for epoch in set(epochs):
+                held.opening(epoch)
+        except NoKeyHeldError:
+            await asyncio.to_thread(self.guard.accounts.denied, session.who.account, "open without the key", about)
+            raise
+        return held
+
+    async def hear(self, session: Session, sound: Sound, keys: Keys, **how: Any) -> Hearing:
         """Begin a play (`Hearings.begin`), unless the session has ended meanwhile: then nothing can be heard."""
-        made = await self.hearings.begin(session, sound, **how)
+        made = await self.hearings.begin(session, sound, keys, **how)
         if session not in self.sessions.all():
             await self.hearings.end(made, "interrupted")
             self.check_open(session)
@@ -178,7 +183,8 @@ class Service:
         if hearing.terminal is not None:
             self.terminal(address or session.address, hearing.terminal)
         await self.entitled(session.who.account, hearing.act, recording)
-        await self.may_open(session, hearing.sound.epochs, recording)
+        held = await self.may_open(session, hearing.sound.epochs, recording)
+        hearing.player.keys = held.opening  # they may have been changed while it is heard
 
     def terminal(self, address: str, name: str | None = None) -> Terminal:
         """The one that asks from `address`, of that `name` if one is given. Raises DisclosureError where it is none."""

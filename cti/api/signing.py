@@ -18,7 +18,7 @@ async def sign_in(asked: SignIn, request: Request) -> SignedIn:
     """Sign in. A code is good once; after some wrong tries the next one has to wait (429)."""
     service = service_of(request)
     token, session = await service.begin(asked.account, asked.password, asked.code, address(request))
-    return SignedIn(token=token, **_whoami(request, session))
+    return SignedIn(token=token, **await _whoami(request, session))
 
 
 @open_to_all.post("/enrolment", status_code=204)
@@ -34,7 +34,7 @@ async def enrol(asked: Enrolment, request: Request) -> Response:
 @router.get("/session")
 async def whoami(request: Request, session: Session = may(None)) -> Whoami:
     """Who is signed in."""
-    return Whoami(**_whoami(request, session))
+    return Whoami(**await _whoami(request, session))
 
 
 @router.delete("/session", status_code=204)
@@ -49,14 +49,16 @@ def address(request: Request) -> str:
     return request.client.host if request.client else "unknown"
 
 
-def _whoami(request: Request, session: Session) -> dict[str, Any]:
-    account, rights = session.who.account, service_of(request).guard.rights()
+async def _whoami(request: Request, session: Session) -> dict[str, Any]:
+    guard = service_of(request).guard
+    account, rights = session.who.account, guard.rights()
+    held = await guard.accounts.grants.held(session.who)
     return {
         "account": account.id,
         "name": account.name,
         "role": account.role,
         "section": account.section,
         "acts": [right.act for right in rights.right if rights.allows(account.role, right.act)],
-        "epochs": sorted(session.who.epochs),
+        "epochs": sorted(held.identities),
         "seconds_left": left(session, time.monotonic()),
     }

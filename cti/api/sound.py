@@ -98,10 +98,11 @@ async def play(recording: str, asked: Ask, request: Request, session: Session = 
     elif asked.witness:
         raise UsageError(_("a second person is named for disclosure only"))
     sound = await asyncio.to_thread(service.desk.open, identity, asked.start, asked.end)
-    await service.may_open(session, sound.epochs, sound.recording)
+    held = await service.may_open(session, sound.epochs, sound.recording)
     detail |= {"from": sound.start / sound.rate, "to": sound.end / sound.rate}
     hearing = await service.hear(
-        session, sound, purpose=asked.purpose, which=asked.side, act=act, terminal=detail.get("terminal"), detail=detail
+        session, sound, held.opening, purpose=asked.purpose, which=asked.side, act=act,
+        terminal=detail.get("terminal"), detail=detail,
     )  # fmt: skip
     return _play(request, hearing)
 
@@ -195,9 +196,9 @@ async def export(recording: str, asked: Export, request: Request, session: Sessi
         # Who has waited looks again.
         await service.session(request)
         await service.entitled(session.who.account, Act.EXPORT, sound.recording)
-        await service.may_open(session, sound.epochs, sound.recording)
+        held = await service.may_open(session, sound.epochs, sound.recording)
         act = await asyncio.to_thread(desk.intent, "export", sound, said)
-        await asyncio.to_thread(desk.write, sound, session.who.key, asked.format, to, file, lambda _: None)
+        await asyncio.to_thread(desk.write, sound, held.opening, asked.format, to, file, lambda _: None)
     except BaseException as error:
         service.exporting.release()
         if act:

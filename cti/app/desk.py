@@ -29,7 +29,8 @@ from cti.store import TROUBLE, database_answers, engine, migrate
 from cti.watch import Watch, by_mail
 from policies.calendar import JST
 from policies.errors import PolicyError
-from recorder.access.accounts import DECIDING, Accounts, Known, known
+from recorder.access.accounts import Accounts
+from recorder.access.known import DECIDING, Known, known
 from recorder.access.log import AccessLog
 from recorder.catalogue import Catalogue
 from recorder.vault.folder import VaultFolder

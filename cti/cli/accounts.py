@@ -19,8 +19,9 @@ from cti.errors import UsageError
 from cti.explain import explain
 from cti.i18n import _
 from policies.rights import Act, Role
-from recorder.access.accounts import INSTALLER, Account, Accounts
+from recorder.access.accounts import INSTALLER, Accounts
 from recorder.access.credentials import PasswordError, check_password, otpauth, seed
+from recorder.access.people import Account
 
 Result = TypeVar("Result")
 

@@ -6,10 +6,13 @@ import typer
 
 from cti.cli.common import Json, PassphraseFile, err, length, out, passphrase, say_json
 from cti.cli.local import at_desk
+from cti.cli.signin import By, Code, PasswordFile, holding, proof
 from cti.desk import Desk
 from cti.explain import localise
 from cti.i18n import _, ngettext
 from cti.recovery import Outcome, Recovery
+from policies.rights import Act
+from recorder.vault.keys import epochs, unlock
 
 
 def register(app: typer.Typer) -> None:
@@ -18,9 +21,9 @@ def register(app: typer.Typer) -> None:
         "recover",
         help=_(
             "After a power failure: end the segments whose keys were lost with the RAM, up to the last synced sound. "
-            "Needs the running recorder and the passphrase; writes log lines."
+            "Needs the running recorder, and the keys of an account or the passphrase; writes log lines."
         ),
-        epilog=_("Examples: kikitori recover --dry-run · kikitori recover --passphrase-file FILE"),
+        epilog=_("Examples: kikitori recover --dry-run · kikitori recover --by sato"),
     )(recover)
 
 
@@ -29,6 +32,9 @@ def recover(
         str | None, typer.Argument(help=_("Only of this recording: its id, or its beginning."), metavar="[ID]")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help=_("List them and change nothing."))] = False,
+    by: By = None,
+    password_file: PasswordFile = None,
+    code: Code = None,
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
@@ -47,11 +53,16 @@ def recover(
         if not as_json and not names:
             out.print(_("No segment waits for its end."), style="green")
         return
-    secret = passphrase(passphrase_file)
+    who = proof(by, password_file, code) if by else None
+    secret = "" if who else passphrase(passphrase_file)
 
     async def end(desk: Desk) -> list[Outcome]:
+        if who:
+            identities = (await holding(desk, Act.STATUS, who)).identities
+        else:
+            identities = {epoch: unlock(desk.keys, epoch, secret) for epoch in epochs(desk.keys)}
         outcomes = []
-        async for outcome in Recovery(desk).recover(names, secret):
+        async for outcome in Recovery(desk).recover(names, identities):
             outcomes.append(outcome)
             _say(outcome, as_json=as_json)
         return outcomes

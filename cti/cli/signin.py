@@ -17,7 +17,9 @@ from cti.guard import Guard
 from cti.i18n import _
 from policies.load import Policies
 from policies.rights import Act
-from recorder.access.accounts import Accounts, SignedIn
+from recorder.access.accounts import Accounts
+from recorder.access.grants import Held
+from recorder.access.people import SignedIn
 
 HERE = "console"
 """Where somebody signs in who sits at the recorder itself."""
@@ -66,18 +68,23 @@ async def entitled(accounts: Accounts, act: Act, who: Proof) -> SignedIn:
     return found
 
 
-async def allowed(desk: Desk, act: Act, who: Proof | None) -> SignedIn | None:
-    """Somebody at the recorder itself may do `act`; None as long as nobody has an account. Raises NotEntitledError."""
+async def allowed(desk: Desk, act: Act, who: Proof | None) -> Held | None:
+    """As `holding`; None for nobody, as long as nobody has an account. Raises NotEntitledError."""
+    if who is not None:
+        return await holding(desk, act, who)
+    if await accounts_at(desk, wall_clock).managed():
+        raise NotEntitledError(
+            _("people have accounts here (B-06): sign in with `kikitori login ID`, or name your own with --by")
+        )
+    return None
+
+
+async def holding(desk: Desk, act: Act, who: Proof) -> Held:
+    """What somebody at the recorder itself can open, who may do `act`. Raises NotEntitledError."""
     accounts = accounts_at(desk, wall_clock)
-    if who is None:
-        if await accounts.managed():
-            raise NotEntitledError(
-                _("people have accounts here (B-06): sign in with `kikitori login ID`, or name your own with --by")
-            )
-        return None
     found = await entitled(accounts, act, who)
     desk.actor = found.account.id
-    return found
+    return await accounts.grants.held(found)
 
 
 def asked(question: str) -> str:

@@ -8,12 +8,12 @@ from cti.app.clock import wall_clock
 from cti.app.desk import accounts_at
 from cti.cli.common import Commands, Json, PassphraseFile, out, passphrase, say_json, table, when
 from cti.cli.local import at_desk
-from cti.cli.signin import By, Code, PasswordFile, entitled, proof
+from cti.cli.signin import By, Code, PasswordFile, holding, proof
 from cti.cli.terminal import one_line
 from cti.desk import Desk
 from cti.i18n import _, ngettext
 from policies.rights import Act
-from recorder.access.accounts import Grant
+from recorder.access.grants import Grant
 from recorder.vault.keys import epochs as made
 from recorder.vault.keys import unlock
 
@@ -48,7 +48,7 @@ def epochs(as_json: Json = False) -> None:
     """List epochs."""
 
     async def find(desk: Desk) -> list[tuple[int, list[Grant]]]:
-        held = await accounts_at(desk, wall_clock).granted()
+        held = await accounts_at(desk, wall_clock).grants.all()
         return [(epoch, [grant for grant in held if grant.epoch == epoch]) for epoch in made(desk.keys)]
 
     found = at_desk(find)
@@ -80,13 +80,13 @@ def grant(
     given_secret = passphrase(passphrase_file) if passphrase_file else None
 
     async def do(desk: Desk) -> list[int]:
-        accounts = accounts_at(desk, wall_clock)
-        giver = await entitled(accounts, Act.KEYS, who)
+        grants = accounts_at(desk, wall_clock).grants
+        giver = await holding(desk, Act.KEYS, who)
         every = made(desk.keys)
-        secret = given_secret or ("" if set(every) <= giver.epochs.keys() else passphrase(None))
+        secret = given_secret or ("" if set(every) <= giver.identities.keys() else passphrase(None))
         for epoch in every:
-            identity = giver.epochs.get(epoch) or unlock(desk.keys, epoch, secret)
-            await accounts.grant(account, epoch, identity, by=giver.account.id)
+            identity = giver.identities.get(epoch) or unlock(desk.keys, epoch, secret)
+            await grants.give(account, epoch, identity, by=giver.account)
         return every
 
     given = at_desk(do, unlocked=True)
@@ -106,9 +106,8 @@ def revoke(
     who = proof(by, password_file, code)
 
     async def do(desk: Desk) -> int:
-        accounts = accounts_at(desk, wall_clock)
-        taker = await entitled(accounts, Act.KEYS, who)
-        return await accounts.revoke(account, by=taker.account.id)
+        taker = await holding(desk, Act.KEYS, who)
+        return await accounts_at(desk, wall_clock).grants.revoke(account, by=taker.account)
 
     count = at_desk(do)
     if as_json:

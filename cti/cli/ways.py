@@ -13,7 +13,7 @@ from cti.cli.common import passphrase
 from cti.cli.local import at_desk
 from cti.cli.session import at_api, signed_in
 from cti.cli.signin import allowed, proof
-from cti.desk import Desk, Keys, Purpose, Sound
+from cti.desk import Desk, Purpose, Sound
 from cti.errors import UsageError
 from cti.explain import localise
 from cti.i18n import _
@@ -21,6 +21,7 @@ from policies.rights import Act
 from recorder.catalogue import Wanted
 from recorder.export import total
 from recorder.vault.age import Recipient
+from recorder.vault.keys import Keys, by_passphrase
 
 if TYPE_CHECKING:
     from cti.api.client import Client
@@ -213,7 +214,7 @@ class Here:
 
         async def do(desk: Desk) -> Sound:
             found = await allowed(desk, act, who)
-            keys = found.key if found else desk.by_passphrase(secret)
+            keys = found.opening if found else by_passphrase(desk.keys, secret)
             sound = desk.open(await desk.find(recording), *part)
             write(desk, sound, keys)
             return sound

@@ -9,7 +9,7 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Final
 
-from recorder.access.accounts import SignedIn
+from recorder.access.people import SignedIn
 
 IDLE: Final = 15 * 60.0
 """Seconds without a request that end a session (OWASP ASVS 5.0, 7.3)."""

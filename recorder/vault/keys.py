@@ -20,8 +20,10 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,9 @@ from recorder.vault.folder import sync_folder
 from recorder.vault.manifest import load_json, parse_stamp, stamp
 from recorder.vault.note import NoteError, Signer, Verifier, open_note, sign
 from recorder.vault.stream import decrypt, encrypt
+
+Keys = Callable[[int], tuple[Identity, ...]]
+"""What may open what was recorded in an epoch, from whoever holds it. Raises VaultError or AccessError."""
 
 _FIRST_LINE = "kikitori/recipients/v1"
 _FIELDS = {"epoch", "escrow_recipient", "from", "key_id", "recipient"}
@@ -182,6 +187,29 @@ def load_recipient(folder: Path, *, manager: Verifier | None = None) -> tuple[in
 def epochs(folder: Path) -> list[int]:
     """The epochs whose identities are here, the newest first."""
     return sorted((int(path.stem.removeprefix("epoch-")) for path in folder.glob("epoch-*.age")), reverse=True)
+
+
+def later(held: Mapping[int, Identity], epoch: int) -> tuple[Identity, ...]:
+    """Of `held`, what may open what was recorded in `epoch`, the likeliest first: its own key, or, since its header was
+    sealed anew, a later one's. Manifests go on naming the epoch in which they were written.
+    """
+    return tuple(held[one] for one in sorted(held) if one >= epoch)
+
+
+def by_passphrase(folder: Path, passphrase: str) -> Keys:
+    """What the vault's own passphrase opens; a second and 256 MiB for each identity. Raises as `unlock`."""
+
+    @cache
+    def opening(epoch: int) -> tuple[Identity, ...]:
+        found = {one: unlock(folder, one, passphrase) for one in epochs(folder) if one >= epoch}
+        if not found:
+            raise KeysError(
+                f"{folder}: the passphrase opens nothing of epoch {epoch} or later: since people have accounts, each "
+                "opens the vault by a password of their own"
+            )
+        return later(found, epoch)
+
+    return opening
 
 
 def unlock(folder: Path, epoch: int, passphrase: str) -> Identity:

@@ -82,7 +82,7 @@ async def test_staff_hear_and_a_contractor_does_not(house_with_service: House) -
         early = play(house, office, "sato", kept.recording, heard)
         assert (early.returncode, heard.exists()) == (77, False), early.stderr
         assert "sato holds none of epoch 1" in early.stderr
-        await accounts.grant("sato", 1, identity, by="tanaka")
+        await accounts.grants.give("sato", 1, identity, by="tanaka")
     spent = office.code("sato")
     await house.lab.until(lambda: office.code("sato") != spent, 32, "the code stays the same")
     done = play(house, office, "sato", kept.recording, heard)

@@ -34,10 +34,12 @@ from cti.journal import Journal
 from cti.settings import Api
 from policies.load import Fresh, shipped
 from policies.rights import Role
-from recorder.access.accounts import DECIDING, INSTALLER, Accounts, known
+from recorder.access.accounts import INSTALLER, Accounts
 from recorder.access.credentials import seed
+from recorder.access.known import DECIDING, known
 from recorder.access.log import AccessLog
 from recorder.vault import keys
+from recorder.vault.keys import by_passphrase
 from tests.bench.speech import conversation
 from tests.unit.cti.office import PASSPHRASE, WEAK, Office, open_office
 from tests.unit.recorder.rig import RATE, START, Rig, record, uuid
@@ -94,7 +96,7 @@ def served(root: Path, port: int) -> Iterator[tuple[httpx.Client, float]]:
         state["seed"] = seed()
         code = pyotp.TOTP(state["seed"]).at(state["now"])
         await accounts.enrol("tanaka", secret, PASSWORD, state["seed"], code, "127.0.0.1")
-        await accounts.grant("tanaka", 1, keys.unlock(desk.keys, 1, PASSPHRASE), by="tanaka")
+        await accounts.grants.give("tanaka", 1, keys.unlock(desk.keys, 1, PASSPHRASE), by="tanaka")
         state["now"] = wall_clock()
 
         async def status() -> None:
@@ -156,7 +158,7 @@ def with_age(root: Path, folder: Path) -> float:
     (folder / "key").write_text(f"{identity}\n")
     with (folder / "hour.age").open("wb") as out:
         office.desk.export(
-            office.open("hour"), office.desk.by_passphrase(PASSPHRASE), office_purpose(), kind="age",
+            office.open("hour"), by_passphrase(office.desk.keys, PASSPHRASE), office_purpose(), kind="age",
             recipient=identity.recipient, out=out, progress=lambda _: None,
         )  # fmt: skip
     took = []

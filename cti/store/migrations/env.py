@@ -4,11 +4,11 @@ from alembic import context
 
 from cti import intake
 from recorder import catalogue
-from recorder.access import accounts
+from recorder.access import tables
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=[accounts.metadata, catalogue.metadata, intake.metadata],
+    target_metadata=[tables.metadata, catalogue.metadata, intake.metadata],
     render_as_batch=True,
 )
 with context.begin_transaction():

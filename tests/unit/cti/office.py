@@ -16,6 +16,7 @@ from recorder.access.log import AccessLog
 from recorder.catalogue import Catalogue
 from recorder.vault.age import Identity
 from recorder.vault.folder import VaultFolder
+from recorder.vault.keys import by_passphrase
 from recorder.verify import Finding
 from tests.unit.recorder.rig import RATE, START, interleave, noise, uuid
 
@@ -48,14 +49,16 @@ class Office:
 
     def play(self, name: str, start: float = 0, end: float | None = None, side: str = "both") -> bytes:
         return b"".join(
-            self.desk.play(self.open(name, start, end), self.desk.by_passphrase(PASSPHRASE), Purpose.QUALITY, side)
+            self.desk.play(
+                self.open(name, start, end), by_passphrase(self.desk.keys, PASSPHRASE), Purpose.QUALITY, side
+            )
         )
 
     def export(self, name: str, kind: str, to: Identity | None = None, out: Any = None) -> bytes:
         out = out or io.BytesIO()
         self.desk.export(
             self.open(name),
-            self.desk.by_passphrase(PASSPHRASE),
+            by_passphrase(self.desk.keys, PASSPHRASE),
             Purpose.CONTENT,
             kind=kind,
             recipient=to.recipient if to else None,
@@ -68,7 +71,8 @@ class Office:
         return self.vault.folder(uuid(name)) / f"{uuid(name)}.{number:03d}.{kind}"
 
     async def verify(self, passphrase: str | None = PASSPHRASE) -> list[Finding]:
-        return [finding async for finding in self.desk.verify(None, passphrase, lambda _count: None)]
+        opening = by_passphrase(self.desk.keys, passphrase) if passphrase else None
+        return [finding async for finding in self.desk.verify(None, opening, lambda _count: None)]
 
 
 async def fill_catalogue(root: Path) -> None:

@@ -39,6 +39,7 @@ from recorder.vault import keys
 from recorder.vault.age import Identity
 from recorder.vault.errors import VaultError
 from recorder.vault.folder import segment_name
+from recorder.vault.keys import by_passphrase
 from recorder.vault.manifest import dump, load
 from recorder.verify import UNFINISHED, Finding
 from tests.unit.cti.office import BOTH, PASSPHRASE, SECONDS, SIDES, Office, decoded, open_office, opened, samples
@@ -289,7 +290,7 @@ async def test_a_play_leaves_intent_and_result_with_purpose_and_seconds(office: 
 
 @pytest.mark.rule("B-07")
 async def test_the_intent_is_durable_before_the_first_byte(office: Office) -> None:
-    sound = office.desk.play(office.open("one"), office.desk.by_passphrase(PASSPHRASE), Purpose.QUALITY, "both")
+    sound = office.desk.play(office.open("one"), by_passphrase(office.desk.keys, PASSPHRASE), Purpose.QUALITY, "both")
     assert not office.entries("play.intent")
     assert next(sound) == wav_head(RATE * 3, RATE, 2)
     assert len(office.entries("play.intent")) == 1
@@ -299,7 +300,7 @@ async def test_the_intent_is_durable_before_the_first_byte(office: Office) -> No
 @pytest.mark.rule("B-07")
 @pytest.mark.parametrize(("blocks", "seconds"), [(0, 0), (1, 4), (2, 8)])
 async def test_an_interrupted_play_logs_the_seconds_that_went_out(office: Office, blocks: int, seconds: int) -> None:
-    sound = office.desk.play(office.open("three"), office.desk.by_passphrase(PASSPHRASE), Purpose.QUALITY, "both")
+    sound = office.desk.play(office.open("three"), by_passphrase(office.desk.keys, PASSPHRASE), Purpose.QUALITY, "both")
     got = b"".join(next(sound) for _ in range(blocks + 1))
     sound.close()  # type: ignore[attr-defined]
     assert len(got) == 44 + 4 * RATE * seconds
@@ -336,7 +337,7 @@ def sql(path: Path, *commands: str) -> None:
 def hear(office: Office, act: str, out: io.BytesIO, name: str = "one") -> None:
     if act == "play":
         out.writelines(
-            office.desk.play(office.open(name), office.desk.by_passphrase(PASSPHRASE), Purpose.QUALITY, "both")
+            office.desk.play(office.open(name), by_passphrase(office.desk.keys, PASSPHRASE), Purpose.QUALITY, "both")
         )
     else:
         office.export(name, act, Identity.generate(), out)
@@ -356,7 +357,9 @@ async def test_no_log_line_no_audio(office: Office, breakage: Callable[[Office],
 @pytest.mark.rule("B-07")
 async def test_a_wrong_passphrase_gives_nothing_and_leaves_its_line(office: Office) -> None:
     with pytest.raises(keys.WrongPassphraseError):
-        b"".join(office.desk.play(office.open("one"), office.desk.by_passphrase("wrong"), Purpose.QUALITY, "both"))
+        b"".join(
+            office.desk.play(office.open("one"), by_passphrase(office.desk.keys, "wrong"), Purpose.QUALITY, "both")
+        )
     [intent], [result] = office.entries("play.intent"), office.entries("play.result")
     assert result == {"act": intent["act"], "outcome": "failed: WrongPassphraseError", "seconds": 0.0}
 
@@ -771,7 +774,8 @@ async def test_a_stray_file_is_named(office: Office) -> None:
 async def test_one_recording_can_be_verified_alone(office: Office) -> None:
     flip(office.segment("one", 1, "agebody"), 100)
     flip(office.segment("two", 1, "agebody"), 100)
-    found = [finding async for finding in office.desk.verify(uuid("two"), PASSPHRASE, lambda _count: None)]
+    opening = by_passphrase(office.desk.keys, PASSPHRASE)
+    found = [finding async for finding in office.desk.verify(uuid("two"), opening, lambda _count: None)]
     assert {finding.what for finding in found} == {str(office.segment("two", 1, "agebody"))}
 
 

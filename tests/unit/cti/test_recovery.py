@@ -22,6 +22,7 @@ from recorder.take import History
 from recorder.vault import keys
 from recorder.vault.age import Identity, wrap
 from recorder.vault.errors import VaultError
+from recorder.vault.keys import by_passphrase
 from tests import databases
 from tests.unit.recorder.rig import (
     LEFT,
@@ -79,7 +80,8 @@ class Site:
         )
 
     async def recover(self, *names: str, passphrase: str = PASSPHRASE) -> list[Outcome]:
-        return [outcome async for outcome in self.recovery.recover(names, passphrase)]
+        identities = {1: keys.unlock(self.desk.keys, 1, passphrase)}
+        return [outcome async for outcome in self.recovery.recover(names, identities)]
 
     def actions(self) -> list[str]:
         with AccessLog(self.rig.root / "log/access.db") as access:
@@ -123,9 +125,12 @@ async def test_what_was_lost_with_the_power_can_be_heard_again(site: Site) -> No
     assert (found["number"], found["segments"]) == ("0664581132", 1)
     sound = site.desk.open(made.order.recording, 0, None)
     assert (sound.parts[0].manifest.state, sound.parts[0].manifest.reason) == ("torn", REASON)
-    heard = b"".join(site.desk.play(sound, site.desk.by_passphrase(PASSPHRASE), Purpose.QUALITY, "both"))
+    heard = b"".join(site.desk.play(sound, by_passphrase(site.desk.keys, PASSPHRASE), Purpose.QUALITY, "both"))
     assert heard[44:] == interleave(LEFT, RIGHT)[: 4 * synced]
-    assert [finding async for finding in site.desk.verify(None, PASSPHRASE, lambda _count: None)] == []
+    assert [
+        finding
+        async for finding in site.desk.verify(None, by_passphrase(site.desk.keys, PASSPHRASE), lambda _count: None)
+    ] == []
     assert await site.recovery.unfinished() == []
     # Only the key of a segment that nobody has finished is given out.
     assert [len(question["keys"]) for question in site.asked] == [1]

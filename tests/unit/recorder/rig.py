@@ -135,7 +135,7 @@ class Rig:
         return Life(self, policy)
 
     def player(self) -> Player:
-        return Player(self.vault, lambda _epoch: self.identity)
+        return Player(self.vault, lambda _epoch: (self.identity,))
 
     def parts(self, recording: str) -> list[Part]:
         return layout(manifests(self.vault, [self.signer.verifier], recording))

@@ -80,7 +80,7 @@ def test_what_was_synced_comes_back(rig: Rig, steps: int) -> None:
     assert (manifest.take, manifest.take_offset, manifest.start) == (made.stem, 0, START)
     assert manifest.end == START + timedelta(seconds=synced / RATE)
     assert rig.vault.waiting("log") == [name]
-    verifying = Verifying(rig.vault, [rig.signer.verifier], lambda _epoch: rig.identity)
+    verifying = Verifying(rig.vault, [rig.signer.verifier], lambda _epoch: (rig.identity,))
     assert list(verifying.segment(rig.vault.manifest_path(made.order.recording, 1))) == []
     assert len([finding for finding in verifying.strays(rig.vault.unfinished()) if finding.problem == UNFINISHED]) == 2
 

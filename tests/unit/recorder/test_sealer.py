@@ -143,7 +143,7 @@ def check(rig: Rig, recording: str, expected: bytes, *, gaps: bool = False) -> N
     assert [part.start for part in parts] == [sum(p.manifest.frames for p in parts[:n]) for n in range(len(parts))]
     if not gaps:
         assert all(part.gap == 0 for part in parts)
-    findings = Verifying(rig.vault, [rig.signer.verifier], lambda _epoch: rig.identity)
+    findings = Verifying(rig.vault, [rig.signer.verifier], lambda _epoch: (rig.identity,))
     for path in rig.vault.manifests():
         assert not list(findings.segment(path))
     assert not list(findings.strays(rig.vault.unfinished()))

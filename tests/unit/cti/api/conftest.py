@@ -22,8 +22,9 @@ from cti.guard import Guard
 from cti.settings import Api as Settings
 from policies.load import Policies, shipped
 from policies.rights import Role
-from recorder.access.accounts import DECIDING, Accounts, Known, known
+from recorder.access.accounts import Accounts
 from recorder.access.credentials import STEP, Cost, seed
+from recorder.access.known import DECIDING, Known, known
 from recorder.access.log import AccessLog
 from recorder.vault import keys
 from tests.unit.cti.office import PASSPHRASE, Office
@@ -116,7 +117,7 @@ async def api(office: Office, tmp_path: Path) -> AsyncIterator[Api]:
                 account, secret, PASSWORD, made.seeds[account], made.code(account), "192.0.2.10"
             )  # fmt: skip
             if role in HOLDERS:
-                await accounts.grant(account, 1, identity, by="tanaka")
+                await accounts.grants.give(account, 1, identity, by="tanaka")
         yield made
         await service.close()
 

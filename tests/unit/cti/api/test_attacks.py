@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import insert, select
 
 from cti.api import hearing, server
-from recorder.access import accounts as tables
+from recorder.access import tables
 from recorder.access.errors import LogWriteError
 from recorder.access.log import AccessLog
 from recorder.catalogue import recordings as catalogue
@@ -116,7 +116,7 @@ async def test_a_key_that_was_taken_away_and_put_back_by_sql_opens_nothing(api: 
             (await connection.execute(select(tables.grants).where(tables.grants.c.account == "sato"))).mappings().one()
         )
     await api.sign_in("sato")
-    await api.service.guard.accounts.revoke("sato", by="tanaka")
+    await api.service.guard.accounts.grants.revoke("sato", by="tanaka")
     async with engine.begin() as connection:
         await connection.execute(insert(tables.grants).values(kept))
     for _ in range(2):

@@ -119,7 +119,7 @@ async def test_sound_is_never_given_again_by_a_key(api: Api) -> None:
     headers = {"Idempotency-Key": "first-try-1"}
     body = {"purpose": "content", "format": "wav"}
     first = await api.ask("sato", "POST", f"/v1/recordings/{ONE}/exports", json=body, headers=headers)
-    await api.service.guard.accounts.revoke("sato", by="tanaka")
+    await api.service.guard.accounts.grants.revoke("sato", by="tanaka")
     again = await api.ask("sato", "POST", f"/v1/recordings/{ONE}/exports", json=body, headers=headers)
     assert (first.status_code, again.status_code) == (200, 403)
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from sqlalchemy import update
 
-from recorder.access import accounts as tables
+from recorder.access import tables
 from tests.unit.cti.api.conftest import Api
 from tests.unit.recorder.rig import uuid
 
@@ -34,7 +34,7 @@ async def test_the_log_on_one_object_and_of_one_action(api: Api) -> None:
 
 async def test_whoever_grants_holds(api: Api) -> None:
     await api.sign_in("tanaka")
-    await api.service.guard.accounts.revoke("tanaka", by="tanaka")
+    await api.service.guard.accounts.grants.revoke("tanaka", by="tanaka")
     answer = await api.ask("tanaka", "PUT", "/v1/keys/mori")
     assert (answer.status_code, answer.json()["code"]) == (403, "no-key-held")
 

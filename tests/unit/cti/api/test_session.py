@@ -8,8 +8,7 @@ import pytest
 from sqlalchemy import update
 
 from cti.api.app import application
-from recorder.access import accounts as tables
-from recorder.access import sessions
+from recorder.access import sessions, tables
 from tests.unit.cti.api.conftest import PASSWORD, Api
 from tests.unit.recorder.rig import uuid
 

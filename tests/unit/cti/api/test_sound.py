@@ -215,7 +215,7 @@ async def test_a_key_taken_away_is_gone_from_the_next_request_on(api: Api) -> No
 
 
 async def test_whoever_holds_no_key_hears_nothing_whatever_the_role(api: Api) -> None:
-    await api.service.guard.accounts.revoke("mori", by="tanaka")
+    await api.service.guard.accounts.grants.revoke("mori", by="tanaka")
     answer = await api.ask("mori", "POST", f"/v1/recordings/{ONE}/plays", json={"purpose": "quality"})
     assert (answer.status_code, answer.json()["code"]) == (403, "no-key-held")
     assert not api.entries("play.intent")
@@ -240,7 +240,7 @@ async def test_a_long_answer_stops_when_its_listener_may_no_more(api: Api, why: 
     if why == "account ended":
         await accounts.end("sato", by="tanaka", reason="異動")  # by a command, in another process
     elif why == "key taken away":
-        await accounts.revoke("sato", by="tanaka")
+        await accounts.grants.revoke("sato", by="tanaka")
     elif why == "right taken away":
         path = api.policies / "rights.toml"
         head, act, rest = path.read_text("utf-8").partition('act = "recordings.play"')
@@ -370,7 +370,7 @@ async def test_an_export_that_makes_no_sense_is_refused(api: Api, body: dict[str
 @pytest.mark.rule("B-06")
 async def test_an_export_needs_the_key_of_now(api: Api) -> None:
     await api.sign_in("sato")
-    await api.service.guard.accounts.revoke("sato", by="tanaka")
+    await api.service.guard.accounts.grants.revoke("sato", by="tanaka")
     body = {"purpose": "content", "format": "flac"}
     answer = await api.ask("sato", "POST", f"/v1/recordings/{ONE}/exports", json=body)
     assert (answer.status_code, answer.json()["code"]) == (403, "no-key-held")

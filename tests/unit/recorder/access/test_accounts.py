@@ -15,21 +15,14 @@ from sqlalchemy.exc import IntegrityError
 
 from cti import store
 from policies.rights import OPERATORS, Role
-from recorder.access import accounts as tables
-from recorder.access.accounts import (
-    INSTALLER,
-    VALID_FOR,
-    AccountError,
-    Accounts,
-    ForgedError,
-    Known,
-    SignedIn,
-    TooSoonError,
-    known,
-)
+from recorder.access import tables
+from recorder.access.accounts import INSTALLER, VALID_FOR, Accounts, TooSoonError
 from recorder.access.credentials import STEP, Cost, PasswordError, RefusedError, seed
 from recorder.access.entry import Entry
 from recorder.access.errors import LogWriteError
+from recorder.access.grants import Held
+from recorder.access.known import Known, known
+from recorder.access.people import AccountError, ForgedError, SignedIn
 from recorder.vault.age import Identity
 from tests import databases
 
@@ -78,6 +71,10 @@ class Office:
     async def sign_in(self, account: str, password: str = PASSWORD, *, steps: int = 0, address: str = HOME) -> SignedIn:
         return await self.accounts.sign_in(account, password, self.code(account, steps), address)
 
+    async def held(self, account: str, password: str = PASSWORD) -> Held:
+        """Signed in anew."""
+        return await self.accounts.grants.held(await self.sign_in(account, password))
+
     def later(self, **time: float) -> None:
         self.at += timedelta(**time)
 
@@ -124,7 +121,7 @@ async def test_issued_enrolled_signed_in(office: Office) -> None:
     await office.enrol("sato", secret.lower())
     office.later(minutes=1)
     found = await office.sign_in("sato")
-    assert (found.account.id, found.account.initial, found.epochs) == ("sato", False, {})
+    assert (found.account.id, found.account.initial) == ("sato", False)
     assert office.actions()[-3:] == ["account.issued", "account.enrolled", "account.signed-in"]
     (listed,) = [account for account in await office.accounts.all() if account.id == "sato"]
     assert listed.seen_at == office.at
@@ -224,7 +221,7 @@ async def test_a_one_time_secret_is_no_password(office: Office) -> None:
 @pytest.mark.rule("B-06")
 async def test_what_is_ended_opens_nothing_and_stays_listed(office: Office) -> None:
     await office.enrolled("sato")
-    await office.accounts.grant("sato", 1, Identity.generate(), by=MANAGER)
+    await office.accounts.grants.give("sato", 1, Identity.generate(), by=MANAGER)
     office.later(minutes=1)
     await office.accounts.end("sato", by=MANAGER, reason="異動")
     with pytest.raises(RefusedError):
@@ -264,14 +261,15 @@ async def test_without_a_line_in_the_log_nothing_is_done(office: Office) -> None
     office.log_is_full = True
     for attempt in (
         office.issued("mori"), office.accounts.end("sato", by=MANAGER, reason="異動"), office.sign_in("sato"),
-        office.accounts.grant("sato", 1, Identity.generate(), by=MANAGER), office.accounts.review("sato", by=MANAGER),
+        office.accounts.grants.give("sato", 1, Identity.generate(), by=MANAGER),
+        office.accounts.review("sato", by=MANAGER),
     ):  # fmt: skip
         with pytest.raises(LogWriteError):
             await attempt
     office.log_is_full = False
     assert [account.id for account in await office.accounts.all() if account.live] == ["sato", MANAGER]
     office.later(minutes=1)
-    assert (await office.sign_in("sato")).epochs == {}
+    assert (await office.held("sato")).identities == {}
 
 
 # --- keys -------------------------------------------------------------------------------------------------------------
@@ -280,12 +278,12 @@ async def test_without_a_line_in_the_log_nothing_is_done(office: Office) -> None
 async def test_what_was_granted_before_the_password_was_chosen_is_opened_by_it(office: Office) -> None:
     identity = Identity.generate()
     secret = await office.issued("sato")
-    await office.accounts.grant("sato", 1, identity, by=MANAGER)
+    await office.accounts.grants.give("sato", 1, identity, by=MANAGER)
     await office.enrol("sato", secret)
-    await office.accounts.grant("sato", 2, identity, by=MANAGER)
-    await office.accounts.grant("sato", 2, identity, by=MANAGER)
+    await office.accounts.grants.give("sato", 2, identity, by=MANAGER)
+    await office.accounts.grants.give("sato", 2, identity, by=MANAGER)
     office.later(minutes=1)
-    epochs = (await office.sign_in("sato")).epochs
+    epochs = (await office.held("sato")).identities
     assert {epoch: str(found) for epoch, found in epochs.items()} == {1: str(identity), 2: str(identity)}
 
 
@@ -294,7 +292,7 @@ async def test_what_was_granted_before_the_password_was_chosen_is_opened_by_it(o
 async def test_who_is_no_staff_can_be_given_no_key_not_even_by_sql(office: Office, role: Role) -> None:
     await office.enrolled("gyosha", role)
     with pytest.raises(AccountError, match="only 職員"):
-        await office.accounts.grant("gyosha", 1, Identity.generate(), by=MANAGER)
+        await office.accounts.grants.give("gyosha", 1, Identity.generate(), by=MANAGER)
     assert "key.granted" not in office.actions()
     row = {
         "account": "gyosha",
@@ -313,7 +311,7 @@ async def test_who_is_no_staff_can_be_given_no_key_not_even_by_sql(office: Offic
 @pytest.mark.rule("B-06")
 async def test_nobody_with_a_key_becomes_a_contractor(office: Office) -> None:
     await office.enrolled("sato")
-    await office.accounts.grant("sato", 1, Identity.generate(), by=MANAGER)
+    await office.accounts.grants.give("sato", 1, Identity.generate(), by=MANAGER)
     for change in (
         update(tables.accounts).where(tables.accounts.c.id == "sato").values(role="contractor"),
         update(tables.grants).where(tables.grants.c.account == "sato").values(role="contractor"),
@@ -388,7 +386,7 @@ async def test_who_can_write_into_the_database_gets_nothing_by_it(office: Office
         before = await _rows(office)
         await changed(*statements)
         with pytest.raises(ForgedError):
-            await office.accounts.grant("sato", 1, Identity.generate(), by=MANAGER)
+            await office.accounts.grants.give("sato", 1, Identity.generate(), by=MANAGER)
         with pytest.raises((ForgedError, RefusedError)):
             await office.sign_in("sato")
         await _restored(office, before)
@@ -414,11 +412,11 @@ async def test_a_grant_that_cannot_be_opened_keeps_nobody_out(office: Office) ->
     await office.enrolled("sato")
     identity = Identity.generate()
     for epoch in (1, 2):
-        await office.accounts.grant("sato", epoch, identity, by=MANAGER)
+        await office.accounts.grants.give("sato", epoch, identity, by=MANAGER)
     async with office.accounts.engine.begin() as connection:
         await connection.execute(update(tables.grants).where(tables.grants.c.epoch == 1).values(sealed=b"x"))
     office.later(minutes=1)
-    assert list((await office.sign_in("sato")).epochs) == [2]
+    assert list((await office.held("sato")).identities) == [2]
     assert office.told[-1][3]["unusable"] == [1]
 
 
@@ -427,14 +425,14 @@ async def test_a_grant_that_cannot_be_opened_keeps_nobody_out(office: Office) ->
 
 async def test_a_lost_password_is_a_new_secret_and_a_new_grant(office: Office) -> None:
     await office.enrolled("sato")
-    await office.accounts.grant("sato", 1, Identity.generate(), by=MANAGER)
+    await office.accounts.grants.give("sato", 1, Identity.generate(), by=MANAGER)
     secret = await office.accounts.renew("sato", by=MANAGER)
     office.later(minutes=1)
     with pytest.raises(RefusedError):
         await office.sign_in("sato")
     await office.enrol("sato", secret, NEW)
     office.later(minutes=1)
-    assert (await office.sign_in("sato", NEW)).epochs == {}
+    assert (await office.held("sato", NEW)).identities == {}
 
 
 async def test_until_a_manager_can_sign_in_the_installer_issues(tmp_path: Path) -> None:

@@ -6,14 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policies.rights import Role
-from recorder.access.accounts import Account, SignedIn
+from recorder.access.people import Account, SignedIn
 from recorder.access.sessions import AT_ONCE, IDLE, MOST, Sessions, left
 from recorder.vault.age import Identity
 from tests.unit.recorder.rig import START
 
 OWN = Identity.generate()
 ACCOUNT = Account(id="sato", name="佐藤", role=Role.STAFF, section=None, issued_by="tanaka", issued_at=START)
-SATO = SignedIn(account=ACCOUNT, own=OWN, epochs={})
+SATO = SignedIn(account=ACCOUNT, own=OWN)
 MORI = replace(SATO, account=replace(ACCOUNT, id="mori"))
 
 
