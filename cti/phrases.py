@@ -88,6 +88,7 @@ KINDS: Mapping[str, str] = {
     "note-unsigned": mark("None of the known keys has signed the note"),
     "note-signature": mark("A known key's signature does not fit the text: the text or the signature was changed"),
     "note-key": mark("This is not an Ed25519 note key"),
+    "rotation": mark("The vault's keys cannot be changed now"),
     "keys": mark("The key folder cannot be used"),
     "keys-exist": mark("There are keys already, and they are never overwritten"),
     "wrong-passphrase": mark("The passphrase is wrong"),
@@ -118,6 +119,7 @@ OURS = (
     mark("{account}: role or key in the database are not those of the access log"),
     mark("the next one is looked at in {seconds} s"),
     mark("{account} is {role}: only 職員 can be given a key (3条3)"),
+    mark("{account} is {role}: only 課長 can be given the signing key (9条2)"),
     mark("that is not the code that the authenticator shows now"),
     mark("{account} holds none of epoch {epoch}; whoever does grants it: `kikitori vault grant`"),
     mark("the account's public key is not that of the person: who changed it would read along"),
@@ -204,6 +206,20 @@ OURS = (
     mark("{path}: name another place, or move it away if it was never used"),
     mark("{path}: is no folder; mount the medium that keeps the escrow"),
     mark("a passphrase cannot be empty"),
+    mark(
+        "{folder}: the passphrase opens nothing any more: the keys were changed since people have accounts, and each "
+        "opens the vault by a password of their own"
+    ),
+    mark("{folder}: recipients.note goes back to epoch {epoch}"),
+    mark(
+        "{file}: names {signed} for epoch {epoch}, but the identity here is {other}: stop recording and find out who "
+        "signed it"
+    ),
+    mark("a header that was sealed anew does not open"),
+    mark("{path}: is not of the key that would sign"),
+    mark("{path}: cannot be destroyed ({reason})"),
+    mark("{path}: this key does not open it"),
+    mark("{actor} does not hold the key of epoch {epoch}"),
     mark("the checksum does not match: look for a mistyped character"),
     mark("the known keys are: {names}"),
     # recorder.access
@@ -446,6 +462,12 @@ WORDS = frozenset({
     mark("act.denied"),
     mark("key.granted"),
     mark("key.revoked"),
+    mark("keys.rotated"),
+    mark("keys.retired"),
+    mark("keys.tested"),
+    mark("escrow.opened"),
+    mark("escrow.renewed"),
+    mark("escrow.destroyed"),
     mark("log.read"),
     mark("log.extracted"),
     # what it says of an act
@@ -487,6 +509,12 @@ WORDS = frozenset({
     mark("found"),
     mark("entries"),
     mark("object"),
+    mark("public"),
+    mark("before"),
+    mark("holders"),
+    mark("moved"),
+    mark("foreign"),
+    mark("with"),
     # where a finding lies
     mark("access log"),
     mark("checkpoints"),

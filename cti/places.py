@@ -1,5 +1,6 @@
 """Whose each folder and file of an installation is: `kikitori init` makes them so, the doctor compares. Pure."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -7,6 +8,7 @@ from typing import Final
 from cti.settings import Settings, Users
 from cti.users import LOG, RUN, SPOOL, VAULT
 from recorder.vault.folder import KEPT, LINES, OUTBOXES, STATEMENTS, WITNESS
+from recorder.vault.keys import number_of
 
 SOCKET: Final = "recorder.sock"  # in paths.run
 GATE_SOCKET: Final = "gate.sock"  # in paths.gate
@@ -15,7 +17,6 @@ SECRET_FILES: Final = (
     "log.key",
     "ami.secret",
     "phones.toml",
-    "epoch-0001.age",
     "manager.key.age",
     "api.key",
 )
@@ -98,10 +99,9 @@ def key_file(name: str, who: Users) -> Owned:
         "phones.toml": Owned(who.recorder, RUN, 0o400),
         "ami.secret": Owned(who.recorder, RUN, 0o400),
         "log.key": Owned(who.recorder, LOG, 0o440),
-        "epoch-0001.age": Owned(who.desk, VAULT, 0o400),
         "manager.key.age": Owned(who.desk, VAULT, 0o400),
         "api.key": Owned(who.desk, VAULT, 0o400),
-    }.get(name, Owned(who.desk, VAULT, 0o444))
+    }.get(name, Owned(who.desk, VAULT, 0o400 if number_of(Path(name)) else 0o444))
 
 
 def keys(settings: Settings) -> dict[Path, Owned]:
@@ -109,9 +109,9 @@ def keys(settings: Settings) -> dict[Path, Owned]:
     return {settings.paths.keys: Owned(settings.users.desk, VAULT, 0o755)}
 
 
-def wanted(settings: Settings, asterisk_group: str) -> dict[Path, Owned]:
-    """All of it but the spool, which the doctor looks at by itself."""
-    secrets = {settings.paths.keys / name: key_file(name, settings.users) for name in SECRET_FILES}
+def wanted(settings: Settings, asterisk_group: str, epochs: Iterable[str]) -> dict[Path, Owned]:
+    """All of it but the spool, which the doctor looks at by itself. `epochs`: the identities' files that there are."""
+    secrets = {settings.paths.keys / name: key_file(name, settings.users) for name in (*SECRET_FILES, *epochs)}
     return (
         keys(settings) | secrets | vault(settings) | mirror(settings) | slots(settings)
         | others(settings, asterisk_group) | log_file(settings) | policies(settings)

@@ -8,10 +8,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from cti.api.service import Once, may, service_of
-from cti.api.shapes import Account, End, Entry, Epochs, Granted, Holder, Id, Issue, Log, Secret
+from cti.api.shapes import Account, End, Entry, Epochs, Granted, Holder, Id, Issue, Log, Rotation, Secret
+from cti.api.tending import Rotation as Going
 from policies.rights import Act
 from recorder.access.sessions import Session
-from recorder.vault.keys import epochs, load_recipient
+from recorder.vault.keys import load_recipient
 
 router = APIRouter(route_class=Once)
 
@@ -61,20 +62,41 @@ async def review(account: Whose, request: Request, session: Session = may(Act.AC
 @router.get("/keys", tags=["keys"])
 async def keys(request: Request, session: Session = may(Act.KEYS)) -> Epochs:
     """Every epoch of the vault, and who holds its key."""
-    service = service_of(request)
-    held = [Holder(**asdict(one)) for one in await service.guard.accounts.grants.all()]
-    return Epochs(epochs=await asyncio.to_thread(epochs, service.desk.keys), holders=held)
+    tending = service_of(request).tending
+    plan, tested = await tending.keys.plan(), await asyncio.to_thread(tending.keys.tested)
+    return Epochs(
+        epoch=plan.epoch, since=plan.since, due=tending.keys.due(plan.since, tending.keys.desk.now()),
+        epochs=sorted({plan.epoch, *plan.before}),
+        holders=[Holder(**asdict(one)) for one in await tending.keys.grants.all()],
+        tested=tested.slots, foreign=list(tested.foreign),
+        rotation=_rotation(tending.rotation) if tending.rotation else None,
+    )  # fmt: skip
+
+
+@router.post("/keys/rotation", status_code=202, tags=["keys"])
+async def rotate(request: Request, session: Session = may(Act.KEYS)) -> Rotation:
+    """Begin another epoch, or go on with a rotation that was stopped; `GET /v1/keys` says how far it is."""
+    tending = service_of(request).tending
+    return _rotation(await tending.rotate(await tending.keys.grants.held(session.who)))
+
+
+def _rotation(one: Going) -> Rotation:
+    done = one.done
+    return Rotation(
+        by=one.by, running=one.running, looked=one.looked, of=one.of, problem=one.problem,
+        epoch=done.epoch if done else None, moved=done.moved if done else None, kept=done.kept if done else None,
+        foreign=list(done.foreign) if done else [], lost=list(done.lost) if done else [],
+    )  # fmt: skip
 
 
 @router.put("/keys/{account}", tags=["keys"])
 async def grant(account: Id, request: Request, session: Session = may(Act.KEYS)) -> Granted:
-    """Seal every key that you hold to somebody. Nobody grants what they do not hold."""
+    """Seal every key that you hold to somebody; the signing key too, to 課長. Nobody grants what they do not hold."""
     service = service_of(request)
     grants = service.guard.accounts.grants
     current, _recipient = await asyncio.to_thread(load_recipient, service.desk.keys)
     held = await service.may_open(session, [current], account)
-    for epoch, identity in sorted(held.identities.items()):
-        await grants.give(account, epoch, identity, by=session.who.account.id)
+    await grants.give_all(account, held.identities, held.signer, by=session.who.account.id)
     return Granted(account=account, epochs=sorted(held.identities))
 
 

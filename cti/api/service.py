@@ -16,10 +16,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from cti.api.hearing import Hearing, Hearings
 from cti.api.problems import OURS, DisclosureError, IdempotencyError, NoSessionError
+from cti.api.tending import Tending
 from cti.desk import Desk, Sound
 from cti.errors import LogUnavailableError, UsageError
 from cti.guard import Guard
 from cti.i18n import _
+from cti.vaultkeys import VaultKeys
 from policies.rights import Act
 from policies.terminals import Terminal, Terminals
 from recorder.access.grants import Held, NoKeyHeldError
@@ -48,8 +50,11 @@ class _Answers:
 class Service:
     """One of a desk."""
 
-    def __init__(self, desk: Desk, guard: Guard, terminals: Callable[[], Terminals], health: Callable[[], Any]) -> None:
+    def __init__(
+        self, desk: Desk, guard: Guard, terminals: Callable[[], Terminals], health: Callable[[], Any], keys: VaultKeys
+    ) -> None:
         """`terminals` reads the policy in force; `health` looks and judges (status)."""
+        self.tending = Tending(keys, guard)
         self.desk, self.guard, self.terminals, self.health = desk, guard, terminals, health
         self.sessions, self.hearings = Sessions(), Hearings(desk)
         self.exporting, self.levelling = asyncio.Semaphore(1), asyncio.Semaphore(1)
@@ -62,6 +67,7 @@ class Service:
         who = await self.guard.accounts.sign_in(account, password, code, address)
         token, session, ended = self.sessions.begin(who, address, time.monotonic())
         await self._over(ended, "signed in elsewhere")
+        self.tending.signed_in(who)
         return token, session
 
     async def session(self, request: Request) -> Session:
@@ -142,6 +148,7 @@ class Service:
         for session in self.sessions.all():
             await self.end(session, "the desk ended")
         await self.hearings.expire(time.monotonic())
+        await self.tending.close()
 
     # --- rights -------------------------------------------------------------------------------------------------------
 

@@ -209,11 +209,35 @@ class Holder(BaseModel):
     granted_at: datetime
 
 
-class Epochs(BaseModel):
-    """Those that there are, and who holds the key of which."""
+class Rotation(BaseModel):
+    """Keys that are changed just now, or were changed last. `looked` headers `of` so many; each is looked at twice."""
 
+    by: str
+    running: bool
+    looked: int
+    of: int
+    epoch: int | None
+    moved: int | None
+    kept: bool | None
+    foreign: list[int]
+    lost: list[int]
+    problem: str | None
+
+
+class Epochs(BaseModel):
+    """The epoch in use since when, those whose keys are still here, and who holds the key of which.
+
+    `foreign`: slots that were sealed to somebody else. Epoch 0 stands for the key that signs to whom is encrypted.
+    """
+
+    epoch: int
+    since: datetime
+    due: bool
     epochs: list[int]
     holders: list[Holder]
+    tested: int
+    foreign: list[int]
+    rotation: Rotation | None
 
 
 class Granted(BaseModel):

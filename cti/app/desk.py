@@ -26,6 +26,7 @@ from cti.notify import Notifier
 from cti.places import SOCKET
 from cti.settings import Settings
 from cti.store import TROUBLE, database_answers, engine, migrate
+from cti.vaultkeys import VaultKeys
 from cti.watch import Watch, by_mail
 from policies.calendar import JST
 from policies.errors import PolicyError
@@ -93,6 +94,12 @@ def accounts_at(desk: Desk, clock: Clock) -> Accounts:
         return known(desk.logged_of(account, DECIDING))
 
     return Accounts(desk.catalogue.engine, desk.catalogue.pbx, tell=tell, logged=logged, now=clock)
+
+
+def keys_at(desk: Desk, settings: Settings, clock: Clock) -> VaultKeys:
+    """The keys of the vault of `desk`."""
+    serve = timedelta(days=settings.upkeep.epoch_days)
+    return VaultKeys(desk, accounts_at(desk, clock).grants, settings.paths.mirror / "escrow", serve)
 
 
 async def run_desk(settings: Settings, clock: Clock, notifier: Notifier) -> None:

@@ -40,9 +40,10 @@ from recorder.decide import Rules
 from recorder.priority import stand_back
 from recorder.session import Recorder
 from recorder.spool import Spool, check_ram
+from recorder.vault.epochs import Listed
 from recorder.vault.errors import VaultError
 from recorder.vault.folder import VaultFolder, Writer
-from recorder.vault.keys import load_recipient, load_signer
+from recorder.vault.keys import load_signer
 
 log = structlog.get_logger()
 
@@ -57,6 +58,7 @@ class RecorderParts:
     pipeline: Pipeline
     journal: Journal
     ami: AmiClient
+    listed: Listed
 
 
 def build_ami(settings: Settings, clock: Clock) -> AmiClient:
@@ -74,8 +76,8 @@ def build_recorder(settings: Settings, clock: Clock) -> RecorderParts:
     check_ram(spool_root, Path("/proc/self/mountinfo").read_text(), Path("/proc/swaps").read_text())
     prepare_spool(spool_root, settings)
     vault = VaultFolder(settings.paths.vault, settings.paths.mirror)
-    epoch, recipient = load_recipient(settings.paths.keys)
-    writer = Writer(vault, epoch=epoch, recipient=recipient, signer=load_signer(settings.paths.keys / "recorder.key"))
+    listed = Listed(settings.paths.keys)
+    writer = Writer(vault, to=listed.now, signer=load_signer(settings.paths.keys / "recorder.key"))
     ami = build_ami(settings, clock)
     journal = Journal(lambda: AccessLog(settings.paths.log / "access.db"), vault, clock)
     policy = policies.recording
@@ -102,7 +104,7 @@ def build_recorder(settings: Settings, clock: Clock) -> RecorderParts:
         history_of=pipeline.told_of,
     )
     pipeline.attach(recorder)
-    return RecorderParts(recorder=recorder, pipeline=pipeline, journal=journal, ami=ami)
+    return RecorderParts(recorder=recorder, pipeline=pipeline, journal=journal, ami=ami, listed=listed)
 
 
 async def run_recorder(settings: Settings, clock: Clock, notifier: Notifier) -> None:
@@ -135,7 +137,8 @@ async def run_recorder(settings: Settings, clock: Clock, notifier: Notifier) -> 
             "spool_size": size,
             "open": recorder.open_segments(),
             "clock_steps": [{"at": at.isoformat(), "seconds": step} for at, step in watch.steps[-10:]],
-            "trouble": recorder.trouble,
+            "epoch": parts.listed.now()[0],
+            "trouble": recorder.trouble or parts.listed.trouble,
         }
 
     async def damaged(_: dict[str, Any]) -> dict[str, Any]:

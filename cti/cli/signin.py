@@ -2,6 +2,7 @@
 
 import getpass
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -54,10 +55,20 @@ class Proof:
 
 def proof(by: str | None, password_file: Path | None, code: str | None) -> Proof:
     """Asked for, or read, as whoever types: the desk's user need not be able to read their files. Raises UsageError."""
+    return asking(by, password_file, code)()
+
+
+def asking(by: str | None, password_file: Path | None, code: str | None) -> Callable[[], Proof]:
+    """As `proof`; asks when it is called: a code is good for a minute, and somebody else may be asked first."""
     if by is None:
         raise UsageError(_("--by: only who has an account may; name your own ID"))
-    password = line(password_file) if password_file else asked(_("Password of {account}: ").format(account=by))
-    return Proof(account=by, password=password, code=code or visible(_("Code: ")))
+    given = line(password_file) if password_file else None
+
+    def ask() -> Proof:
+        password = given if given is not None else asked(_("Password of {account}: ").format(account=by))
+        return Proof(account=by, password=password, code=code or visible(_("Code: ")))
+
+    return ask
 
 
 async def entitled(accounts: Accounts, act: Act, who: Proof) -> SignedIn:

@@ -61,6 +61,7 @@ def house_titles() -> dict[str, str]:
         "disk-speed": _("speed of the disk"),
         "days": _("days that the disk lasts"),
         "keys": _("age of the keys"),
+        "sealed": _("whom recordings are sealed to"),
         "certificate": _("certificate of the PBX"),
         "api-certificate": _("certificate of the desk"),
         "time": _("time synchronisation"),

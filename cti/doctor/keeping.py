@@ -11,6 +11,7 @@ from cti.doctor.seen import Unseen
 from cti.doctor.want import Want
 from cti.i18n import _
 from cti.sentences import day_text
+from recorder.vault.keys import number_of
 
 COPYING: Final = frozenset({"btrfs", "zfs", "bcachefs", "f2fs", "nilfs2"})
 """They write a changed block elsewhere: the old one stays until something else happens to need its place."""
@@ -35,6 +36,7 @@ def judge(seen: MachineSeen, want: Want, group: str, now: datetime) -> Iterator[
     yield _speed(seen.speed, want)
     yield days(seen.disks["vault"], seen.stock, want)
     yield keys(seen.keys, want, now)
+    yield sealed(seen.keys)
     yield certificate(seen.keys, want, now)
     yield api_certificate(seen.keys, want, now)
 
@@ -84,7 +86,8 @@ def _mirror(seen: MachineSeen) -> Finding:
 
 
 def _modes(seen: MachineSeen, want: Want, group: str) -> Finding:
-    wanted = places.wanted(want.settings, group)
+    epochs = [path.name for path in seen.places if number_of(path)]
+    wanted = places.wanted(want.settings, group, epochs)
     wrong: list[str] = []
     commands: list[str] = []
     for path, right in wanted.items():
@@ -171,9 +174,33 @@ def keys(seen: KeysSeen, want: Want, now: datetime) -> Finding:
             _("Older than it should be: {names}. Who gets hold of a key has all that it opened or signed.").format(
                 names=", ".join(old)
             ),
-            _("this version cannot change keys yet (docs/operations.ja.md, chapter 9); guard passphrase and escrow"),
+            _("`kikitori vault rotate` for an epoch; signing keys cannot be changed yet (docs/operations.ja.md, 9)"),
         )
     return well("keys", told)
+
+
+def sealed(seen: KeysSeen) -> Finding:
+    """Whether every recording is for the vault's own keys, and for the newest."""
+    if isinstance(seen.foreign, Unseen) or isinstance(seen.half, Unseen):
+        reason = seen.foreign if isinstance(seen.foreign, Unseen) else seen.half
+        return unmade(
+            "sealed", reason if isinstance(reason, Unseen) else Unseen(""), _("`kikitori verify --all` says more")
+        )
+    if seen.foreign:
+        return error(
+            "sealed",
+            _("sealed to somebody else: slots {slots}").format(slots=", ".join(map(str, seen.foreign[:20]))),
+            _("What is recorded so, nobody here can hear, and perhaps somebody else can."),
+            _("stop recording and find out who changed keys/recipients.note or keys.slots (docs/operations.ja.md, 9)"),
+        )
+    if seen.half:
+        return warning(
+            "sealed",
+            _("a rotation was begun and not ended"),
+            _("Old keys are still here, and open what they opened."),
+            _("`kikitori vault rotate` goes on with it, and says what holds it up"),
+        )
+    return well("sealed", _("every header that was tried is for the vault's own keys"))
 
 
 def certificate(seen: KeysSeen, want: Want, now: datetime) -> Finding:

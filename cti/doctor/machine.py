@@ -89,10 +89,15 @@ class StockSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeysSeen:
-    """Since when each key serves; `certificate` (of the PBX), `api`: until when, None where none is set."""
+    """Since when each key serves; `certificate` (of the PBX), `api`: until when, None where none is set.
+
+    `half`: a rotation was begun and not ended. `foreign`: slots that were sealed to somebody else when last tried.
+    """
 
     epoch: int | Unseen
     since: datetime | Unseen
+    half: bool | Unseen
+    foreign: tuple[int, ...] | Unseen
     signers: Mapping[str, datetime | Unseen]
     certificate: datetime | Unseen | None
     api: datetime | Unseen | None

@@ -6,6 +6,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -21,6 +22,8 @@ from cti.explain import explain
 from cti.i18n import _
 from cti.places import Owned
 from cti.settings import Settings
+from recorder.access.errors import AccessError
+from recorder.access.log import AccessLog
 from recorder.spool import mounted
 from recorder.vault.errors import VaultError
 from recorder.vault.keys import load_recipients
@@ -91,7 +94,11 @@ def stock(settings: Settings, now: datetime) -> StockSeen | Unseen:
 
 def owners(settings: Settings) -> Mapping[Path, Owned | Unseen | None]:
     """What each folder and file is, of those of which `kikitori init` says what they are to be."""
-    return {path: owned(path) for path in places.wanted(settings, "")}
+    # Until the first rotation there is one; after one in somebody's own name there is none.
+    epochs = {path.name for path in settings.paths.keys.glob("epoch-*.age")}
+    with suppress(VaultError):
+        epochs |= {"epoch-0001.age"} if load_recipients(settings.paths.keys).epoch == 1 else set()
+    return {path: owned(path) for path in places.wanted(settings, "", epochs)}
 
 
 def asterisk_group(settings: Settings) -> str:
@@ -111,10 +118,20 @@ def keys(settings: Settings) -> KeysSeen:
         epoch, since = recipients.epoch, recipients.since
     except VaultError as error:
         epoch = since = Unseen(explain(error))
+    half: bool | Unseen
+    foreign: tuple[int, ...] | Unseen
+    try:
+        with AccessLog(settings.paths.log / "access.db") as access:
+            told = list(access.find(object=settings.site.pbx, action=("keys.rotated", "keys.retired", "keys.tested")))
+        half = [entry.action for entry in told if entry.action != "keys.tested"][-1:] == ["keys.rotated"]
+        tested = [entry.detail["foreign"] for entry in told if entry.action == "keys.tested"]
+        foreign = tuple(tested[-1]) if tested else ()
+    except AccessError as error:
+        half = foreign = Unseen(explain(error))
     signers = {f"{name}.key": _written(settings.paths.keys / f"{name}.pub") for name in SIGNERS}
     ca = settings.pbx.ami_tls_ca
     return KeysSeen(
-        epoch=epoch, since=since, signers=signers, certificate=_ends(ca) if ca else None,
+        epoch=epoch, since=since, half=half, foreign=foreign, signers=signers, certificate=_ends(ca) if ca else None,
         api=_ends(settings.api.certificate) if settings.api.port else None,
     )  # fmt: skip
 

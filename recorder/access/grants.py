@@ -88,6 +88,17 @@ class Grants:
             await connection.execute(delete(grants).where(self._of(account) & (grants.c.epoch == epoch)))
             await connection.execute(insert(grants).values(**row, sealed=sealed, granted_at=plain(self._now())))
 
+    async def give_all(
+        self, account: str, identities: Mapping[int, Identity], signer: Signer | None, *, by: str
+    ) -> None:
+        """Every key that somebody needs to do what they may; the signing key to 課長 alone. Raises as `give`."""
+        async with self.engine.connect() as connection:
+            found = await live(connection, account)
+        for epoch, identity in sorted(identities.items()):
+            await self.give(account, epoch, identity, by=by)
+        if signer is not None and found.role is Role.MANAGER:
+            await self.give(account, SIGNING, signer, by=by)
+
     async def revoke(self, account: str, *, by: str) -> int:
         """Take every key of this PBX away from a person; how many. Raises AccountError.
 

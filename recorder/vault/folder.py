@@ -21,8 +21,8 @@ import os
 import re
 import secrets
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,11 +107,11 @@ def prepared(path: Path, data: bytes, mode: int) -> Iterator[None]:
 
 
 @contextmanager
-def one_at_a_time(folder: Path) -> Iterator[None]:
-    """Alone in `folder`, among those who ask."""
+def one_at_a_time(folder: Path, *, wait: bool = True) -> Iterator[None]:
+    """Alone in `folder`, among those who ask. Raises BlockingIOError instead of waiting, if asked to."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         yield
     finally:
         os.close(handle)
@@ -202,10 +202,9 @@ class VaultFolder:
 class Writer:
     """The recorder's side: it can encrypt and sign, and open nothing that is finished."""
 
-    def __init__(self, folder: VaultFolder, *, epoch: int, recipient: Recipient, signer: Signer) -> None:
-        """`recipient` is that of the current epoch; `signer` signs manifests."""
-        self.folder = folder
-        self.epoch, self.recipient, self.signer = epoch, recipient, signer
+    def __init__(self, folder: VaultFolder, *, to: Callable[[], tuple[int, Recipient]], signer: Signer) -> None:
+        """`to` gives the current epoch and its recipient; `signer` signs manifests."""
+        self.folder, self.to, self.signer = folder, to, signer
         self.mirror_trouble: str | None = None
         self._compared = False
 
@@ -214,14 +213,20 @@ class Writer:
 
         Raises OSError where the first refuses.
         """
-        file_key = secrets.token_bytes(16)
-        header = wrap(file_key, [self.recipient])
+        file_key, (epoch, recipient) = secrets.token_bytes(16), self.to()
+        header = wrap(file_key, [recipient])
         try:
             slot = self.folder.slots.append(header)
         except OSError as error:
             slot = self.folder.slots.append_alone(header)
             self.mirror_trouble = str(error)
-        return SegmentKey(slot=slot, epoch=self.epoch, key_id=self.recipient.key_id, file_key=file_key)
+        if (now := self.to()) != (epoch, recipient):
+            # The keys were changed meanwhile, and who seals every header anew may have looked before there was this
+            # one. Without the second medium nobody can, and the old key stays.
+            epoch, recipient = now
+            with suppress(OSError):
+                self.folder.slots.rewrite(slot, wrap(file_key, [recipient]))
+        return SegmentKey(slot=slot, epoch=epoch, key_id=recipient.key_id, file_key=file_key)
 
     def mend_mirror(self) -> int:
         """Make the two media alike, if the second is back; how many slots were not. Raises OSError, SlotError.

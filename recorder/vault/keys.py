@@ -1,7 +1,8 @@
 """The key folder, made once by `kikitori init`. No identity is ever on disk in plain text.
 
 ```
-keys/epoch-0001.age       the epoch's X25519 identity, an age file under the passphrase; `age -d -i` takes it as it is
+keys/epoch-0001.age       the epoch's X25519 identity, an age file under the passphrase; `age -d -i` takes it as it is.
+                          Gone after a rotation in somebody's own name: then grants alone open the vault (epochs.py)
 keys/manager.key.age      課長's note key, under the same passphrase
 keys/manager.pub          its verifier; whoever pins it elsewhere need not trust this folder
 keys/recorder.key, .pub   signs manifests
@@ -41,6 +42,7 @@ _FIRST_LINE = "kikitori/recipients/v1"
 _FIELDS = {"epoch", "escrow_recipient", "from", "key_id", "recipient"}
 _SECRET_MODE = 0o600
 _PUBLIC_MODE = 0o644
+_EPOCH = re.compile(r"epoch-(\d{4,9})\.", re.ASCII)
 _NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z./_-]{0,127}", re.ASCII)
 
 
@@ -54,6 +56,12 @@ class KeysExistError(KeysError):
     """There are keys already, and they are never overwritten."""
 
     code = "keys-exist"
+
+
+class RotationError(KeysError):
+    """The vault's keys cannot be changed now."""
+
+    code = "rotation"
 
 
 class WrongPassphraseError(KeysError):
@@ -108,7 +116,7 @@ def create(
     identity, escrow = Identity.generate(), Identity.generate()
     signers = {name: Signer.generate(f"{origin}/{name}") for name in ("manager", "recorder", "log")}
     recipients = Recipients(epoch=1, recipient=identity.recipient, escrow_recipient=escrow.recipient, since=epoch_start)
-    secret = _identity_file(identity, epoch_start)
+    secret = identity_file(identity, epoch_start)
     lock = [Passphrase(passphrase, work_factor)]
     files = {"epoch-0001.age": encrypt(secret, lock)}
     files["manager.key.age"] = encrypt(f"{signers['manager'].secret_text()}\n".encode(), lock)
@@ -186,7 +194,13 @@ def load_recipient(folder: Path, *, manager: Verifier | None = None) -> tuple[in
 
 def epochs(folder: Path) -> list[int]:
     """The epochs whose identities are here, the newest first."""
-    return sorted((int(path.stem.removeprefix("epoch-")) for path in folder.glob("epoch-*.age")), reverse=True)
+    return sorted((number_of(path) for path in folder.glob("epoch-*.age")), reverse=True)
+
+
+def number_of(path: Path) -> int:
+    """The epoch of a file that is named by one; 0 for any other."""
+    found = _EPOCH.match(path.name)
+    return int(found[1]) if found else 0
 
 
 def later(held: Mapping[int, Identity], epoch: int) -> tuple[Identity, ...]:
@@ -197,17 +211,16 @@ def later(held: Mapping[int, Identity], epoch: int) -> tuple[Identity, ...]:
 
 
 def by_passphrase(folder: Path, passphrase: str) -> Keys:
-    """What the vault's own passphrase opens; a second and 256 MiB for each identity. Raises as `unlock`."""
+    """What the vault's own passphrase opens, a second and 256 MiB for each identity. Raises KeysError, now and then."""
+    if not epochs(folder):
+        raise KeysError(
+            f"{folder}: the passphrase opens nothing any more: the keys were changed since people have accounts, and "
+            "each opens the vault by a password of their own"
+        )
 
     @cache
     def opening(epoch: int) -> tuple[Identity, ...]:
-        found = {one: unlock(folder, one, passphrase) for one in epochs(folder) if one >= epoch}
-        if not found:
-            raise KeysError(
-                f"{folder}: the passphrase opens nothing of epoch {epoch} or later: since people have accounts, each "
-                "opens the vault by a password of their own"
-            )
-        return later(found, epoch)
+        return later({one: unlock(folder, one, passphrase) for one in epochs(folder) if one >= epoch}, epoch)
 
     return opening
 
@@ -219,20 +232,19 @@ def unlock(folder: Path, epoch: int, passphrase: str) -> Identity:
     recipient that 課長 signed for this epoch (a swapped recipient: nobody here could read what is recorded).
     """
     path = folder / f"epoch-{epoch:04d}.age"
-    lines = [line for line in _unseal(path, passphrase).splitlines() if line and not line.startswith("#")]
-    if len(lines) != 1:
-        raise KeysError(f"{path}: has {len(lines)} identities, not one")
-    try:
-        identity = Identity.parse(lines[0])
-    except VaultError as error:
-        raise KeysError(f"{path}: {error}") from error
+    identity = identity_in(_unseal(path, passphrase), path)
+    check_signed(folder, epoch, identity)
+    return identity
+
+
+def check_signed(folder: Path, epoch: int, identity: Identity) -> None:
+    """The recorder encrypts to whom `identity` belongs, if `epoch` is the current one. Raises KeysError."""
     recipients = load_recipients(folder)
     if recipients.epoch == epoch and recipients.recipient != identity.recipient:
         raise KeysError(
             f"{folder / 'recipients.note'}: names {recipients.recipient.key_id} for epoch {epoch}, "
-            f"but {path.name} is {identity.recipient.key_id}: stop recording and find out who signed it"
+            f"but the identity here is {identity.recipient.key_id}: stop recording and find out who signed it"
         )
-    return identity
 
 
 def unlock_manager(folder: Path, passphrase: str) -> Signer:
@@ -261,7 +273,19 @@ def _signer(path: Path, text: str) -> Signer:
         raise KeysError(f"{path}: {error}") from error
 
 
-def _identity_file(identity: Identity, created: datetime) -> bytes:
+def identity_in(text: str, path: Path) -> Identity:
+    """The one that the plain text of `path` has. Raises KeysError."""
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    if len(lines) != 1:
+        raise KeysError(f"{path}: has {len(lines)} identities, not one")
+    try:
+        return Identity.parse(lines[0])
+    except VaultError as error:
+        raise KeysError(f"{path}: {error}") from error
+
+
+def identity_file(identity: Identity, created: datetime) -> bytes:
+    """The plain text of an identity's file."""
     # The lines of age-keygen, so that its users find what they know.
     lines = (f"# created: {created.isoformat()}", f"# public key: {identity.recipient}", str(identity), "")
     return "\n".join(lines).encode()

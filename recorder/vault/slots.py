@@ -12,7 +12,7 @@ import fcntl
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,6 +135,29 @@ class Slots:
             self._write(mirror, number, header)
             self._write(primary, number, header)
 
+    def change(self, numbers: Collection[int], changed: Callable[[int, bytes], bytes | None]) -> list[int]:
+        """Replace headers by what `changed(slot, header)` makes of them; None: it stays. One sync of each copy for all.
+
+        What is erased in either copy stays erased. Returned: the slots that are whole in neither.
+        """
+        lost, new = [], {}
+        with self._changing() as (primary, mirror):
+            for number in numbers:
+                held = [_read_slot(fd, number) for fd in (primary, mirror)]
+                if held == [None, None]:
+                    lost.append(number)
+                elif _ERASED not in held:
+                    header = changed(number, next(one for one in held if one is not None))
+                    if header is not None:
+                        self._check(number, header)
+                        new[number] = header
+            # Only when all of one copy are durable, the other's: at any moment one of them is whole.
+            for fd in (mirror, primary) if new else ():
+                for number, header in new.items():
+                    self._put(fd, number, header)
+                self._disk.sync(fd)
+        return lost
+
     def wipe(self, number: int) -> None:
         """Overwrite slot `number` with an erased one, in both copies, whatever they hold. Repeatable."""
         with self._changing() as (primary, mirror):
@@ -227,9 +250,12 @@ class Slots:
             raise SlotError(self.primary, number, f"a header of {len(header)} bytes does not fit; 1 to {MAX_HEADER} do")
 
     def _write(self, fd: int, number: int, header: bytes) -> None:
+        self._put(fd, number, header)
+        self._disk.sync(fd)
+
+    def _put(self, fd: int, number: int, header: bytes) -> None:
         content = (struct.pack(">H", len(header)) + header).ljust(SLOT - 4, b"\0")
         self._disk.write_all(fd, content + struct.pack(">I", zlib.crc32(content)), number * SLOT)
-        self._disk.sync(fd)
 
 
 def _slots(size: int) -> int:

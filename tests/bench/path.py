@@ -59,7 +59,8 @@ def vault(root: Path) -> Writer:
     (root / "mirror").mkdir()
     Slots.create(root / "vault/keys.slots", root / "mirror/keys.slots")
     folder = VaultFolder(root / "vault", root / "mirror")
-    return Writer(folder, epoch=1, recipient=Identity.generate().recipient, signer=Signer.generate("bench/recorder"))
+    to = Identity.generate().recipient
+    return Writer(folder, to=lambda: (1, to), signer=Signer.generate("bench/recorder"))
 
 
 async def measure(*, calls: int, seconds: float, speed: float, level: int, disk: Path, ram: Path) -> dict[str, Any]:

@@ -21,7 +21,7 @@ def template() -> Iterator[Path]:
         root = folder / "site"
         for name in ("log", "escrow", "checkpoints"):
             (root / name).mkdir(parents=True)
-        keys.create(
+        made = keys.create(
             root / "keys",
             root / "escrow",
             passphrase=PASSPHRASE,
@@ -29,6 +29,7 @@ def template() -> Iterator[Path]:
             epoch_start=START,
             work_factor=WEAK,
         )
+        (root / "paper").write_text(made.escrow_identity)
         rig = Rig(
             root,
             folder / "spool",

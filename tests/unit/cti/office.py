@@ -2,8 +2,9 @@
 
 import io
 import subprocess
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,10 @@ import soundfile
 from cti import store
 from cti.desk import Desk, Purpose, Sound
 from cti.intake import IntakeBook
+from cti.vaultkeys import VaultKeys
+from recorder.access.accounts import Accounts
+from recorder.access.credentials import Cost
+from recorder.access.known import DECIDING, Known, known
 from recorder.access.log import AccessLog
 from recorder.catalogue import Catalogue
 from recorder.vault.age import Identity
@@ -26,6 +31,8 @@ BREAKS = {"one": 0, "two": 1, "three": 2}
 SIDES = {name: (noise(f"{name} l", RATE * s), noise(f"{name} r", RATE * s)) for name, s in SECONDS.items()}
 BOTH = {name: interleave(*sides) for name, sides in SIDES.items()}
 WEAK = 10
+MONTH = timedelta(days=31)
+CHEAP = Cost(memory=64, passes=1)
 
 
 @dataclass
@@ -100,6 +107,23 @@ async def open_office(root: Path, **more: Any) -> Office:
         **more,
     )
     return Office(root, desk, vault)
+
+
+def accounts_of(desk: Desk, now: Callable[[], datetime]) -> Accounts:
+    """Those in the database of `desk`; their passwords cost little."""
+
+    def tell(actor: str, action: str, about: str, detail: Mapping[str, Any]) -> None:
+        desk.log(action, about, detail, actor=actor)
+
+    def logged(account: str) -> Known | None:
+        return known(desk.logged_of(account, DECIDING))
+
+    return Accounts(desk.catalogue.engine, desk.catalogue.pbx, tell=tell, logged=logged, now=now, cost=CHEAP)
+
+
+def keys_of(desk: Desk, accounts: Accounts) -> VaultKeys:
+    """Those of the office's vault."""
+    return VaultKeys(desk, accounts.grants, desk.keys.with_name("escrow"), MONTH)
 
 
 def samples(wav: bytes) -> bytes:

@@ -129,7 +129,7 @@ class Rig:
         self.known: dict[str, History] = {}  # what Asterisk itself wrote down of channels
 
     def writer(self) -> Writer:
-        return Writer(self.vault, epoch=1, recipient=self.identity.recipient, signer=self.signer)
+        return Writer(self.vault, to=lambda: (1, self.identity.recipient), signer=self.signer)
 
     def life(self, policy: Recording = POLICY) -> "Life":
         return Life(self, policy)

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,12 +22,11 @@ from cti.guard import Guard
 from cti.settings import Api as Settings
 from policies.load import Policies, shipped
 from policies.rights import Role
-from recorder.access.accounts import Accounts
-from recorder.access.credentials import STEP, Cost, seed
-from recorder.access.known import DECIDING, Known, known
+from recorder.access.credentials import STEP, seed
 from recorder.access.log import AccessLog
+from recorder.access.tables import SIGNING
 from recorder.vault import keys
-from tests.unit.cti.office import PASSPHRASE, Office
+from tests.unit.cti.office import PASSPHRASE, Office, accounts_of, keys_of
 from tests.unit.recorder.rig import START
 
 PASSWORD = "雨の日は 傘を二本持って出る"  # nobody's
@@ -36,7 +35,6 @@ IDS = {
     Role.SECTION: "kyusui", Role.AUDITOR: "kansa",
 }  # fmt: skip
 HOLDERS = {Role.MANAGER, Role.DEPUTY, Role.STAFF, Role.LIAISON}
-CHEAP = Cost(memory=64, passes=1)
 
 
 @dataclass
@@ -90,21 +88,13 @@ async def api(office: Office, tmp_path: Path) -> AsyncIterator[Api]:
     for path in shipped().iterdir():
         (policies / path.name).write_bytes(path.read_bytes())
 
-    def tell(actor: str, action: str, about: str, detail: Mapping[str, Any]) -> None:
-        desk.log(action, about, detail, actor=actor)
-
-    def logged(account: str) -> Known | None:
-        return known(desk.logged_of(account, DECIDING))
-
-    accounts = Accounts(
-        desk.catalogue.engine, desk.catalogue.pbx, tell=tell, logged=logged, now=lambda: made.now(), cost=CHEAP
-    )
+    accounts = accounts_of(desk, lambda: made.now())
 
     async def status() -> dict[str, Any]:
         return {"recorder": None, "findings": []}
 
     guard = Guard(accounts=accounts, rights=lambda: Policies(policies).rights)
-    service = Service(desk, guard, lambda: Policies(policies).terminals, status)
+    service = Service(desk, guard, lambda: Policies(policies).terminals, status, keys_of(desk, accounts))
     transport = httpx.ASGITransport(application(service), raise_app_exceptions=False, client=("192.0.2.10", 40000))
     async with httpx.AsyncClient(transport=transport, base_url="https://localhost") as http:
         made = Api(office, service, http, policies, {account: seed() for account in IDS.values()})
@@ -118,6 +108,8 @@ async def api(office: Office, tmp_path: Path) -> AsyncIterator[Api]:
             )  # fmt: skip
             if role in HOLDERS:
                 await accounts.grants.give(account, 1, identity, by="tanaka")
+        signer = keys.unlock_manager(desk.keys, PASSPHRASE)
+        await accounts.grants.give("tanaka", SIGNING, signer, by="tanaka")
         yield made
         await service.close()
 

@@ -189,7 +189,9 @@ async def test_another_desk_knows_nothing_of_a_session(api: Api) -> None:
     from cti.api.service import Service
 
     token = await api.sign_in("sato")
-    other = Service(api.office.desk, api.service.guard, api.service.terminals, api.service.health)
+    other = Service(
+        api.office.desk, api.service.guard, api.service.terminals, api.service.health, api.service.tending.keys
+    )
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(application(other)), base_url="https://localhost"
     ) as http:

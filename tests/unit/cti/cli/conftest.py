@@ -1,14 +1,25 @@
 """The program in this process: what it prints, and the status it leaves with."""
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+import pyotp
 import pytest
 import structlog
 
-from cti.cli import common
+from cti import setup, users
+from cti.cli import accounts, common, escrow, local, signin, vault
 from cti.cli.common import State
 from cti.cli.root import main
+from cti.settings import FILE
+from recorder.access import accounts as core
+from recorder.access.credentials import Cost
+
+PASSWORD = "雨の日は 傘を二本持って出る"  # nobody's
+TOTP = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 
 
 @dataclass(frozen=True)
@@ -48,3 +59,36 @@ def kikitori(
     yield run
     # `serve` makes the log go to standard error, which is this test's alone.
     structlog.reset_defaults()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[], datetime]:
+    """A minute later each time somebody signs in: a code is good once."""
+    at = [datetime(2027, 4, 1, tzinfo=UTC)]
+
+    def now() -> datetime:
+        return at[0]
+
+    def code(_question: str, *, piped: bool = False) -> str:
+        at[0] += timedelta(minutes=1)
+        return pyotp.TOTP(TOTP).at(at[0])
+
+    for module in (accounts, signin, vault, escrow, local):
+        monkeypatch.setattr(module, "wall_clock", now)
+    for module in (accounts, signin):
+        monkeypatch.setattr(module, "visible", code)
+    monkeypatch.setattr(accounts, "seed", lambda: TOTP)
+    return now
+
+
+@pytest.fixture
+def house(clock: Callable[[], datetime], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An installation without accounts, and the password in a file."""
+    monkeypatch.setattr(users, "acting_as", lambda _user: nullcontext())
+    monkeypatch.setattr(core.Accounts.__init__, "__kwdefaults__", {"cost": Cost(memory=64, passes=1)})
+    folder = tmp_path / "house"
+    setup.init(folder, passphrase="of the vault", pbx="pbx1", now=clock(), work_factor=10, mount=False)
+    monkeypatch.setattr(State, "config", folder / FILE)
+    monkeypatch.setenv("KIKITORI_CONFIG", str(folder / FILE))
+    (tmp_path / "password").write_text(f"{PASSWORD}\n", "utf-8")
+    return tmp_path

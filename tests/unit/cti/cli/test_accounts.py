@@ -2,70 +2,12 @@
 
 import json
 import subprocess
-from collections.abc import Callable
-from contextlib import nullcontext
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pyotp
 import pytest
 
-from cti import setup, users
-from cti.cli import accounts, signin
-from cti.cli.common import State
-from cti.settings import FILE
-from recorder.access import accounts as core
-from recorder.access.credentials import Cost
-from tests.unit.cti.cli.conftest import Kikitori, Said
-
-PASSWORD = "雨の日は 傘を二本持って出る"  # nobody's
-TOTP = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[], datetime]:
-    """A minute later each time somebody signs in: a code is good once."""
-    at = [datetime(2027, 4, 1, tzinfo=UTC)]
-
-    def now() -> datetime:
-        return at[0]
-
-    def code(_question: str, *, piped: bool = False) -> str:
-        at[0] += timedelta(minutes=1)
-        return pyotp.TOTP(TOTP).at(at[0])
-
-    monkeypatch.setattr(accounts, "wall_clock", now)
-    for module in (accounts, signin):
-        monkeypatch.setattr(module, "visible", code)
-    monkeypatch.setattr(accounts, "seed", lambda: TOTP)
-    return now
-
-
-@pytest.fixture
-def house(clock: Callable[[], datetime], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An installation without accounts, and the password in a file."""
-    monkeypatch.setattr(users, "acting_as", lambda _user: nullcontext())
-    monkeypatch.setattr(core.Accounts.__init__, "__kwdefaults__", {"cost": Cost(memory=64, passes=1)})
-    folder = tmp_path / "house"
-    setup.init(folder, passphrase="of the vault", pbx="pbx1", now=clock(), work_factor=10, mount=False)
-    monkeypatch.setattr(State, "config", folder / FILE)
-    monkeypatch.setenv("KIKITORI_CONFIG", str(folder / FILE))
-    (tmp_path / "password").write_text(f"{PASSWORD}\n", "utf-8")
-    return tmp_path
-
-
-def enrolled(kikitori: Kikitori, house: Path, account: str, role: str, *more: str) -> Said:
-    """Issued and enrolled; what the enrolling said."""
-    said = kikitori("accounts", "issue", account, "--name", "佐藤 花子", "--role", role, "--json", *more)
-    assert said.status == 0, said.err
-    (house / "secret").write_text(json.loads(said.out)["secret"], "utf-8")
-    done = kikitori("accounts", "enrol", account, "--secret-file", house / "secret", *password(house))
-    assert done.status == 0, done.err
-    return done
-
-
-def password(house: Path) -> tuple[str, str]:
-    return ("--password-file", str(house / "password"))
+from tests.unit.cti.cli.conftest import TOTP, Kikitori
+from tests.unit.cti.cli.people import enrolled, password
 
 
 @pytest.mark.rule("B-06")

@@ -218,7 +218,7 @@ def test_whose_things_are(tmp_path: Path) -> None:
     (tmp_path / "vault").mkdir()
     (tmp_path / "vault").chmod(0o2750)
     seen = storage.owners(settings)
-    assert seen.keys() == places.wanted(settings, "").keys()
+    assert seen.keys() == places.wanted(settings, "", []).keys()
     found = seen[tmp_path / "vault"]
     assert isinstance(found, places.Owned)
     assert (found.user, found.mode) == (tmp_path.owner(), 0o2750)

@@ -1,0 +1,394 @@
+"""Another epoch, stopped wherever it can be; a swapped recipient; who opens what before, meanwhile and after."""
+
+import asyncio
+import contextlib
+import errno
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import pyotp
+import pytest
+
+from cti.desk import Purpose
+from cti.vaultkeys import Giver, Rotated, VaultKeys
+from policies.rights import Role
+from recorder.access.accounts import INSTALLER, Accounts
+from recorder.access.credentials import STEP, seed
+from recorder.access.entry import Entry
+from recorder.access.grants import Held, NoKeyHeldError
+from recorder.access.people import SignedIn
+from recorder.access.tables import SIGNING
+from recorder.vault import epochs, keys
+from recorder.vault.age import Identity, Passphrase, unwrap, wrap
+from recorder.vault.folder import Writer, one_at_a_time
+from recorder.vault.keys import KeysError, RotationError
+from recorder.vault.slots import SLOT
+from recorder.vault.stream import decrypt
+from tests.unit.cti.office import BOTH, PASSPHRASE, SECONDS, WEAK, Office, accounts_of, keys_of, samples
+from tests.unit.recorder.rig import START
+
+PASSWORD = "雨の日は 傘を二本持って出る"  # nobody's
+
+
+@dataclass
+class House:
+    """The office, its keys, and two who hold them: tanaka (課長, with the signing key) and sato."""
+
+    office: Office
+    accounts: Accounts
+    vault: VaultKeys
+    seeds: dict[str, str] = field(default_factory=dict)
+    at: datetime = START + timedelta(days=1)
+
+    async def enrolled(self, account: str, role: Role, by: str = "tanaka") -> None:
+        self.seeds[account] = seed()
+        secret = await self.accounts.issue(account, name="佐藤 花子", role=role, section=None, by=by)
+        await self.accounts.enrol(account, secret, PASSWORD, self.seeds[account], self._code(account), "192.0.2.1")
+
+    def _code(self, account: str) -> str:
+        self.at += timedelta(seconds=STEP)
+        return pyotp.TOTP(self.seeds[account]).at(self.at)
+
+    async def signed_in(self, account: str) -> SignedIn:
+        return await self.accounts.sign_in(account, PASSWORD, self._code(account), "192.0.2.1")
+
+    async def held(self, account: str) -> Held:
+        return await self.accounts.grants.held(await self.signed_in(account))
+
+    async def giver(self, account: str = "tanaka") -> Giver:
+        held = await self.held(account)
+        assert held.signer is not None
+        return Giver(actor=account, identities=held.identities, signer=held.signer)
+
+    async def rotate(self, **how: Any) -> Rotated:
+        return await self.vault.rotate(await self.giver(), lambda _count: None, **how)
+
+    def heard(self, held: Held, name: str = "two") -> bytes:
+        return samples(b"".join(self.office.desk.play(self.office.open(name), held.opening, Purpose.QUALITY, "both")))
+
+    def headers(self) -> list[bytes]:
+        slots = self.office.vault.slots
+        return [slots.read(number) for number in range(slots.count())]
+
+    def actions(self) -> list[str]:
+        return [entry.action for entry in self.office.desk.audit()]
+
+    def lines(self, action: str) -> list[Entry]:
+        return list(self.office.desk.audit(action=action))
+
+    def files(self) -> list[str]:
+        return sorted(path.name for path in self.office.desk.keys.glob("epoch-*"))
+
+
+@pytest.fixture
+async def house(office: Office) -> House:
+    accounts = accounts_of(office.desk, lambda: made.at)
+    vault = keys_of(office.desk, accounts)
+    made = House(office, accounts, vault)
+    office.desk.now = lambda: made.at
+    identity = keys.unlock(office.desk.keys, 1, PASSPHRASE)
+    signer = keys.unlock_manager(office.desk.keys, PASSPHRASE)
+    for account, role, by in (("tanaka", Role.MANAGER, INSTALLER), ("sato", Role.STAFF, "tanaka")):
+        await made.enrolled(account, role, by)
+        await accounts.grants.give(account, 1, identity, by="tanaka")
+    await accounts.grants.give("tanaka", SIGNING, signer, by="tanaka")
+    return made
+
+
+# --- what it does -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.rule("B-30", "L-02")
+async def test_what_was_recorded_before_is_heard_by_the_new_key_and_by_no_old_one(house: House) -> None:
+    old = keys.unlock(house.office.desk.keys, 1, PASSPHRASE)
+    bodies = {path: path.read_bytes() for path in house.office.vault.root.glob("segments/*/*")}
+    session, looked = await house.signed_in("sato"), []
+    done = await house.vault.rotate(await house.giver(), looked.append)
+    assert (done.epoch, done.moved, done.slots, done.kept) == (2, 6, 6, False)
+    assert (done.holders, done.without, done.foreign, done.lost) == (("tanaka", "sato"), (), (), ())
+    assert sum(looked) == 12, "each once, and once more for what came meanwhile"
+    for account in ("tanaka", "sato"):
+        held = await house.held(account)
+        assert list(held.identities) == [2]
+        assert {name: house.heard(held, name) for name in SECONDS} == BOTH
+    # Somebody who is signed in goes on: what is sealed to them is looked at each time.
+    assert house.heard(await house.accounts.grants.held(session)) == BOTH["two"]
+    assert not [header for header in house.headers() if _opens(header, old)]
+    assert {path: path.read_bytes() for path in bodies} == bodies, "no sound was touched"
+    assert house.files() == []
+    with pytest.raises(KeysError, match="the passphrase opens nothing any more"):
+        await house.office.verify()
+    assert await house.office.verify(None) == []
+
+
+async def test_the_recorder_encrypts_to_the_new_key_without_a_restart(house: House) -> None:
+    listed = epochs.Listed(house.office.desk.keys)
+    writer = Writer(house.office.vault, to=listed.now, signer=keys.load_signer(house.office.desk.keys / "recorder.key"))
+    assert writer.new_key().epoch == 1
+    await house.rotate()
+    key = writer.new_key()
+    held = await house.held("sato")
+    assert (key.epoch, key.key_id) == (2, held.identities[2].recipient.key_id)
+    assert unwrap(house.headers()[key.slot], held.opening(2)) == key.file_key
+
+
+async def test_a_key_that_was_written_while_the_list_changed_is_sealed_to_the_new_one(house: House) -> None:
+    listed = epochs.Listed(house.office.desk.keys)
+    before = listed.now()
+    await house.rotate()
+    asked = iter([before, listed.now(), listed.now()])
+    writer = Writer(house.office.vault, to=lambda: next(asked), signer=keys.load_signer(
+        house.office.desk.keys / "recorder.key"))  # fmt: skip
+    key = writer.new_key()
+    assert key.epoch == 2
+    assert unwrap(house.headers()[key.slot], (await house.held("sato")).opening(2)) == key.file_key
+
+
+async def test_the_escrow_opens_the_new_epoch(house: House) -> None:
+    await house.rotate()
+    with (house.office.root / "escrow/epoch-0002.escrow.age").open("rb") as file:
+        text = b"".join(decrypt(file, [Identity.parse((house.office.root / "paper").read_text())])).decode()
+    identity = Identity.parse(text.splitlines()[-1])
+    assert [_opens(header, identity) for header in house.headers()] == [True] * 6
+
+
+async def test_as_long_as_nobody_has_an_account_the_passphrase_rotates_and_opens_the_next(office: Office) -> None:
+    vault = keys_of(office.desk, accounts_of(office.desk, lambda: START))
+    giver = Giver(
+        actor="staff-1", identities={1: keys.unlock(office.desk.keys, 1, PASSPHRASE)},
+        signer=keys.unlock_manager(office.desk.keys, PASSPHRASE), passphrase=Passphrase(PASSPHRASE, WEAK),
+    )  # fmt: skip
+    done = await vault.rotate(giver, lambda _count: None)
+    assert (done.epoch, done.moved, done.holders) == (2, 6, ())
+    assert [path.name for path in office.desk.keys.glob("epoch-*")] == ["epoch-0002.age"]
+    assert await office.verify() == []
+    assert samples(office.play("three")) == BOTH["three"]
+
+
+@pytest.mark.rule("B-30")
+async def test_whose_keys_were_taken_away_is_given_none_of_the_new(house: House) -> None:
+    before = await house.held("sato")
+    await house.accounts.grants.revoke("sato", by="tanaka")
+    done = await house.rotate()
+    assert done.holders == ("tanaka",)
+    with pytest.raises(NoKeyHeldError):
+        house.heard(await house.held("sato"))
+    # Nor does what they kept of before open anything.
+    assert not [header for header in house.headers() if _opens(header, before.identities[1])]
+
+
+async def test_an_erased_slot_stays_erased(house: House) -> None:
+    house.office.vault.slots.wipe(3)
+    done = await house.rotate()
+    assert (done.moved, done.kept) == (5, False)
+    assert [finding.problem for finding in await house.office.verify(None)] == []
+    with pytest.raises(Exception, match="erased"):
+        house.office.vault.slots.read(3)
+
+
+# --- what must not be destroyed ---------------------------------------------------------------------------------------
+
+
+async def test_a_header_that_no_key_opens_keeps_the_old_key(house: House) -> None:
+    stranger = wrap(bytes(16), [Identity.generate().recipient])
+    house.office.vault.slots.rewrite(2, stranger)
+    done = await house.rotate()
+    assert (done.moved, done.foreign, done.kept) == (5, (2,), True)
+    assert (await house.held("tanaka")).identities.keys() == {1, 2}
+    assert house.vault.tested().foreign == (2,)
+    plan = await house.vault.plan()
+    assert (plan.epoch, plan.before, plan.unfinished) == (2, (1, 2), True)
+    # The same again says the same and begins no third epoch; who gives the slot up is rid of the old key.
+    assert (await house.rotate()).kept
+    assert not (await house.rotate(give_up=True)).kept
+    assert (await house.held("tanaka")).identities.keys() == {2}
+
+
+async def test_a_slot_that_is_whole_nowhere_keeps_the_old_key(house: House) -> None:
+    for path in (house.office.vault.slots.primary, house.office.vault.slots.mirror):
+        with path.open("r+b") as file:
+            file.seek(4 * SLOT + 100)
+            file.write(b"\xff")
+    assert (await house.rotate()).lost == (4,)
+    assert (await house.held("sato")).identities.keys() == {1, 2}
+
+
+async def test_while_the_second_medium_is_away_no_key_is_destroyed(house: House) -> None:
+    mirror = house.office.vault.slots.mirror
+    mirror.rename(mirror.with_name("away"))
+    with pytest.raises(OSError, match=str(mirror)):
+        await house.rotate()
+    mirror.with_name("away").rename(mirror)
+    assert {name: house.heard(await house.held("sato"), name) for name in SECONDS} == BOTH
+    assert (await house.rotate()).epoch == 2, "it goes on, and begins no third"
+
+
+async def test_a_recorder_that_does_not_follow_keeps_the_old_key(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cti.vaultkeys.PATIENCE", 0.3)
+    answers: list[Any] = [{"epoch": 1}]
+
+    async def ask(_question: Any, _deadline: float) -> dict[str, Any]:
+        answer = answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        assert isinstance(answer, dict)
+        return answer
+
+    house.office.desk._ask = ask  # the recorder
+    for answer in ({"epoch": 1}, TimeoutError(), {}):
+        answers[0] = answer
+        with pytest.raises(RotationError, match="goes on with the key of before"):
+            await house.rotate()
+        assert {name: house.heard(await house.held("sato"), name) for name in SECONDS} == BOTH
+    answers[0] = {"epoch": 2}
+    done = await house.rotate()
+    assert (done.epoch, done.moved, done.kept) == (2, 6, False)
+
+
+# --- who may not ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.rule("B-06")
+async def test_who_holds_no_signing_key_cannot_name_a_recipient(house: House) -> None:
+    held = await house.held("sato")
+    assert held.signer is None
+    other = keys.Signer.generate("kikitori/pbx1/manager")
+    with pytest.raises(KeysError, match="is not of the key that would sign"):
+        await house.vault.rotate(Giver(actor="sato", identities=held.identities, signer=other), lambda _count: None)
+    assert keys.load_recipients(house.office.desk.keys).epoch == 1
+    assert {name: house.heard(await house.held("sato"), name) for name in SECONDS} == BOTH
+
+
+async def test_who_does_not_hold_the_key_cannot_change_it(house: House) -> None:
+    giver = await house.giver()
+    with pytest.raises(RotationError, match="does not hold the key of epoch 1"):
+        await house.vault.rotate(Giver(actor="tanaka", identities={}, signer=giver.signer), lambda _count: None)
+    stranger = {1: Identity.generate()}
+    with pytest.raises(KeysError, match="stop recording and find out who signed it"):
+        await house.vault.rotate(Giver(actor="tanaka", identities=stranger, signer=giver.signer), lambda _count: None)
+    assert "keys.rotated" not in house.actions()
+
+
+async def test_two_at_once_are_one(house: House) -> None:
+    giver = await house.giver()
+    with one_at_a_time(house.office.desk.keys), pytest.raises(RotationError, match="being changed just now"):
+        await house.vault.rotate(giver, lambda _count: None)
+    found = await asyncio.gather(
+        *(house.vault.rotate(giver, lambda _count: None) for _ in range(3)), return_exceptions=True
+    )
+    assert sorted(type(one).__name__ for one in found) == ["Rotated", "RotationError", "RotationError"]
+    assert keys.load_recipients(house.office.desk.keys).epoch == 2
+
+
+async def test_a_list_that_goes_back_or_is_another_s_is_not_followed(house: House) -> None:
+    folder = house.office.desk.keys
+    before = (folder / "recipients.note").read_bytes()
+    await house.rotate()
+    listed = epochs.Listed(folder)
+    (_epoch, recipient), note = listed.now(), folder / "recipients.note"
+    assert listed.trouble is None
+    forged = keys.dump_recipients(
+        keys.Recipients(epoch=9, recipient=Identity.generate().recipient,
+                        escrow_recipient=recipient, since=START), keys.Signer.generate("kikitori/pbx1/manager"),
+    ).encode()  # fmt: skip
+    for text in (before, forged, b"", b"\xff"):
+        note.chmod(0o644)
+        note.write_bytes(text)
+        assert listed.now() == (2, recipient)
+        assert listed.trouble is not None
+    note.unlink()
+    assert listed.now() == (2, recipient)
+
+
+# --- stopped wherever it can be ---------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def refused_after(syncs: int) -> Iterator[None]:
+    """So many calls that make something durable are done, and none after them."""
+    left = syncs
+
+    def limited(real: Callable[[int], None]) -> Callable[[int], None]:
+        def call(handle: int) -> None:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise OSError(errno.EIO, "the disk refuses")
+            real(handle)
+
+        return call
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("fsync", "fdatasync"):
+            patch.setattr(os, name, limited(getattr(os, name)))
+        yield
+
+
+async def test_stopped_at_any_point_everything_is_heard_and_it_goes_on(house: House) -> None:
+    """A disk that refuses from the n-th sync on, for every n there is; each time the next try ends it."""
+    epoch, stopped = 1, 0
+    for at in range(200):
+        giver = await house.giver()
+        with refused_after(at):
+            try:
+                await house.vault.rotate(giver, lambda _count: None)
+                over = True
+            except (OSError, KeysError):
+                over = False
+                stopped += 1
+        for account in ("tanaka", "sato"):
+            assert house.heard(await house.held(account)) == BOTH["two"], f"{account}, stopped at sync {at}"
+        if over:
+            break
+        done = await house.rotate()
+        assert not done.kept
+        assert done.epoch > epoch
+        epoch = done.epoch
+        held = (await house.held("tanaka")).identities
+        assert list(held) == [epoch]
+        assert [_opens(header, held[epoch]) for header in house.headers()] == [True] * 6
+    assert over
+    assert stopped >= 9, "it syncs that often at least"
+
+
+# --- a swapped recipient ----------------------------------------------------------------------------------------------
+
+
+async def test_a_header_for_somebody_else_shows_when_the_next_one_signs_in(house: House) -> None:
+    assert (await house.vault.test(await house.held("sato"))).slots == 6
+    tested = house.actions().count("keys.tested")
+    assert (await house.vault.test(await house.held("sato"))).foreign == ()
+    assert house.actions().count("keys.tested") == tested, "nothing is new, nothing is said"
+    thief = Identity.generate()
+    writer = Writer(house.office.vault, to=lambda: (1, thief.recipient), signer=keys.load_signer(
+        house.office.desk.keys / "recorder.key"))  # fmt: skip
+    stolen = writer.new_key()
+    found = await house.vault.test(await house.held("sato"))
+    assert (found.slots, found.foreign) == (7, (stolen.slot,))
+    assert house.vault.tested() == found
+    # It stays said until it is put right.
+    assert (await house.vault.test(await house.held("sato"))).foreign == (stolen.slot,)
+    (_epoch, recipient) = keys.load_recipient(house.office.desk.keys)
+    house.office.vault.slots.rewrite(stolen.slot, wrap(stolen.file_key, [recipient]))
+    assert (await house.vault.test(await house.held("sato"))).foreign == ()
+
+
+async def test_of_many_new_ones_a_few_at_a_time(house: House) -> None:
+    for slots in (2, 4, 6, 6):
+        assert (await house.vault.test(await house.held("sato"), most=2)).slots == slots
+
+
+async def test_who_does_not_hold_every_key_calls_nothing_foreign(house: House) -> None:
+    await house.accounts.grants.revoke("sato", by="tanaka")
+    assert await house.vault.test(await house.held("sato")) == house.vault.tested()
+    assert "keys.tested" not in house.actions()
+
+
+def _opens(header: bytes, identity: Identity) -> bool:
+    try:
+        return bool(unwrap(header, [identity]))
+    except Exception:  # noqa: BLE001  # whatever it says, it does not open
+        return False
