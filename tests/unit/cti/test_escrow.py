@@ -28,7 +28,7 @@ async def two(of: House, first: str = "tanaka", second: str = "mori") -> Two:
     return Two(first=await of.signed_in(first), second=await of.signed_in(second))
 
 
-@pytest.mark.rule("B-30", "L-02")
+@pytest.mark.rule("B-12", "B-30")
 async def test_when_nobody_holds_a_key_two_persons_and_the_paper_give_them_one(mori: House) -> None:
     for account in ("tanaka", "sato"):
         await mori.accounts.grants.revoke(account, by="tanaka")
@@ -73,7 +73,7 @@ async def test_without_the_medium_it_says_what_is_missing(mori: House) -> None:
         await Escrow(mori.vault).open(paper(mori), await two(mori))
 
 
-@pytest.mark.rule("L-02")
+@pytest.mark.rule("B-12")
 async def test_what_is_over_is_destroyed_and_what_is_in_use_never(mori: House) -> None:
     escrow = Escrow(mori.vault)
     with pytest.raises(UsageError, match="epoch 1 is in use"):

@@ -101,7 +101,7 @@ async def house(office: Office) -> House:
 # --- what it does -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.rule("B-30", "L-02")
+@pytest.mark.rule("B-12", "B-30")
 async def test_what_was_recorded_before_is_heard_by_the_new_key_and_by_no_old_one(house: House) -> None:
     old = keys.unlock(house.office.desk.keys, 1, PASSPHRASE)
     bodies = {path: path.read_bytes() for path in house.office.vault.root.glob("segments/*/*")}

@@ -31,7 +31,7 @@ def both(house: Path, manager: tuple[str, ...]) -> tuple[str, ...]:
     return (*manager, "--with", "mori", "--with-password-file", str(house / "password"))
 
 
-@pytest.mark.rule("B-30", "L-02")
+@pytest.mark.rule("B-12", "B-30")
 def test_from_the_first_epoch_to_the_end_of_its_escrow(
     kikitori: Kikitori,
     house: Path,
