@@ -363,6 +363,10 @@ class House:
     def _identity(self) -> Identity:
         return unlock(self.lab.settings.paths.keys, 1, PASSPHRASE)
 
+    def opens_by(self, identity: Identity) -> None:
+        """From now on, as the keys were changed."""
+        self._identity = identity
+
     def recordings(self) -> list[str]:
         """The ids of all recordings, by the manifests in the vault."""
         return sorted({path.name.split(".")[0] for path in self.vault.manifests()})

@@ -1,5 +1,6 @@
 """A call that a person hears by an account of their own, and that 運営会社 does not hear."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyotp
 import pytest
+import pytest_asyncio
 import soundfile
 
 from cti.app.clock import wall_clock
@@ -17,7 +19,8 @@ from cti.desk import closing
 from policies.rights import Role
 from recorder.access.accounts import INSTALLER, Accounts
 from recorder.access.credentials import seed
-from recorder.vault.keys import unlock
+from recorder.vault.epochs import foreign
+from recorder.vault.keys import unlock, unlock_manager
 from tests.real import PASSPHRASE, House
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -65,24 +68,39 @@ def play(house: House, office: Office, account: str, recording: str, out: Path) 
     return kikitori(house, "play", recording, "--purpose", "quality", "-o", str(out), "--by", account, *who)
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def people(house_with_service: House) -> Office:
+    """課長, 担当課長代理, 職員 and 運営会社 can sign in; nobody holds a key."""
+    office = Office()
+    async with closing(await build_desk(house_with_service.lab.settings, office.now, "accounts")) as desk:
+        accounts = accounts_at(desk, office.now)
+        await office.join(accounts, "tanaka", Role.MANAGER, INSTALLER)
+        for account, role in (("mori", Role.DEPUTY), ("sato", Role.STAFF), ("gyosha", Role.CONTRACTOR)):
+            await office.join(accounts, account, role, "tanaka")
+    return office
+
+
+async def granted(house: House, office: Office, *names: str) -> None:
+    """The vault's keys, and 課長 the one that signs."""
+    keys = house.lab.settings.paths.keys
+    async with closing(await build_desk(house.lab.settings, office.now, "accounts")) as desk:
+        grants, signer = accounts_at(desk, office.now).grants, unlock_manager(keys, PASSPHRASE)
+        for name in names:
+            await grants.give_all(name, {1: unlock(keys, 1, PASSPHRASE)}, signer, by="tanaka")
+
+
 @pytest.mark.rule("B-06", "B-07", "B-08")
-async def test_staff_hear_and_a_contractor_does_not(house_with_service: House) -> None:
-    house, office = house_with_service, Office()
+async def test_staff_hear_and_a_contractor_does_not(house_with_service: House, people: Office) -> None:
+    house, office = house_with_service, people
     async with house.call_in(4.0) as live:
         await live.talking()
     await house.lab.idle()
-    kept, settings = house.of(live.call), house.lab.settings
-    identity = unlock(settings.paths.keys, 1, PASSPHRASE)
-    async with closing(await build_desk(settings, office.now, "accounts")) as desk:
-        accounts = accounts_at(desk, office.now)
-        await office.join(accounts, "tanaka", Role.MANAGER, INSTALLER)
-        await office.join(accounts, "sato", Role.STAFF, "tanaka")
-        await office.join(accounts, "gyosha", Role.CONTRACTOR, "tanaka")
-        heard = house.lab.folder / "heard.wav"
-        early = play(house, office, "sato", kept.recording, heard)
-        assert (early.returncode, heard.exists()) == (77, False), early.stderr
-        assert "sato holds none of epoch 1" in early.stderr
-        await accounts.grants.give("sato", 1, identity, by="tanaka")
+    kept = house.of(live.call)
+    heard = house.lab.folder / "heard.wav"
+    early = play(house, office, "sato", kept.recording, heard)
+    assert (early.returncode, heard.exists()) == (77, False), early.stderr
+    assert "sato holds none of epoch 1" in early.stderr
+    await granted(house, office, "sato")
     spent = office.code("sato")
     await house.lab.until(lambda: office.code("sato") != spent, 32, "the code stays the same")
     done = play(house, office, "sato", kept.recording, heard)
@@ -129,3 +147,42 @@ async def test_staff_hear_and_a_contractor_does_not(house_with_service: House) -
     ]
     assert heard_over_api["outcome"] == "done"
     assert heard_over_api["heard"] == pytest.approx(len(sound) / rate)
+
+
+@pytest.mark.rule("B-03", "B-12", "B-30")
+async def test_the_keys_are_changed_in_the_middle_of_a_call(house_with_service: House, people: Office) -> None:
+    """What was recorded before, what is being recorded, what comes after: heard by the new key, none by the old."""
+    house, office = house_with_service, people
+    settings = house.lab.settings
+    old = unlock(settings.paths.keys, 1, PASSPHRASE)
+    await granted(house, office, "tanaka", "mori", "sato")
+    async with house.call_in(3.0) as before:
+        await before.talking()
+    await house.lab.idle()
+    async with house.call_in(12.0) as meanwhile:
+        await meanwhile.talking()
+        await house.lab.until(house.vault.unfinished, 10, "its first segment is open")
+        done = await asyncio.to_thread(
+            kikitori, house, "vault", "rotate", "--by", "tanaka", *proof(house, office, "tanaka"),
+            "--passphrase-file", str(house.lab.passphrase_file), "--json",
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    async with house.call_in(3.0) as after:
+        await after.talking()
+    await house.lab.idle()
+    rotated = json.loads(done.stdout)
+    assert (rotated["epoch"], rotated["kept"], rotated["foreign"], rotated["lost"]) == (2, False, [], [])
+    assert sorted(rotated["holders"]) == ["mori", "sato", "tanaka"]
+    assert not list(settings.paths.keys.glob("epoch-*"))
+    async with closing(await build_desk(settings, wall_clock, "accounts")) as desk:
+        accounts = accounts_at(desk, wall_clock)
+        who = await accounts.sign_in("sato", PASSWORD, office.code("sato"), "console")
+        held = await accounts.grants.held(who)
+    house.opens_by(held.identities[2])
+    house.whole(before.call, meanwhile.call, after.call)
+    assert [house.of(one.call).parts[0].manifest.epoch for one in (before, meanwhile, after)] == [1, 1, 2]
+    assert not foreign(house.vault.slots, range(house.vault.slots.count()), [held.identities[2]])
+    everything = range(house.vault.slots.count())
+    assert foreign(house.vault.slots, everything, [old]) == list(everything)
+    checked = kikitori(house, "verify", "--all", "--open", "--by", "mori", *proof(house, office, "mori"), "--json")
+    assert json.loads(checked.stdout.splitlines()[-1])["problems"] == 0, checked.stdout
