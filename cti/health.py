@@ -19,9 +19,12 @@ from cti.doctor.want import Want
 from cti.errors import KikitoriError
 from cti.explain import explain
 from cti.i18n import _, ngettext
+from cti.reviewing import Reviewing
 from cti.settings import Settings
 from cti.store import TROUBLE
 from policies.calendar import JST
+from policies.errors import PolicyError
+from policies.load import Policies
 from recorder.vault.errors import VaultError
 from recorder.vault.folder import OUTBOXES
 
@@ -53,6 +56,7 @@ class HealthSeen:
     untold: Mapping[str, int] | Unseen
     statements: Mapping[date, int | None] | Unseen
     overdue: int | Unseen
+    unreviewed: tuple[str, ...] | Unseen
 
 
 async def look(settings: Settings, desk: Desk | None, now: datetime, stock: StockSeen | Unseen) -> HealthSeen:
@@ -72,6 +76,7 @@ async def look(settings: Settings, desk: Desk | None, now: datetime, stock: Stoc
         untold=await asyncio.to_thread(_untold, settings),
         statements=await _statements(desk, now) if desk else nobody,
         overdue=await _overdue(desk, now) if desk else nobody,
+        unreviewed=await asyncio.to_thread(_unreviewed, settings, desk) if desk else nobody,
     )
 
 
@@ -118,6 +123,15 @@ async def _overdue(desk: Desk, now: datetime) -> int | Unseen:
         return Unseen(explain(problem))
 
 
+def _unreviewed(settings: Settings, desk: Desk) -> tuple[str, ...] | Unseen:
+    policies = Policies(settings.paths.policies)
+    try:
+        late = Reviewing(desk, lambda: policies.review, policies.opening_hours).missing()
+    except (KikitoriError, PolicyError) as problem:
+        return Unseen(explain(problem))
+    return tuple(map(str, late))
+
+
 def judge(seen: HealthSeen, want: Want, now: datetime) -> list[Finding]:
     """What is well and what is not, the most urgent kind of thing first."""
     findings = [service.recorder(seen.recorder)]
@@ -139,6 +153,7 @@ def judge(seen: HealthSeen, want: Want, now: datetime) -> list[Finding]:
         _stated(seen.statements),
         _agreed(seen.statements),
         _promised(seen.overdue),
+        _reviewed(seen.unreviewed),
     ]
     return findings
 
@@ -217,6 +232,16 @@ def _promised(seen: int | Unseen) -> Finding:
     return warning("overdue", found, why, remedy) if seen else well("overdue", _("nobody waits in vain"))
 
 
+def _reviewed(seen: tuple[str, ...] | Unseen) -> Finding:
+    remedy = _("`kikitori audit review --sign`, month by month, by 課長")
+    if isinstance(seen, Unseen):
+        return unmade("review", seen, remedy)
+    if seen:
+        found = _("nobody has looked through the log of {months}").format(months=", ".join(seen))
+        return warning("review", found, _("Who listens without a reason is noticed by that alone (9条2)."), remedy)
+    return well("review", _("every month that is due was looked through"))
+
+
 def titles() -> dict[str, str]:
     """What each check is called: the doctor's, and those that only time shows."""
     return (
@@ -231,5 +256,6 @@ def titles() -> dict[str, str]:
             "statement": _("statements of completeness"),
             "completeness": _("completeness"),
             "overdue": _("promises to callers"),
+            "review": _("review of the access log"),
         }
     )

@@ -468,6 +468,7 @@ WORDS = frozenset({
     mark("escrow.opened"),
     mark("escrow.renewed"),
     mark("escrow.destroyed"),
+    mark("log.reviewed"),
     mark("log.read"),
     mark("log.extracted"),
     # what it says of an act
@@ -515,6 +516,19 @@ WORDS = frozenset({
     mark("moved"),
     mark("foreign"),
     mark("with"),
+    mark("unusual"),
+    mark("first"),
+    mark("next"),
+    # what is unusual in a month of the log
+    mark("out-of-hours"),
+    mark("many-plays"),
+    mark("same-recording"),
+    mark("own-calls"),
+    mark("without-account"),
+    mark("denied"),
+    mark("refused"),
+    mark("forged"),
+    mark("keys"),
     # where a finding lies
     mark("access log"),
     mark("checkpoints"),

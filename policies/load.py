@@ -15,6 +15,7 @@ from policies.holidays import Holiday, Holidays
 from policies.hours import OpeningHours
 from policies.model import Plan, Policy, Recording, Routing
 from policies.overrides import Overrides, parse
+from policies.review import Review
 from policies.rights import Rights
 from policies.terminals import Terminals
 from policies.toml import Document, read
@@ -70,6 +71,11 @@ class Policies:
     def terminals(self) -> Terminals:
         """Where a recording may be disclosed (B-28); of an installation that was made before, ours."""
         return check(read(self._own_or_shipped("terminals.toml")), Terminals)
+
+    @cached_property
+    def review(self) -> Review:
+        """How the access log is looked through (B-30); of an installation that was made before, ours."""
+        return check(read(self._own_or_shipped("review.toml")), Review)
 
     def _own_or_shipped(self, name: str) -> Path:
         own = self.folder / name
@@ -139,6 +145,7 @@ class Policies:
             "routing.toml": self.routing,
             "rights.toml": self.rights,
             "terminals.toml": self.terminals,
+            "review.toml": self.review,
         }
         return plain | dict(self.hours) | {"holidays.toml": self.holiday_files}
 

@@ -3,7 +3,7 @@
 Several sites, a PBX and a vault each, may share a database: each writes its own rows, and sees those of all in lists.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
@@ -255,6 +255,16 @@ class Catalogue:
     async def has_call(self, recording: str) -> bool:
         """Whether there is a call record that names `recording`."""
         return bool(await self._rows(select(calls.c.conversation).where(calls.c.recording == recording)))
+
+    async def agents(self, names: Collection[str]) -> dict[str, str | None]:
+        """Who took the call of each of these recordings: the telephone."""
+        found: dict[str, str | None] = {}
+        every = sorted(names)
+        for first in range(0, len(every), 500):
+            some = recordings.c.recording.in_(every[first : first + 500])
+            for row in await self._rows(select(recordings.c.recording, recordings.c.agent).where(some)):
+                found[row["recording"]] = row["agent"]
+        return found
 
     async def beginning(self, text: str) -> list[str]:
         """The ids of this PBX's recordings that begin with `text`, in order."""

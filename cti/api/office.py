@@ -8,8 +8,24 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from cti.api.service import Once, may, service_of
-from cti.api.shapes import Account, End, Entry, Epochs, Granted, Holder, Id, Issue, Log, Rotation, Secret
+from cti.api.shapes import (
+    Account,
+    End,
+    Entry,
+    Epochs,
+    Granted,
+    Holder,
+    Id,
+    Issue,
+    Log,
+    Review,
+    Reviews,
+    Rotation,
+    Secret,
+    Sign,
+)
 from cti.api.tending import Rotation as Going
+from cti.review import Month
 from policies.rights import Act
 from recorder.access.sessions import Session
 from recorder.vault.keys import load_recipient
@@ -134,6 +150,37 @@ async def log(
     # Reading it is an act of which it speaks (9条2).
     await asyncio.to_thread(desk.log, "log.read", desk.catalogue.pbx, {"from": first, "entries": len(page)})
     return Log(items=page, next=found[limit].seq if len(found) > limit else None)
+
+
+Which = Annotated[str, Path(pattern=r"^[2-9][0-9]{3}-(0[1-9]|1[0-2])$")]
+
+
+@router.get("/reviews", tags=["log"])
+async def reviews(request: Request, session: Session = may(Act.LOG)) -> Reviews:
+    """Which months of the log were looked through (9条2)."""
+    reviewing = service_of(request).reviewing
+    done = await asyncio.to_thread(reviewing.reviewed)
+    return Reviews(
+        next=str(await reviewing.next()), late=[str(one) for one in await asyncio.to_thread(reviewing.missing)],
+        reviewed={month: entry.actor for month, entry in done.items()},
+    )  # fmt: skip
+
+
+@router.get("/reviews/{month}", tags=["log"])
+async def review_of(month: Which, request: Request, session: Session = may(Act.LOG)) -> Review:
+    """A month of the log: who did how much, and what is unusual."""
+    service = service_of(request)
+    found = await service.reviewing.report(Month.parse(month))
+    desk = service.desk.by(session.who.account.id)
+    await asyncio.to_thread(desk.log, "log.read", desk.catalogue.pbx, {"from": found.first})
+    return Review(**found.values(), sha256=found.digest)
+
+
+@router.post("/reviews/{month}", status_code=201, tags=["log"])
+async def sign_off(month: Which, asked: Sign, request: Request, session: Session = may(Act.REVIEW)) -> Review:
+    """課長 has looked it through, and what is unusual in it."""
+    found = await service_of(request).reviewing.sign_off(Month.parse(month), asked.sha256, session.who.account.id)
+    return Review(**found.values(), sha256=found.digest)
 
 
 @router.get("/status", tags=["status"])

@@ -21,6 +21,7 @@ from cti.desk import Desk, Sound
 from cti.errors import LogUnavailableError, UsageError
 from cti.guard import Guard
 from cti.i18n import _
+from cti.reviewing import Reviewing
 from cti.vaultkeys import VaultKeys
 from policies.rights import Act
 from policies.terminals import Terminal, Terminals
@@ -51,10 +52,17 @@ class Service:
     """One of a desk."""
 
     def __init__(
-        self, desk: Desk, guard: Guard, terminals: Callable[[], Terminals], health: Callable[[], Any], keys: VaultKeys
+        self,
+        desk: Desk,
+        guard: Guard,
+        *,
+        terminals: Callable[[], Terminals],
+        health: Callable[[], Any],
+        keys: VaultKeys,
+        reviewing: Reviewing,
     ) -> None:
         """`terminals` reads the policy in force; `health` looks and judges (status)."""
-        self.tending = Tending(keys, guard)
+        self.tending, self.reviewing = Tending(keys, guard), reviewing
         self.desk, self.guard, self.terminals, self.health = desk, guard, terminals, health
         self.sessions, self.hearings = Sessions(), Hearings(desk)
         self.exporting, self.levelling = asyncio.Semaphore(1), asyncio.Semaphore(1)

@@ -3,7 +3,7 @@
 import base64
 import binascii
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -238,6 +238,56 @@ class Epochs(BaseModel):
     tested: int
     foreign: list[int]
     rotation: Rotation | None
+
+
+class Reviews(BaseModel):
+    """Which months were looked through, by whom; which one is next, and which are late."""
+
+    next: str
+    late: list[str]
+    reviewed: dict[str, str]
+
+
+class Person(BaseModel):
+    """What one actor did in a month."""
+
+    actor: str
+    searches: int
+    looked: int
+    plays: int
+    exports: int
+    disclosures: int
+    seconds: float
+    denied: int
+    refused: int
+
+
+class Unusual(BaseModel):
+    """Something that somebody has to have looked at; `entries`: the first 50 numbers of the log."""
+
+    what: str
+    actor: str
+    count: int
+    entries: list[int]
+    day: date | None
+    about: str | None
+
+
+class Review(BaseModel):
+    """A month of the access log: entries from `first` on, before `next`. `sha256`: what is signed for."""
+
+    month: str
+    first: int
+    next: int
+    people: list[Person]
+    unusual: list[Unusual]
+    sha256: str
+
+
+class Sign(BaseModel):
+    """The report that was looked at."""
+
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 
 class Granted(BaseModel):

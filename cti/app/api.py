@@ -10,7 +10,7 @@ from cti.api.app import application
 from cti.api.server import serve
 from cti.api.service import Service
 from cti.app.clock import Clock
-from cti.app.desk import accounts_at, keys_at
+from cti.app.desk import accounts_at, keys_at, reviewing_at
 from cti.app.site import want_of
 from cti.desk import Desk
 from cti.doctor import storage
@@ -34,7 +34,10 @@ async def run_api(settings: Settings, desk: Desk, clock: Clock) -> None:
         return {"recorder": recorder, "findings": findings}
 
     guard = Guard(accounts=accounts_at(desk, clock), rights=lambda: policies.now().rights)
-    service = Service(desk, guard, lambda: policies.now().terminals, status, keys_at(desk, settings, clock))
+    service = Service(
+        desk, guard, terminals=lambda: policies.now().terminals, health=status, keys=keys_at(desk, settings, clock),
+        reviewing=reviewing_at(desk, settings),
+    )  # fmt: skip
     async with asyncio.TaskGroup() as group:
         group.create_task(service.keep())
         try:

@@ -19,17 +19,21 @@ from cti.doctor import storage
 from cti.errors import KikitoriError, SettingsError
 from cti.explain import explain
 from cti.hours import HoursBook
+from cti.hours import known as known_hours
 from cti.i18n import _
 from cti.intake import IntakeBook
 from cti.metrics import Metrics
 from cti.notify import Notifier
 from cti.places import SOCKET
+from cti.reviewing import Reviewing
 from cti.settings import Settings
 from cti.store import TROUBLE, database_answers, engine, migrate
 from cti.vaultkeys import VaultKeys
 from cti.watch import Watch, by_mail
 from policies.calendar import JST
 from policies.errors import PolicyError
+from policies.hours import OpeningHours
+from policies.load import Policies
 from recorder.access.accounts import Accounts
 from recorder.access.known import DECIDING, Known, known
 from recorder.access.log import AccessLog
@@ -100,6 +104,16 @@ def keys_at(desk: Desk, settings: Settings, clock: Clock) -> VaultKeys:
     """The keys of the vault of `desk`."""
     serve = timedelta(days=settings.upkeep.epoch_days)
     return VaultKeys(desk, accounts_at(desk, clock).grants, settings.paths.mirror / "escrow", serve)
+
+
+def reviewing_at(desk: Desk, settings: Settings) -> Reviewing:
+    """The access log of `desk`, to be looked through."""
+
+    def hours() -> OpeningHours:
+        policies, overrides = known_hours(settings.paths.policies, settings.paths.hours)
+        return policies.opening_hours(overrides)
+
+    return Reviewing(desk, lambda: Policies(settings.paths.policies).review, hours)
 
 
 async def run_desk(settings: Settings, clock: Clock, notifier: Notifier) -> None:

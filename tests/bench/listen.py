@@ -41,7 +41,7 @@ from recorder.access.log import AccessLog
 from recorder.vault import keys
 from recorder.vault.keys import by_passphrase
 from tests.bench.speech import conversation
-from tests.unit.cti.office import PASSPHRASE, WEAK, Office, keys_of, open_office
+from tests.unit.cti.office import PASSPHRASE, WEAK, Office, keys_of, open_office, reviewing_of
 from tests.unit.recorder.rig import RATE, START, Rig, record, uuid
 
 PASSWORD = "雨の日は 傘を二本持って出る"  # nobody's
@@ -104,7 +104,10 @@ def served(root: Path, port: int) -> Iterator[tuple[httpx.Client, float]]:
 
         policies = Fresh(shipped())
         guard = Guard(accounts=accounts, rights=lambda: policies.now().rights)
-        service = Service(desk, guard, lambda: policies.now().terminals, status, keys_of(desk, accounts))
+        service = Service(
+            desk, guard, terminals=lambda: policies.now().terminals, health=status, keys=keys_of(desk, accounts),
+            reviewing=reviewing_of(desk, shipped()),
+        )  # fmt: skip
         api = Api(port=port, certificate=root / "api.crt", key=root / "api.key")
         state["task"] = asyncio.create_task(server.serve(application(service), api))
         ready.set()

@@ -13,7 +13,9 @@ import soundfile
 from cti import store
 from cti.desk import Desk, Purpose, Sound
 from cti.intake import IntakeBook
+from cti.reviewing import Reviewing
 from cti.vaultkeys import VaultKeys
+from policies.load import Policies
 from recorder.access.accounts import Accounts
 from recorder.access.credentials import Cost
 from recorder.access.known import DECIDING, Known, known
@@ -124,6 +126,11 @@ def accounts_of(desk: Desk, now: Callable[[], datetime]) -> Accounts:
 def keys_of(desk: Desk, accounts: Accounts) -> VaultKeys:
     """Those of the office's vault."""
     return VaultKeys(desk, accounts.grants, desk.keys.with_name("escrow"), MONTH)
+
+
+def reviewing_of(desk: Desk, policies: Path) -> Reviewing:
+    """The office's log, by the policies of that folder."""
+    return Reviewing(desk, lambda: Policies(policies).review, lambda: Policies(policies).opening_hours())
 
 
 def samples(wav: bytes) -> bytes:

@@ -26,7 +26,7 @@ from recorder.access.credentials import STEP, seed
 from recorder.access.log import AccessLog
 from recorder.access.tables import SIGNING
 from recorder.vault import keys
-from tests.unit.cti.office import PASSPHRASE, Office, accounts_of, keys_of
+from tests.unit.cti.office import PASSPHRASE, Office, accounts_of, keys_of, reviewing_of
 from tests.unit.recorder.rig import START
 
 PASSWORD = "雨の日は 傘を二本持って出る"  # nobody's
@@ -94,7 +94,10 @@ async def api(office: Office, tmp_path: Path) -> AsyncIterator[Api]:
         return {"recorder": None, "findings": []}
 
     guard = Guard(accounts=accounts, rights=lambda: Policies(policies).rights)
-    service = Service(desk, guard, lambda: Policies(policies).terminals, status, keys_of(desk, accounts))
+    service = Service(
+        desk, guard, terminals=lambda: Policies(policies).terminals, health=status, keys=keys_of(desk, accounts),
+        reviewing=reviewing_of(desk, policies),
+    )  # fmt: skip
     transport = httpx.ASGITransport(application(service), raise_app_exceptions=False, client=("192.0.2.10", 40000))
     async with httpx.AsyncClient(transport=transport, base_url="https://localhost") as http:
         made = Api(office, service, http, policies, {account: seed() for account in IDS.values()})

@@ -18,6 +18,9 @@ MATRIX = [
     ("POST", f"/v1/recordings/{ONE}/plays", {"purpose": "quality"},       "o o o o - - -"),
     ("POST", f"/v1/recordings/{ONE}/exports", {"purpose": "content", "format": "flac"}, "o o o o - - -"),
     ("GET", "/v1/log", {},                                                "o - - - - - o"),
+    ("GET", "/v1/reviews", {},                                            "o - - - - - o"),
+    ("GET", "/v1/reviews/2026-04", {},                                    "o - - - - - o"),
+    ("POST", "/v1/reviews/2026-04", {"sha256": 64 * "0"},                 "o - - - - - -"),
     ("GET", "/v1/accounts", {},                                           "o - - - - - -"),
     ("POST", "/v1/accounts", {"account": "suzuki", "name": "鈴木", "role": "staff"}, "o - - - - - -"),
     ("POST", "/v1/accounts/kato/review", {},                              "o - - - - - -"),
@@ -44,7 +47,8 @@ async def test_every_role_at_every_address(api: Api, place: int) -> None:
     found = {}
     for method, path, body, _ in MATRIX:
         answer = await api.ask(account, method, path, **({"json": body} if body else {}))
-        assert answer.status_code == 403 or answer.status_code < 300, (path, answer.text)
+        # A month that is not over cannot be signed for: said to who may.
+        assert answer.status_code == 403 or answer.status_code < 300 or "not over yet" in answer.text, path
         found[method, path] = "-" if answer.status_code == 403 else "o"
         if answer.status_code == 403:
             assert answer.json()["code"] == "not-entitled"
@@ -69,15 +73,17 @@ async def test_the_table_has_every_address(api: Api) -> None:
     assert there == tested | OWN | OPEN
 
 
+NAMES = {"recordings": "recording", "accounts": "account", "keys": "account", "reviews": "month"}
+
+
 def _template(path: str) -> str:
     if path == "/v1/keys/rotation":  # no account
         return path
     parts = path.split("/")
     return "/".join(
-        f"{{{parts[place - 1][:-1] if parts[place - 1] != 'keys' else 'account'}}}"
-        if place and parts[place - 1] in ("recordings", "accounts", "keys") else part
+        f"{{{NAMES[parts[place - 1]]}}}" if place and parts[place - 1] in NAMES else part
         for place, part in enumerate(parts)
-    )  # fmt: skip
+    )
 
 
 async def test_of_other_people_s_plays_nobody_learns_that_they_are(api: Api) -> None:

@@ -61,33 +61,49 @@ def kikitori(
     structlog.reset_defaults()
 
 
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[], datetime]:
+Later = Callable[..., None]
+
+
+@dataclass
+class Clock:
     """A minute later each time somebody signs in: a code is good once."""
-    at = [datetime(2027, 4, 1, tzinfo=UTC)]
 
-    def now() -> datetime:
-        return at[0]
+    at: datetime = datetime(2027, 4, 1, tzinfo=UTC)
 
-    def code(_question: str, *, piped: bool = False) -> str:
-        at[0] += timedelta(minutes=1)
-        return pyotp.TOTP(TOTP).at(at[0])
+    def now(self) -> datetime:
+        return self.at
 
-    for module in (accounts, signin, vault, escrow, local):
-        monkeypatch.setattr(module, "wall_clock", now)
-    for module in (accounts, signin):
-        monkeypatch.setattr(module, "visible", code)
-    monkeypatch.setattr(accounts, "seed", lambda: TOTP)
-    return now
+    def later(self, **how: int) -> None:
+        self.at += timedelta(**how)
+
+    def code(self, _question: str, *, piped: bool = False) -> str:
+        self.later(minutes=1)
+        return pyotp.TOTP(TOTP).at(self.at)
 
 
 @pytest.fixture
-def house(clock: Callable[[], datetime], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    for module in (accounts, signin, vault, escrow, local):
+        monkeypatch.setattr(module, "wall_clock", made.now)
+    for module in (accounts, signin):
+        monkeypatch.setattr(module, "visible", made.code)
+    monkeypatch.setattr(accounts, "seed", lambda: TOTP)
+    return made
+
+
+@pytest.fixture
+def later(clock: Clock) -> Later:
+    return clock.later
+
+
+@pytest.fixture
+def house(clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An installation without accounts, and the password in a file."""
     monkeypatch.setattr(users, "acting_as", lambda _user: nullcontext())
     monkeypatch.setattr(core.Accounts.__init__, "__kwdefaults__", {"cost": Cost(memory=64, passes=1)})
     folder = tmp_path / "house"
-    setup.init(folder, passphrase="of the vault", pbx="pbx1", now=clock(), work_factor=10, mount=False)
+    setup.init(folder, passphrase="of the vault", pbx="pbx1", now=clock.now(), work_factor=10, mount=False)
     monkeypatch.setattr(State, "config", folder / FILE)
     monkeypatch.setenv("KIKITORI_CONFIG", str(folder / FILE))
     (tmp_path / "password").write_text(f"{PASSWORD}\n", "utf-8")

@@ -29,7 +29,7 @@ def test_from_the_first_manager_to_the_end_of_an_account(kikitori: Kikitori, hou
     assert kikitori("accounts", "end", "sato", "--reason", "異動", "--yes", *manager).status == 0
     assert "sato" not in kikitori("accounts", "list").out
     assert "異動" in kikitori("accounts", "list", "--all").out
-    actions = [json.loads(line)["action"] for line in kikitori("audit", "list", "--json").out.splitlines()]
+    actions = [json.loads(line)["action"] for line in kikitori("audit", "list", "--json", *manager).out.splitlines()]
     assert [action for action in actions if action.startswith("account.") and action != "account.signed-in"] == [
         "account.issued", "account.enrolled", "account.issued", "account.enrolled", "account.reviewed", "account.ended",
     ]  # fmt: skip
@@ -80,17 +80,26 @@ def test_an_extract_convinces_who_has_no_kikitori(kikitori: Kikitori, house: Pat
     kept = house / "kept.note"
     kept.write_text(first.out, "utf-8")
     enrolled(kikitori, house, "sato", "staff", "--by", "tanaka", *password(house))
-    made = json.loads(kikitori("audit", "proof", "--object", "sato", "--out", house / "extract", "--json").out)
+    manager = ("--by", "tanaka", *password(house))
+    made = json.loads(
+        kikitori("audit", "proof", "--object", "sato", "--out", house / "extract", "--json", *manager).out
+    )
     names = sorted(path.name for path in (house / "extract").glob("*.tlog-proof"))
     assert made["proofs"] == len(names) >= 2
     said = check(house / "extract", "proof", *names)
     assert [json.loads(line)["object"] for line in said.splitlines()] == ["sato"] * len(names)
-    assert json.loads(kikitori("audit", "show", int(names[0].partition(".")[0]), "--json").out)["object"] == "sato"
+    assert (
+        json.loads(kikitori("audit", "show", int(names[0].partition(".")[0]), "--json", *manager).out)["object"]
+        == "sato"
+    )
     assert kikitori("audit", "consistency", kept, "--out", house / "since").status == 0
     assert "begin with the" in check(house / "since", "consistency", "consistency.txt", "old.note", "new.note")
     assert "verify-log.pl" in (house / "since" / "README.txt").read_text("utf-8")
-    last = json.loads(kikitori("audit", "list", "--json").out.splitlines()[-1])
-    assert (last["action"], last["detail"]) == ("log.extracted", {"object": "sato"})
+    rows = [json.loads(line) for line in kikitori("audit", "list", "--json", *manager).out.splitlines()]
+    (last,) = [row for row in rows if row["action"] == "log.extracted"]
+    assert (last["actor"], last["detail"]) == ("tanaka", {"object": "sato"})
+    said = kikitori("audit", "list")
+    assert (said.status, said.out) == (77, "")
 
 
 def check(folder: Path, *arguments: str) -> str:
