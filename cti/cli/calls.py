@@ -15,12 +15,15 @@ from cti.cli import capture, why
 from cti.cli.common import Commands, Json, out, say_json, table, when
 from cti.cli.hours import day_of
 from cti.cli.local import at_desk
+from cti.cli.signin import By as Who
+from cti.cli.signin import Code, PasswordFile, at_desk_for
 from cti.cli.terminal import one_line
 from cti.explain import word
 from cti.i18n import _
 from cti.replay import Step, steps_of
 from policies.calendar import JST
 from policies.load import Policies
+from policies.rights import Act
 
 
 def register(app: typer.Typer) -> None:
@@ -49,10 +52,10 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="calls")
 
 
-def list_(as_json: Json = False) -> None:
+def list_(by: Who = None, password_file: PasswordFile = None, code: Code = None, as_json: Json = False) -> None:
     """List calls."""
 
-    found = at_desk(lambda desk: desk.calls())
+    found = at_desk_for(Act.LIVE, by, password_file, code, lambda desk: desk.calls())
     if as_json:
         for call in found:
             say_json(call)

@@ -11,7 +11,7 @@ from cti import statement
 from cti.app.clock import wall_clock
 from cti.cli.common import Commands, Json, installed, out, say_json, settings, table
 from cti.cli.hours import day_of
-from cti.cli.local import at_desk
+from cti.cli.signin import By, Code, PasswordFile, at_desk_for
 from cti.completeness import Account
 from cti.errors import UsageError
 from cti.explain import localise, word
@@ -19,6 +19,7 @@ from cti.i18n import _
 from cti.records import Day as Witness
 from cti.sentences import day_text
 from policies.calendar import JST
+from policies.rights import Act
 from recorder.vault.keys import load_verifier
 
 Day = Annotated[
@@ -51,9 +52,15 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="completeness")
 
 
-def check(day: Day = None, as_json: Json = False) -> None:
+def check(
+    day: Day = None,
+    by: By = None,
+    password_file: PasswordFile = None,
+    code: Code = None,
+    as_json: Json = False,
+) -> None:
     """Compare a day."""
-    account, witness = at_desk(lambda desk: desk.completeness(_day(day)))
+    account, witness = at_desk_for(Act.STATUS, by, password_file, code, lambda desk: desk.completeness(_day(day)))
     if as_json:
         say_json(statement.values(account, witness, settings().settings.site.pbx))
     else:
@@ -76,6 +83,9 @@ def state(
         Path | None,
         typer.Option("--key", help=_("With --verify: the log's public key. Default: the installation's.")),
     ] = None,
+    by: By = None,
+    password_file: PasswordFile = None,
+    code: Code = None,
     as_json: Json = False,
 ) -> None:
     """Issue a statement, or verify one."""
@@ -83,7 +93,10 @@ def state(
         raise UsageError(_("--verify reads the day from the statement: leave --day out"))
     if verify is not None and key is None and installed() is None:
         raise UsageError(_("name the log's public key, which the bureau has given you: --key log.pub"))
-    path = verify or at_desk(lambda desk: desk.state_completeness(_day(day)))[0]
+    path = verify
+    if path is None:
+        issue = at_desk_for(Act.STATUS, by, password_file, code, lambda desk: desk.state_completeness(_day(day)))
+        path = issue[0]
     text, public = _note(path), load_verifier(key or settings().settings.paths.keys / "log.pub")
     said = statement.load(text, [public], str(path))
     if output is not None:

@@ -2,16 +2,17 @@
 
 import getpass
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
 from cti.app.clock import wall_clock
 from cti.app.desk import accounts_at
 from cti.cli.common import first_line, settings
+from cti.cli.local import at_desk
 from cti.desk import Desk
 from cti.errors import NotEntitledError, UsageError
 from cti.guard import Guard
@@ -21,6 +22,8 @@ from policies.rights import Act
 from recorder.access.accounts import Accounts
 from recorder.access.grants import Held
 from recorder.access.people import SignedIn
+
+Result = TypeVar("Result")
 
 HERE = "console"
 """Where somebody signs in who sits at the recorder itself."""
@@ -96,6 +99,19 @@ async def holding(desk: Desk, act: Act, who: Proof) -> Held:
     found = await entitled(accounts, act, who)
     desk.actor = found.account.id
     return await accounts.grants.held(found)
+
+
+def at_desk_for(
+    act: Act, by: str | None, password_file: Path | None, code: str | None, what: Callable[[Desk], Awaitable[Result]]
+) -> Result:
+    """`at_desk`, by whoever may do `act`; by anybody, as long as nobody has an account. Raises NotEntitledError."""
+    who = proof(by, password_file, code) if by else None
+
+    async def do(desk: Desk) -> Result:
+        await allowed(desk, act, who)
+        return await what(desk)
+
+    return at_desk(do)
 
 
 def asked(question: str) -> str:

@@ -12,7 +12,7 @@ from cti.api.shapes import Export as ExportAsked
 from cti.cli.common import passphrase
 from cti.cli.local import at_desk
 from cti.cli.session import at_api, signed_in
-from cti.cli.signin import allowed, proof
+from cti.cli.signin import allowed, at_desk_for, proof
 from cti.desk import Desk, Purpose, Sound
 from cti.errors import UsageError
 from cti.explain import localise
@@ -194,13 +194,7 @@ class Here:
         return self._open(recording, Act.EXPORT, (0, None), write)
 
     def _look(self, what: Callable[[Desk], Awaitable[Found]]) -> Found:
-        who = proof(self._by, self._password_file, self._code) if self._by else None
-
-        async def do(desk: Desk) -> Found:
-            await allowed(desk, Act.SEARCH, who)
-            return await what(desk)
-
-        return at_desk(do)
+        return at_desk_for(Act.SEARCH, self._by, self._password_file, self._code, what)
 
     def _open(
         self,

@@ -6,12 +6,13 @@ from typing import Annotated, Any
 import typer
 
 from cti.cli.common import Json, out, say_json, settings
-from cti.cli.local import at_desk
+from cti.cli.signin import By, Code, PasswordFile, at_desk_for
 from cti.cli.terminal import one_line
 from cti.explain import word
 from cti.hours import known
 from cti.i18n import _
 from cti.sentences import moment_text, sentences
+from policies.rights import Act
 
 
 def register(app: typer.Typer) -> None:
@@ -28,10 +29,13 @@ def why(
         str,
         typer.Argument(help=_("The call: its conversation, channel or recording, or the beginning."), metavar="CALL"),
     ],
+    by: By = None,
+    password_file: PasswordFile = None,
+    code: Code = None,
     as_json: Json = False,
 ) -> None:
     """Say why."""
-    steps = at_desk(lambda desk: desk.why(call))
+    steps = at_desk_for(Act.LIVE, by, password_file, code, lambda desk: desk.why(call))
     if as_json:
         for step in steps:
             say_json({name: step[name] for name in ("at", "conversation", "uniqueid", "what")} | dict(step["values"]))

@@ -124,3 +124,24 @@ def test_an_extract_that_cannot_be_made_leaves_nothing(
     said = kikitori("audit", *arguments)
     assert (said.status, said.out) == (status, "")
     assert not Path("x").exists()
+
+
+@pytest.mark.rule("A-04", "B-06")
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("recordings", "list"), ("calls", "list"), ("calls", "why", "x"), ("completeness", "check"),
+        ("completeness", "statement"), ("audit", "list"), ("audit", "show", "0"), ("audit", "review"),
+        ("audit", "proof", "0", "--out", "x"),
+    ],
+)  # fmt: skip
+def test_once_people_have_accounts_nobody_asks_without_a_name(
+    kikitori: Kikitori, house: Path, command: tuple[str, ...]
+) -> None:
+    assert kikitori(*command).status != 77
+    enrolled(kikitori, house, "tanaka", "manager")
+    for who in ((), ("--json",)):
+        said = kikitori(*command, *who)
+        assert (said.status, said.out) == (77, "")
+        assert "people have accounts here" in said.err
+    assert not Path("x").exists()
