@@ -108,21 +108,27 @@ class VaultKeys:
             slots=self.desk.vault.slots.count(),
         )  # fmt: skip
 
-    async def rotate(self, giver: Giver, done: Callable[[int], None], *, give_up: bool = False) -> Rotated:
+    async def rotate(
+        self, giver: Giver, done: Callable[[int], None], *, give_up: bool = False, no_recorder: bool = False
+    ) -> Rotated:
         """Begin an epoch, or end what a rotation before left undone. `done` is told of headers that were looked at.
 
-        `give_up`: the old keys go, although slots are left that none of them opens, or that are lost. Raises KeysError,
+        `give_up`: the old keys go, although slots are left that none of them opens, or that are lost. `no_recorder`: it
+        does not run, here or elsewhere, and reads the list when it starts. Raises KeysError,
         RotationError, AccessError, LogUnavailableError, OSError.
         """
         with self._alone():
             plan = await self.plan()
             recipients = await asyncio.to_thread(load_recipients, self.desk.keys)
             self._check(giver, plan)
+            if not no_recorder:
+                await self._answering()
             new, holders = giver.identities[plan.epoch], plan.holders
             without: tuple[str, ...] = ()
             if not plan.unfinished:
                 recipients, new, holders, without = await self._begin(giver, plan, recipients)
-            await self._followed(recipients.epoch)
+            if not no_recorder:
+                await self._followed(recipients.epoch)
             old = [one for epoch, one in giver.identities.items() if epoch != recipients.epoch]
             moved, found = 0, epochs.Resealed(moved=1, foreign=(), lost=())
             while found.moved:  # whoever held the old list in hand may have written one more
@@ -171,11 +177,11 @@ class VaultKeys:
         return after, identity, tuple(held), tuple(without)
 
     async def _followed(self, epoch: int) -> None:
-        """Wait until a recorder that runs encrypts to `epoch`. Raises RotationError."""
+        """Wait until the recorder encrypts to `epoch`. Raises RotationError."""
         try:
             async with asyncio.timeout(PATIENCE):
                 while True:
-                    with suppress(TimeoutError):
+                    with suppress(OSError):
                         if (await self.desk.ask({"ask": "status"})).get("epoch") == epoch:
                             return
                     await asyncio.sleep(0.2)
@@ -186,8 +192,18 @@ class VaultKeys:
                     "restart the recorder if need be, then `kikitori vault rotate` again"
                 )
             ) from error
-        except OSError:
-            return  # it reads the list when it starts
+
+    async def _answering(self) -> None:
+        """Whoever does not answer may go on with the old key, elsewhere or hung: then nothing is begun."""
+        try:
+            await self.desk.ask({"ask": "status"})
+        except OSError as error:
+            raise RotationError(
+                _(
+                    "the recorder does not answer, and has to be told of the new key: start the service; if it does "
+                    "not run at all, say so with --no-recorder"
+                )
+            ) from error
 
     async def _retire(self, epoch: int) -> None:
         await self.grants.retire(epoch)

@@ -166,6 +166,10 @@ def rotate(
             help=_("Destroy the old keys although headers are left that none of them opens, or that are damaged."),
         ),
     ] = False,
+    no_recorder: Annotated[
+        bool,
+        typer.Option("--no-recorder", help=_("The recorder does not run; it will read of the new key when it starts.")),
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help=_("Do not ask."))] = False,
     as_json: Json = False,
 ) -> None:
@@ -186,7 +190,9 @@ def rotate(
         with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
             # Once to seal them anew, and once more for what came meanwhile.
             task = bar.add_task("", total=2 * desk.vault.slots.count())
-            return await keys.rotate(giver, lambda count: bar.advance(task, count), give_up=give_up)
+            return await keys.rotate(
+                giver, lambda count: bar.advance(task, count), give_up=give_up, no_recorder=no_recorder
+            )
 
     done = at_desk(do, unlocked=True)
     if as_json:

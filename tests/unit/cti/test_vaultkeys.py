@@ -226,26 +226,42 @@ async def test_while_the_second_medium_is_away_no_key_is_destroyed(house: House)
     assert (await house.rotate()).epoch == 2, "it goes on, and begins no third"
 
 
-async def test_a_recorder_that_does_not_follow_keeps_the_old_key(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cti.vaultkeys.PATIENCE", 0.3)
-    answers: list[Any] = [{"epoch": 1}]
+def recorder(house: House) -> list[Any]:
+    """What the recorder answers: the last of these."""
+    answers: list[Any] = []
 
     async def ask(_question: Any, _deadline: float) -> dict[str, Any]:
-        answer = answers[0]
-        if isinstance(answer, Exception):
-            raise answer
-        assert isinstance(answer, dict)
-        return answer
+        if isinstance(answers[-1], Exception):
+            raise answers[-1]
+        found: dict[str, Any] = answers[-1]
+        return found
 
     house.office.desk._ask = ask  # the recorder
-    for answer in ({"epoch": 1}, TimeoutError(), {}):
-        answers[0] = answer
+    return answers
+
+
+async def test_a_recorder_that_does_not_follow_keeps_the_old_key(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cti.vaultkeys.PATIENCE", 0.3)
+    answers = recorder(house)
+    for answer in ({"epoch": 1}, {}):
+        answers.append(answer)
         with pytest.raises(RotationError, match="goes on with the key of before"):
             await house.rotate()
         assert {name: house.heard(await house.held("sato"), name) for name in SECONDS} == BOTH
-    answers[0] = {"epoch": 2}
+    answers.append({"epoch": 2})
     done = await house.rotate()
     assert (done.epoch, done.moved, done.kept) == (2, 6, False)
+
+
+@pytest.mark.parametrize("answer", [ConnectionRefusedError(111, "no"), FileNotFoundError(2, "no"), TimeoutError()])
+async def test_of_a_recorder_that_does_not_answer_nobody_knows_what_it_does(house: House, answer: Exception) -> None:
+    """It may hang, or run elsewhere: what it goes on to record would be closed for ever."""
+    recorder(house).append(answer)
+    with pytest.raises(RotationError, match="the recorder does not answer"):
+        await house.rotate()
+    assert keys.load_recipients(house.office.desk.keys).epoch == 1
+    assert house.lines("keys.rotated") == []
+    assert (await house.rotate(no_recorder=True)).epoch == 2
 
 
 # --- who may not ------------------------------------------------------------------------------------------------------

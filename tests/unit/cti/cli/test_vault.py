@@ -40,7 +40,7 @@ def test_from_the_first_epoch_to_the_end_of_its_escrow(
     plan = json.loads(kikitori("vault", "rotate", "--dry-run", "--json").out)
     assert (plan["epoch"], plan["holders"], plan["unfinished"]) == (1, ["tanaka"], False)
     assert "The new key would be held by: tanaka" in kikitori("vault", "rotate", "--dry-run").out
-    said = kikitori("vault", "rotate", *office)
+    said = kikitori("vault", "rotate", "--no-recorder", *office)
     assert (said.status, said.err) == (0, "")
     assert "Epoch 2 is in use. 0 headers were sealed anew." in said.out
     (row,) = [json.loads(line) for line in kikitori("vault", "epochs", "--json").out.splitlines()]
@@ -59,7 +59,7 @@ def test_the_passphrase_opens_nothing_any_more_and_says_why(
     house: Path,
     office: tuple[str, ...],
 ) -> None:
-    assert kikitori("vault", "rotate", *office).status == 0
+    assert kikitori("vault", "rotate", "--no-recorder", *office).status == 0
     said = kikitori("verify", "--all", "--open", *passphrase(house))
     assert (said.status, said.out) == (1, "")
     assert "the passphrase opens nothing any more" in said.err
@@ -68,7 +68,7 @@ def test_the_passphrase_opens_nothing_any_more_and_says_why(
 
 
 def test_without_accounts_the_passphrase_rotates(kikitori: Kikitori, house: Path) -> None:
-    assert json.loads(kikitori("vault", "rotate", *passphrase(house), "--json").out)["epoch"] == 2
+    assert json.loads(kikitori("vault", "rotate", "--no-recorder", *passphrase(house), "--json").out)["epoch"] == 2
     assert keys.epochs(house / "house/keys") == [2]
     assert kikitori("verify", "--all", "--open", *passphrase(house)).status == 0
 
@@ -141,10 +141,10 @@ def test_what_no_key_opens_is_said_until_it_is_given_up(
     said = kikitori("vault", "test", *office)
     assert said.status == 1
     assert "Sealed to somebody else, or to nobody: slots 0" in said.err
-    said = kikitori("vault", "rotate", *office)
+    said = kikitori("vault", "rotate", "--no-recorder", *office)
     assert (said.status, keys.load_recipients(house / "house/keys").epoch) == (1, 2)
     assert "The keys of before are kept" in said.err
     assert "A rotation was not ended" in kikitori("vault", "epochs").out
     assert kikitori("vault", "rotate", "--give-up", *office).status == 64
-    assert kikitori("vault", "rotate", "--give-up", "--yes", *office).status == 0
+    assert kikitori("vault", "rotate", "--no-recorder", "--give-up", "--yes", *office).status == 0
     assert "A rotation was not ended" not in kikitori("vault", "epochs").out
