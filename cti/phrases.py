@@ -469,6 +469,7 @@ WORDS = frozenset({
     mark("escrow.renewed"),
     mark("escrow.destroyed"),
     mark("log.reviewed"),
+    mark("calls.watched"),
     mark("log.read"),
     mark("log.extracted"),
     # what it says of an act

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 import structlog
@@ -200,6 +200,27 @@ class Pipeline:
         if self.recorder is None:
             raise RuntimeError("attach() comes before run()")
         return self.recorder
+
+    def live(self) -> list[dict[str, Any]]:
+        """The conversations of designated numbers and phones that go on, in the order in which they came."""
+        works = self._recorder().works.values()
+        recorded = {work.take.order.conversation for work in works if work.take.joined and not work.done}
+        found = []
+        for conversation, _linkedid, legs in self.tracker.calls():
+            seen = self._seen.get(conversation, Seen())
+            number = self.reading.plan.number_of(seen.number)
+            if not (number is not None and number.designated) and not any(leg.designated for leg in legs):
+                continue
+            found.append({
+                "conversation": str(conversation),
+                "arrived": seen.arrived.isoformat() if seen.arrived else None,
+                "answered": seen.answered.isoformat() if seen.answered else None,
+                "number": seen.number,
+                "caller": seen.caller,
+                "phones": sorted({leg.endpoint for leg in legs if leg.designated and leg.endpoint}),
+                "recorded": str(conversation) in recorded,
+            })  # fmt: skip
+        return sorted(found, key=lambda one: (str(one["arrived"]), one["conversation"]))
 
     # --- facts ------------------------------------------------------------------------------------------------------
 

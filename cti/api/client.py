@@ -12,7 +12,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from cti.api.problems import Problem
-from cti.api.shapes import Ask, Details, Export, Levels, Play, Recording, Recordings, SignedIn, SignIn, Whoami
+from cti.api.shapes import Ask, Details, Export, Levels, Live, Play, Recording, Recordings, SignedIn, SignIn, Whoami
 from cti.errors import KikitoriError, SettingsError
 from cti.explain import explain
 from cti.i18n import _, reader
@@ -148,6 +148,21 @@ class Client:
         # Others' come first, one at a time, and an hour takes seconds to make.
         with self._stream("POST", path, json=_body(asked), timeout=httpx.Timeout(900.0, connect=5.0)) as answer:
             yield int(answer.headers.get("Content-Length", "0")), answer.iter_bytes()
+
+    def live(self) -> Iterator[list[dict[str, Any]] | None]:
+        """The calls that go on, whenever they change, until the session ends; None while the recorder is away."""
+        with self._stream("GET", "/v1/calls/live") as answer:
+            for line in answer.iter_lines():
+                if line.startswith("data: "):
+                    yield self._calls(line.removeprefix("data: "))
+
+    @staticmethod
+    def _calls(text: str) -> list[dict[str, Any]] | None:
+        try:
+            calls = Live.model_validate_json(text).calls
+        except ValidationError as error:
+            raise UnreachableError(_("the answer is not that of a desk of this version")) from error
+        return None if calls is None else [call.model_dump(mode="json") for call in calls]
 
     # --- inside -------------------------------------------------------------------------------------------------------
 

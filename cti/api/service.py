@@ -4,6 +4,7 @@ import asyncio
 import hmac
 import re
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -66,6 +67,8 @@ class Service:
         self.desk, self.guard, self.terminals, self.health = desk, guard, terminals, health
         self.sessions, self.hearings = Sessions(), Hearings(desk)
         self.exporting, self.levelling = asyncio.Semaphore(1), asyncio.Semaphore(1)
+        self.watching = Counter[str]()
+        """How many streams of events each session has open."""
         self._answers: dict[str, _Answers] = {}
 
     # --- sessions -----------------------------------------------------------------------------------------------------
@@ -157,6 +160,16 @@ class Service:
             await self.end(session, "the desk ended")
         await self.hearings.expire(time.monotonic())
         await self.tending.close()
+
+    async def may_watch(self, session: Session) -> bool:
+        """Whether somebody who watches the calls may go on. What cannot be found out is no leave."""
+        if session not in self.sessions.all():
+            return False
+        try:
+            still = await self.guard.accounts.still(session.who)
+            return still and self.guard.rights().allows(session.who.account.role, Act.LIVE)
+        except (*OURS, SQLAlchemyError, OSError):
+            return False
 
     # --- rights -------------------------------------------------------------------------------------------------------
 

@@ -240,6 +240,24 @@ class Epochs(BaseModel):
     rotation: Rotation | None
 
 
+class LiveCall(BaseModel):
+    """A conversation that goes on. `phones`: designated ones that ring or talk."""
+
+    conversation: str
+    arrived: datetime | None
+    answered: datetime | None
+    number: str | None
+    caller: str | None
+    phones: list[str]
+    recorded: bool
+
+
+class Live(BaseModel):
+    """What an event `calls` has; null while the recorder does not answer."""
+
+    calls: list[LiveCall] | None
+
+
 class Reviews(BaseModel):
     """Which months were looked through, by whom; which one is next, and which are late."""
 

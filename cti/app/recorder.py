@@ -141,6 +141,9 @@ async def run_recorder(settings: Settings, clock: Clock, notifier: Notifier) -> 
             "trouble": recorder.trouble or parts.listed.trouble,
         }
 
+    async def live(_: dict[str, Any]) -> dict[str, Any]:
+        return {"calls": pipeline.live()}
+
     async def damaged(_: dict[str, Any]) -> dict[str, Any]:
         return {"damaged": [str(path) for path in await recorder.damaged()]}
 
@@ -176,7 +179,9 @@ async def run_recorder(settings: Settings, clock: Clock, notifier: Notifier) -> 
     await _be_the_only_one(recorder.spool)
     # In a thread: hours of sound may have to be looked at, and whoever watches us must not think that we hang.
     await asyncio.to_thread(recorder.recover)
-    answers = {"armed": armed, "status": status, "damaged": damaged, "recover": recovering, "witness": witness}
+    answers = {
+        "armed": armed, "status": status, "calls": live, "damaged": damaged, "recover": recovering, "witness": witness,
+    }  # fmt: skip
     server = await control.serve(settings.paths.run / SOCKET, answers)
     await asyncio.to_thread(parts.journal.append, "recorder.started", settings.site.pbx, {})
     async with asyncio.TaskGroup() as group:

@@ -11,7 +11,7 @@ import typer
 from cti.answering import Answered, count
 from cti.calls.model import Fact
 from cti.calls.tracker import Silence, Tracker
-from cti.cli import capture, why
+from cti.cli import capture, live, why
 from cti.cli.common import Commands, Json, out, say_json, table, when
 from cti.cli.hours import day_of
 from cti.cli.local import at_desk
@@ -49,6 +49,7 @@ def register(app: typer.Typer) -> None:
     )(replay)
     why.register(group)
     capture.register(group)
+    live.register(group)
     app.add_typer(group, name="calls")
 
 

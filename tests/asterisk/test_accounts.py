@@ -6,6 +6,7 @@ import subprocess
 import sys
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyotp
@@ -69,6 +70,35 @@ def logged(house: House) -> list[Entry]:
     """What the access log has; reading it is for who has an account, too."""
     with AccessLog(house.lab.settings.paths.log / "access.db") as access:
         return list(access.entries())
+
+
+async def watched(house: House) -> None:
+    """A call comes, is recorded and goes, and whoever is signed in sees each of it."""
+    state = str(house.lab.folder / "state")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "cti.cli", "--config", str(house.lab.config), "calls", "live", "--json",
+        stdout=asyncio.subprocess.PIPE, env={"PATH": "/usr/bin:/bin", "XDG_STATE_HOME": state},
+    )  # fmt: skip
+    assert process.stdout is not None
+    lines = process.stdout
+
+    async def seen() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = json.loads(await asyncio.wait_for(lines.readline(), 30))["calls"]
+        return found
+
+    try:
+        assert await seen() == []
+        async with house.call_in(5.0) as live:
+            await live.talking()
+            while not (told := await seen()) or not told[0]["recorded"]:
+                assert len(told) <= 1
+            assert told[0]["caller"] == live.call.party
+            assert len(told[0]["phones"]) >= 1
+        while await seen():
+            continue
+    finally:
+        process.kill()
+        await process.wait()
 
 
 def play(house: House, office: Office, account: str, recording: str, out: Path) -> subprocess.CompletedProcess[str]:
@@ -139,6 +169,7 @@ async def test_staff_hear_and_a_contractor_does_not(house_with_service: House, p
     assert json.loads(kikitori(house, "whoami", "--json").stdout)["epochs"] == [1]
     rows = [json.loads(line) for line in kikitori(house, "recordings", "list", "--json").stdout.splitlines()]
     assert kept.recording in {row["recording"] for row in rows}
+    await watched(house)
     again = house.lab.folder / "again.wav"
     done = kikitori(house, "play", kept.recording[:8], "--purpose", "content", "--from", "1", "-o", str(again))
     assert done.returncode == 0, done.stderr

@@ -53,6 +53,7 @@ def test_a_route_that_names_no_right_is_not_served(monkeypatch: pytest.MonkeyPat
         build(None)  # type: ignore[arg-type]
 
 
+STREAM = "/v1/calls/live"
 CHECKS = [not_a_server_error, content_type_conformance, response_headers_conformance, response_schema_conformance]
 
 
@@ -82,6 +83,9 @@ async def test_whatever_is_asked_nothing_breaks(api: Api, account: str | None, m
     def every() -> None:
         for found in schema.get_all_operations():
             operation = found.ok()
+            if operation.path == STREAM:  # it has no end; test_live.py asks it
+                met.add((operation.method.upper(), operation.path))
+                continue
             for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
                 if mode is GenerationMode.NEGATIVE and not (
                     operation.body or operation.path_parameters or operation.query
