@@ -17,8 +17,8 @@ from recorder.access.people import SignedIn
 from recorder.vault.age import Identity
 from recorder.vault.epochs import destroy, publish
 from recorder.vault.errors import VaultError
-from recorder.vault.folder import replace_whole
-from recorder.vault.keys import KeysError, check_signed, identity_file, identity_in, load_recipients, number_of
+from recorder.vault.folder import replace_whole, sync_folder
+from recorder.vault.keys import KeysError, check_signed, identity_file, identity_in, number_of
 from recorder.vault.stream import decrypt, encrypt
 
 
@@ -52,7 +52,7 @@ class Escrow:
         For when nobody holds them any more: the database was lost, or every password.
         """
         plan, found = await self._keys.plan(), await asyncio.to_thread(self.files)
-        wanted = sorted({*plan.before, plan.epoch} & found.keys())
+        wanted = sorted(set(plan.before) & found.keys())
         if plan.epoch not in wanted:
             raise NotFoundError(
                 _("{folder} has no file of epoch {epoch}, which is in use").format(
@@ -60,7 +60,7 @@ class Escrow:
                 )
             )
         identities = {epoch: await asyncio.to_thread(_unsealed, found[epoch], paper) for epoch in wanted}
-        check_signed(self._desk.keys, plan.epoch, identities[plan.epoch])
+        check_signed(self._desk.keys, self._keys.recipients(), identities[plan.epoch])
         await self._line("escrow.opened", two, {"epochs": wanted})
         for person in (two.first, two.second):
             for epoch, identity in identities.items():
@@ -80,7 +80,8 @@ class Escrow:
     async def over(self, epoch: int) -> Path:
         """The file of an epoch that is not in use any more. Raises NotFoundError, UsageError."""
         plan, found = await self._keys.plan(), await asyncio.to_thread(self.files)
-        if epoch == plan.epoch or epoch in plan.before:
+        # Not by who holds what: a database that was lost knows of no key, and headers may still need it.
+        if epoch in plan.before:
             raise UsageError(_("epoch {epoch} is in use: `kikitori vault rotate` ends it first").format(epoch=epoch))
         if epoch not in found:
             raise NotFoundError(_("{folder} has no file of epoch {epoch}").format(folder=self._folder, epoch=epoch))
@@ -91,21 +92,22 @@ class Escrow:
 
         Raises KeysError, AccessError.
         """
-        plan = await self._keys.plan()
-        wanted = sorted({*plan.before, plan.epoch})
-        if missing := [epoch for epoch in wanted if epoch not in giver.identities]:
-            raise KeysError(f"{giver.actor} does not hold the key of epoch {missing[0]}")
-        check_signed(self._desk.keys, plan.epoch, giver.identities[plan.epoch])
-        paper = Identity.generate()
-        show(str(paper))
-        await self._line("escrow.renewed", two, {"epochs": wanted, "public": str(paper.recipient)})
-        recipients = await asyncio.to_thread(load_recipients, self._desk.keys)
-        for epoch in wanted:
-            sealed = encrypt(identity_file(giver.identities[epoch], self._desk.now()), [paper.recipient])
-            await asyncio.to_thread(replace_whole, self._folder / f"epoch-{epoch:04d}.escrow.age", sealed, 0o600)
-        await asyncio.to_thread(
-            publish, self._desk.keys, replace(recipients, escrow_recipient=paper.recipient), giver.signer
-        )
+        with self._keys.alone():
+            plan = await self._keys.plan()
+            wanted = list(plan.before)
+            if missing := [epoch for epoch in wanted if epoch not in giver.identities]:
+                raise KeysError(f"{giver.actor} does not hold the key of epoch {missing[0]}")
+            check_signed(self._desk.keys, self._keys.recipients(), giver.identities[plan.epoch])
+            paper = Identity.generate()
+            show(str(paper))
+            await self._line("escrow.renewed", two, {"epochs": wanted, "public": str(paper.recipient)})
+            recipients = await asyncio.to_thread(self._keys.recipients)
+            for epoch in wanted:
+                sealed = encrypt(identity_file(giver.identities[epoch], self._desk.now()), [paper.recipient])
+                await asyncio.to_thread(replace_whole, self._folder / f"epoch-{epoch:04d}.escrow.age", sealed, 0o600)
+            await asyncio.to_thread(sync_folder, self._folder)
+            renewed = replace(recipients, escrow_recipient=paper.recipient)
+            await asyncio.to_thread(publish, self._desk.keys, renewed, giver.signer)
         return tuple(wanted)
 
     async def _line(self, action: str, two: Two, detail: dict[str, Any]) -> None:

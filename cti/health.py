@@ -145,7 +145,7 @@ def judge(seen: HealthSeen, want: Want, now: datetime) -> list[Finding]:
         keeping.days(seen.vault, seen.stock, want),
         running.time(seen.clock, want),
         keeping.keys(seen.keys, want, now),
-        keeping.sealed(seen.keys),
+        keeping.sealed(seen.keys.sealed),
         keeping.certificate(seen.keys, want, now),
         keeping.api_certificate(seen.keys, want, now),
         _database(seen.overdue),

@@ -210,7 +210,11 @@ OURS = (
         "{folder}: the passphrase opens nothing any more: the keys were changed since people have accounts, and each "
         "opens the vault by a password of their own"
     ),
-    mark("{folder}: recipients.note goes back to epoch {epoch}"),
+    mark(
+        "{folder}: recipients.note is of epoch {found}, and not what the access log says of epoch {told}: find out who "
+        "changed it"
+    ),
+    mark("differs from {mirror}, and both are whole"),
     mark(
         "{file}: names {signed} for epoch {epoch}, but the identity here is {other}: stop recording and find out who "
         "signed it"

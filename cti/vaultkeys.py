@@ -9,7 +9,7 @@ In this order: whatever stops it, somebody can read everything, and `vault rotat
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -20,11 +20,20 @@ from cti.desk import Desk
 from cti.i18n import _
 from recorder.access.errors import AccessError
 from recorder.access.grants import Grants, Held
-from recorder.access.tables import SIGNING
 from recorder.vault import epochs
 from recorder.vault.age import Identity, Passphrase
+from recorder.vault.epochs import Told, told_by
 from recorder.vault.folder import one_at_a_time
-from recorder.vault.keys import Recipients, RotationError, check_signed, load_recipients, number_of
+from recorder.vault.keys import (
+    Recipients,
+    RotationError,
+    check_signed,
+    dump_recipients,
+    load_recipients,
+    load_verifier,
+    number_of,
+    parse_recipients,
+)
 from recorder.vault.keys import epochs as filed
 from recorder.vault.note import Signer
 
@@ -48,7 +57,10 @@ class Giver:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a rotation would do. `before`: the epochs whose keys are still here; `holders` get the new one's."""
+    """What a rotation would do. `before`: the epochs whose keys are not destroyed, the one in use among them.
+
+    `holders` get the new one's.
+    """
 
     epoch: int
     since: datetime
@@ -94,18 +106,42 @@ class VaultKeys:
     # --- another epoch ------------------------------------------------------------------------------------------------
 
     def due(self, since: datetime, now: datetime) -> bool:
-        """Whether an epoch has lasted long enough."""
-        return now >= since + self.serve
+        """Whether an epoch has lasted long enough; one that begins in the future was begun by a wrong clock."""
+        return not since <= now < since + self.serve
+
+    def live(self, current: int) -> tuple[int, ...]:
+        """The epochs whose keys are not destroyed, by the access log: a database, or a folder, can be added to.
+
+        Raises LogUnavailableError.
+        """
+        told = self.desk.logged_of(self.grants.pbx, ["keys.rotated", "keys.retired"])
+        retired = max((int(one.detail["before"]) for one in told if one.action == "keys.retired"), default=0)
+        begun = {int(one.detail[name]) for one in told if one.action == "keys.rotated" for name in ("epoch", "before")}
+        return tuple(sorted(one for one in begun | {current} if retired <= one <= current))
+
+    def rotated(self) -> Told | None:
+        """What the newest line of a rotation says. Raises LogUnavailableError."""
+        return told_by(self.desk.logged_of(self.grants.pbx, ["keys.rotated"]))
+
+    def recipients(self) -> Recipients:
+        """The list of recipients; where it is not what the access log says (a backup was put back), the log's, if 課長
+        has signed that. Raises KeysError, LogUnavailableError.
+        """
+        found, told = load_recipients(self.desk.keys), self.rotated()
+        if epochs.disagreement(self.desk.keys, found, told) and told is not None:
+            signed = parse_recipients(told.note, load_verifier(self.desk.keys / "manager.pub"), "access log")
+            return replace(signed, escrow_recipient=found.escrow_recipient)
+        return found
+
+    def _strange(self) -> str | None:
+        return epochs.disagreement(self.desk.keys, load_recipients(self.desk.keys), self.rotated())
 
     async def plan(self) -> Plan:
-        """What `rotate` would do now. Raises KeysError."""
-        found = await asyncio.to_thread(load_recipients, self.desk.keys)
-        every = await self.grants.all()
-        here = {one.epoch for one in every if one.epoch != SIGNING} | set(filed(self.desk.keys))
+        """What `rotate` would do now. Raises KeysError, LogUnavailableError."""
+        found = await asyncio.to_thread(self.recipients)
         return Plan(
-            epoch=found.epoch, since=found.since, before=tuple(sorted(one for one in here if one <= found.epoch)),
-            holders=tuple(sorted({one.account for one in every if one.epoch == found.epoch})),
-            slots=self.desk.vault.slots.count(),
+            epoch=found.epoch, since=found.since, before=await asyncio.to_thread(self.live, found.epoch),
+            holders=await self.grants.holders(found.epoch), slots=self.desk.vault.slots.count(),
         )  # fmt: skip
 
     async def rotate(
@@ -117,27 +153,32 @@ class VaultKeys:
         does not run, here or elsewhere, and reads the list when it starts. Raises KeysError,
         RotationError, AccessError, LogUnavailableError, OSError.
         """
-        with self._alone():
+        with self.alone():
             plan = await self.plan()
-            recipients = await asyncio.to_thread(load_recipients, self.desk.keys)
-            self._check(giver, plan)
+            recipients = await asyncio.to_thread(self.recipients)
+            self._check(giver, plan, give_up=give_up)
+            await asyncio.to_thread(epochs.sweep, self.desk.keys)
             if not no_recorder:
                 await self._answering()
             new, holders = giver.identities[plan.epoch], plan.holders
             without: tuple[str, ...] = ()
             if not plan.unfinished:
                 recipients, new, holders, without = await self._begin(giver, plan, recipients)
+            if await asyncio.to_thread(self._strange):
+                # It was stopped between the log and the list, or a list of before was put back.
+                await asyncio.to_thread(epochs.publish, self.desk.keys, recipients, giver.signer)
             if not no_recorder:
                 await self._followed(recipients.epoch)
             old = [one for epoch, one in giver.identities.items() if epoch != recipients.epoch]
-            moved, found = 0, epochs.Resealed(moved=1, foreign=(), lost=())
+            moved, found = 0, await asyncio.to_thread(epochs.reseal, self.desk.vault.slots, old, new, done)
             while found.moved:  # whoever held the old list in hand may have written one more
-                found = await asyncio.to_thread(epochs.reseal, self.desk.vault.slots, old, new, done)
                 moved += found.moved
-            slots = self.desk.vault.slots.count()
-            self._line("keys.tested", {"slots": slots, "foreign": list(found.foreign[:NAMED])}, giver.actor)
+                found = await asyncio.to_thread(epochs.reseal, self.desk.vault.slots, old, new, done)
+            slots = found.looked
+            self._told(slots, found.foreign, giver.actor)
             kept = bool(found.foreign or found.lost) and not give_up
             if not kept:
+                await self._safe(giver, recipients.epoch)
                 self._line("keys.retired", {"before": recipients.epoch, "moved": moved, "slots": slots}, giver.actor)
                 await self._retire(recipients.epoch)
         return Rotated(
@@ -145,22 +186,25 @@ class VaultKeys:
             lost=found.lost, kept=kept,
         )  # fmt: skip
 
-    def _check(self, giver: Giver, plan: Plan) -> None:
-        # Of an older one that is missing the headers are left, and with them that key.
-        if plan.epoch not in giver.identities:
-            raise RotationError(
-                _(
+    def _check(self, giver: Giver, plan: Plan, *, give_up: bool) -> None:
+        # Of an older one that is missing the headers are left, and with them that key: unless they are given up.
+        for epoch in (plan.epoch, *(plan.before if give_up else ())):
+            if epoch not in giver.identities:
+                said = _(
                     "{actor} does not hold the key of epoch {epoch}: whoever does grants it (`kikitori vault grant`)"
-                ).format(actor=giver.actor, epoch=plan.epoch)
-            )
-        check_signed(self.desk.keys, plan.epoch, giver.identities[plan.epoch])
+                )
+                raise RotationError(said.format(actor=giver.actor, epoch=epoch))
+        check_signed(self.desk.keys, self.recipients(), giver.identities[plan.epoch])
 
     async def _begin(
         self, giver: Giver, plan: Plan, before: Recipients
     ) -> tuple[Recipients, Identity, tuple[str, ...], tuple[str, ...]]:
+        told = await asyncio.to_thread(self.rotated)
+        highest = max(before.epoch, told.epoch if told else 0)
         after, identity = await asyncio.to_thread(
-            epochs.begin, self.desk.keys, self.escrow, before, since=self.desk.now(), passphrase=giver.passphrase
-        )
+            epochs.begin, self.desk.keys, self.escrow, before, highest, since=self.desk.now(),
+            passphrase=giver.passphrase,
+        )  # fmt: skip
         held, without = [], []
         for account in sorted(plan.holders, key=lambda one: one != giver.actor):
             try:
@@ -171,10 +215,18 @@ class VaultKeys:
                     raise
                 log.error("a holder gets no key of the new epoch", account=account, error=str(error))
                 without.append(account)
+        # The list itself too: a recorder that finds another one has what 課長 signed.
+        note = dump_recipients(after, giver.signer)
         said = {"epoch": after.epoch, "public": str(after.recipient), "before": before.epoch, "holders": held}
-        self._line("keys.rotated", said, giver.actor)
+        self._line("keys.rotated", said | {"note": note}, giver.actor)
         await asyncio.to_thread(epochs.publish, self.desk.keys, after, giver.signer)
         return after, identity, tuple(held), tuple(without)
+
+    async def _safe(self, giver: Giver, epoch: int) -> None:
+        """Before the old keys go, somebody holds the new one, or the passphrase opens it. Raises RotationError."""
+        if epoch not in filed(self.desk.keys) and not await self.grants.holders(epoch):
+            said = _("nobody holds the key of epoch {epoch} any more, so that those of before are not destroyed")
+            raise RotationError(said.format(epoch=epoch))
 
     async def _followed(self, epoch: int) -> None:
         """Wait until the recorder encrypts to `epoch`. Raises RotationError."""
@@ -208,19 +260,38 @@ class VaultKeys:
     async def _retire(self, epoch: int) -> None:
         await self.grants.retire(epoch)
         for path in self.desk.keys.glob("epoch-*.age"):
-            if number_of(path) != epoch:
+            if number_of(path) not in (0, epoch):
                 await asyncio.to_thread(epochs.destroy, path)
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def alone(self) -> Iterator[None]:
+        """Nobody else changes keys meanwhile. Raises RotationError where somebody does."""
         try:
             with one_at_a_time(self.desk.keys, wait=False):
                 yield
         except BlockingIOError as error:
             raise RotationError(_("the keys are being changed just now")) from error
 
+    async def give_all(self, account: str, identities: Mapping[int, Identity], signer: Signer | None, by: str) -> None:
+        """As `Grants.give_all`, not in the middle of a rotation. Raises RotationError too."""
+        with self.alone():
+            await self.grants.give_all(account, identities, signer, by=by)
+
+    async def revoke(self, account: str, by: str) -> int:
+        """As `Grants.revoke`, not in the middle of a rotation. Raises RotationError too."""
+        with self.alone():
+            return await self.grants.revoke(account, by=by)
+
     def _line(self, action: str, detail: Mapping[str, Any], actor: str) -> None:
         self.desk.log(action, self.grants.pbx, detail, actor=actor)
+
+    def _told(self, slots: int, found: Sequence[int], actor: str) -> Tested:
+        """A line of how far headers were tried. What it has no room to name is tried again."""
+        if len(found) > NAMED:
+            slots = min(slots, sorted(found)[NAMED])
+        named = sorted(found)[:NAMED]
+        self._line("keys.tested", {"slots": slots, "foreign": named}, actor)
+        return Tested(slots=slots, foreign=tuple(named))
 
     # --- every new header is tried ------------------------------------------------------------------------------------
 
@@ -238,7 +309,7 @@ class VaultKeys:
         """
         plan = await self.plan()
         before = await asyncio.to_thread(self.tested)
-        if not {*plan.before, plan.epoch} <= held.identities.keys():
+        if not set(plan.before) <= held.identities.keys() and not await asyncio.to_thread(self._strange):
             return before
         until = plan.slots if most is None else min(plan.slots, before.slots + most)
         numbers: Sequence[int] = [*before.foreign, *range(before.slots, until)]
@@ -246,9 +317,8 @@ class VaultKeys:
             return before
         slots, every = self.desk.vault.slots, [held.identities[one] for one in sorted(held.identities, reverse=True)]
         found = await asyncio.to_thread(epochs.foreign, slots, numbers, every)
-        if until > before.slots or tuple(found) != before.foreign:
-            said = {"slots": until, "foreign": found[:NAMED]}
-            await asyncio.to_thread(self._line, "keys.tested", said, held.account)
         if found:
             log.error("headers that nobody here can open", slots=found[:NAMED])
-        return Tested(slots=until, foreign=tuple(found))
+        if until == before.slots and tuple(found) == before.foreign:
+            return before
+        return await asyncio.to_thread(self._told, until, found, held.account)

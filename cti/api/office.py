@@ -82,7 +82,7 @@ async def keys(request: Request, session: Session = may(Act.KEYS)) -> Epochs:
     plan, tested = await tending.keys.plan(), await asyncio.to_thread(tending.keys.tested)
     return Epochs(
         epoch=plan.epoch, since=plan.since, due=tending.keys.due(plan.since, tending.keys.desk.now()),
-        epochs=sorted({plan.epoch, *plan.before}),
+        epochs=list(plan.before),
         holders=[Holder(**asdict(one)) for one in await tending.keys.grants.all()],
         tested=tested.slots, foreign=list(tested.foreign),
         rotation=_rotation(tending.rotation) if tending.rotation else None,
@@ -109,10 +109,9 @@ def _rotation(one: Going) -> Rotation:
 async def grant(account: Id, request: Request, session: Session = may(Act.KEYS)) -> Granted:
     """Seal every key that you hold to somebody; the signing key too, to 課長. Nobody grants what they do not hold."""
     service = service_of(request)
-    grants = service.guard.accounts.grants
     current, _recipient = await asyncio.to_thread(load_recipient, service.desk.keys)
     held = await service.may_open(session, [current], account)
-    await grants.give_all(account, held.identities, held.signer, by=session.who.account.id)
+    await service.tending.keys.give_all(account, held.identities, held.signer, session.who.account.id)
     return Granted(account=account, epochs=sorted(held.identities))
 
 
@@ -120,9 +119,8 @@ async def grant(account: Id, request: Request, session: Session = may(Act.KEYS))
 async def revoke(account: Id, request: Request, session: Session = may(Act.KEYS)) -> Granted:
     """Take the keys of this PBX away from somebody: from the next request on nothing more is opened."""
     service = service_of(request)
-    grants = service.guard.accounts.grants
-    held = [one.epoch for one in await grants.all() if one.account == account]
-    await grants.revoke(account, by=session.who.account.id)
+    held = [one.epoch for one in await service.guard.accounts.grants.all() if one.account == account]
+    await service.tending.keys.revoke(account, session.who.account.id)
     return Granted(account=account, epochs=held)
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -19,6 +19,11 @@ from recorder.access.people import SignedIn
 from recorder.vault.keys import RotationError
 
 log = structlog.get_logger()
+
+SOME: Final = 2000
+"""Headers that are tried at a time: a fifth of a second in a thread."""
+BREATH: Final = 0.2
+ROUNDS: Final = 10_000
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,10 +46,13 @@ class Tending:
         self.keys, self._guard = keys, guard
         self.rotation: Rotation | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._looking = False
 
     def signed_in(self, who: SignedIn) -> None:
-        """Somebody has: what they hold is put to use, while they go on."""
-        self._soon(self._look(who))
+        """Somebody has: what they hold is put to use, while they go on; one at a time."""
+        if not self._looking:
+            self._looking = True
+            self._soon(self._look(who))
 
     async def rotate(self, held: Held) -> Rotation:
         """Begin another epoch, now. Raises RotationError."""
@@ -82,13 +90,19 @@ class Tending:
             held = await self.keys.grants.held(who)
             if not held.identities:
                 return
-            await self.keys.test(held)
+            for _round in range(ROUNDS):
+                before = await asyncio.to_thread(self.keys.tested)
+                if await self.keys.test(held, SOME) == before:
+                    break
+                await asyncio.sleep(BREATH)  # others are let by
             plan = await self.keys.plan()
             may = self._guard.rights().allows(who.account.role, Act.KEYS) and held.signer is not None
             if may and (plan.unfinished or self.keys.due(plan.since, self.keys.desk.now())):
                 await self.rotate(held)
         except (*OURS, SQLAlchemyError, OSError) as error:
-            log.error("the keys could not be looked after", error=explain(error), account=who.account.id)
+            log.error("the keys could not be looked after", error=_said(error), account=who.account.id)
+        finally:
+            self._looking = False
 
     async def _rotate(self, rotation: Rotation, giver: Giver) -> None:
         def looked(count: int) -> None:
@@ -96,8 +110,16 @@ class Tending:
 
         try:
             rotation.done = await self.keys.rotate(giver, looked)
-        except (*OURS, SQLAlchemyError, OSError) as error:
-            rotation.problem = explain(error)
+        except asyncio.CancelledError:
+            rotation.problem = _("the desk ended; it goes on the next time")
+            raise
+        except Exception as error:  # noqa: BLE001  # whatever it is: who asks is told that it is over
+            rotation.problem = _said(error)
             log.error("the keys were not changed", error=rotation.problem, account=giver.actor)
         finally:
             rotation.running = False
+
+
+def _said(error: Exception) -> str:
+    """A sentence of ours; of a database's error nothing but its kind, which would have values in it."""
+    return explain(error) if isinstance(error, (*OURS, OSError)) else type(error).__name__

@@ -40,7 +40,7 @@ from recorder.decide import Rules
 from recorder.priority import stand_back
 from recorder.session import Recorder
 from recorder.spool import Spool, check_ram
-from recorder.vault.epochs import Listed
+from recorder.vault.epochs import Listed, Told, told_by
 from recorder.vault.errors import VaultError
 from recorder.vault.folder import VaultFolder, Writer
 from recorder.vault.keys import load_signer
@@ -76,7 +76,13 @@ def build_recorder(settings: Settings, clock: Clock) -> RecorderParts:
     check_ram(spool_root, Path("/proc/self/mountinfo").read_text(), Path("/proc/swaps").read_text())
     prepare_spool(spool_root, settings)
     vault = VaultFolder(settings.paths.vault, settings.paths.mirror)
-    listed = Listed(settings.paths.keys)
+    pbx = settings.site.pbx
+
+    def rotated() -> Told | None:
+        with AccessLog(settings.paths.log / "access.db") as access:
+            return told_by(list(access.find(object=pbx, action="keys.rotated")))
+
+    listed = Listed(settings.paths.keys, rotated)
     writer = Writer(vault, to=listed.now, signer=load_signer(settings.paths.keys / "recorder.key"))
     ami = build_ami(settings, clock)
     journal = Journal(lambda: AccessLog(settings.paths.log / "access.db"), vault, clock)

@@ -63,7 +63,7 @@ def every(as_json: Json = False) -> None:
     async def find(desk: Desk) -> tuple[dict[int, Path], set[int]]:
         keys = keys_at(desk, settings().settings, wall_clock)
         plan = await keys.plan()
-        return Escrow(keys).files(), {plan.epoch, *plan.before}
+        return Escrow(keys).files(), set(plan.before)
 
     files, used = at_desk(find)
     if as_json:

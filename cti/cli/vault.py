@@ -75,7 +75,7 @@ def epochs(as_json: Json = False) -> None:
         return await keys.plan(), await keys.grants.all(), keys.tested()
 
     plan, held, tested = at_desk(find)
-    every = sorted({plan.epoch, *plan.before})
+    every = list(plan.before)
     signing = [one.account for one in held if one.epoch == SIGNING]
     if as_json:
         for epoch in every:
@@ -114,14 +114,14 @@ def grant(
     async def do(desk: Desk) -> list[int]:
         accounts = accounts_at(desk, wall_clock)
         giver = await holding(desk, Act.KEYS, who)
-        plan = await keys_at(desk, settings().settings, wall_clock).plan()
-        every = sorted({plan.epoch, *plan.before})
+        keys = keys_at(desk, settings().settings, wall_clock)
+        every = list((await keys.plan()).before)
         signs = any(one.id == account and one.role is Role.MANAGER for one in await accounts.all())
         has_all = set(every) <= giver.identities.keys() and (giver.signer is not None or not signs)
         secret = given_secret or ("" if has_all else passphrase(None))
         given = {epoch: giver.identities.get(epoch) or unlock(desk.keys, epoch, secret) for epoch in every}
         signer = giver.signer or (unlock_manager(desk.keys, secret) if signs else None)
-        await accounts.grants.give_all(account, given, signer, by=giver.account)
+        await keys.give_all(account, given, signer, giver.account)
         return every
 
     given = at_desk(do, unlocked=True)
@@ -142,7 +142,7 @@ def revoke(
 
     async def do(desk: Desk) -> int:
         taker = await holding(desk, Act.KEYS, who)
-        return await accounts_at(desk, wall_clock).grants.revoke(account, by=taker.account)
+        return await keys_at(desk, settings().settings, wall_clock).revoke(account, taker.account)
 
     count = at_desk(do)
     if as_json:

@@ -6,9 +6,10 @@ from typing import Final
 
 from cti import places
 from cti.doctor.finding import Finding, error, unmade, warning, well
-from cti.doctor.machine import DiskSeen, KeysSeen, MachineSeen, SpeedSeen, StockSeen
+from cti.doctor.machine import DiskSeen, KeysSeen, MachineSeen, SealedSeen, SpeedSeen, StockSeen
 from cti.doctor.seen import Unseen
 from cti.doctor.want import Want
+from cti.explain import localise
 from cti.i18n import _
 from cti.sentences import day_text
 from recorder.vault.keys import number_of
@@ -36,7 +37,7 @@ def judge(seen: MachineSeen, want: Want, group: str, now: datetime) -> Iterator[
     yield _speed(seen.speed, want)
     yield days(seen.disks["vault"], seen.stock, want)
     yield keys(seen.keys, want, now)
-    yield sealed(seen.keys)
+    yield sealed(seen.keys.sealed)
     yield certificate(seen.keys, want, now)
     yield api_certificate(seen.keys, want, now)
 
@@ -179,20 +180,17 @@ def keys(seen: KeysSeen, want: Want, now: datetime) -> Finding:
     return well("keys", told)
 
 
-def sealed(seen: KeysSeen) -> Finding:
+def sealed(seen: SealedSeen | Unseen) -> Finding:
     """Whether every recording is for the vault's own keys, and for the newest."""
-    if isinstance(seen.foreign, Unseen) or isinstance(seen.half, Unseen):
-        reason = seen.foreign if isinstance(seen.foreign, Unseen) else seen.half
-        return unmade(
-            "sealed", reason if isinstance(reason, Unseen) else Unseen(""), _("`kikitori verify --all` says more")
-        )
+    if isinstance(seen, Unseen):
+        return unmade("sealed", seen, _("`kikitori verify --all` says more"))
+    why = _("What is recorded so, nobody here can hear, and perhaps somebody else can.")
+    remedy = _("stop recording and find out who changed keys/recipients.note or keys.slots (docs/operations.ja.md, 9)")
+    if seen.strange:
+        return error("sealed", localise(seen.strange), why, remedy)
     if seen.foreign:
-        return error(
-            "sealed",
-            _("sealed to somebody else: slots {slots}").format(slots=", ".join(map(str, seen.foreign[:20]))),
-            _("What is recorded so, nobody here can hear, and perhaps somebody else can."),
-            _("stop recording and find out who changed keys/recipients.note or keys.slots (docs/operations.ja.md, 9)"),
-        )
+        named = ", ".join(map(str, seen.foreign[:20]))
+        return error("sealed", _("sealed to somebody else: slots {slots}").format(slots=named), why, remedy)
     if seen.half:
         return warning(
             "sealed",

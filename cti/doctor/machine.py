@@ -88,16 +88,25 @@ class StockSeen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KeysSeen:
-    """Since when each key serves; `certificate` (of the PBX), `api`: until when, None where none is set.
+class SealedSeen:
+    """To whom recordings are sealed. `half`: a rotation was begun and not ended.
 
-    `half`: a rotation was begun and not ended. `foreign`: slots that were sealed to somebody else when last tried.
+    `strange`: why the list of recipients is not what the access log says. `foreign`: slots that were sealed to somebody
+    else when they were last tried.
     """
+
+    half: bool
+    strange: str | None
+    foreign: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeysSeen:
+    """Since when each key serves; `certificate` (of the PBX), `api`: until when, None where none is set."""
 
     epoch: int | Unseen
     since: datetime | Unseen
-    half: bool | Unseen
-    foreign: tuple[int, ...] | Unseen
+    sealed: SealedSeen | Unseen
     signers: Mapping[str, datetime | Unseen]
     certificate: datetime | Unseen | None
     api: datetime | Unseen | None

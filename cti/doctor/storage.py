@@ -15,7 +15,7 @@ from cryptography import x509
 
 from cti import places, users
 from cti.doctor.host import owned
-from cti.doctor.machine import DiskSeen, KeysSeen, SpeedSeen, StockSeen
+from cti.doctor.machine import DiskSeen, KeysSeen, SealedSeen, SpeedSeen, StockSeen
 from cti.doctor.seen import Unseen
 from cti.errors import InitError
 from cti.explain import explain
@@ -25,8 +25,9 @@ from cti.settings import Settings
 from recorder.access.errors import AccessError
 from recorder.access.log import AccessLog
 from recorder.spool import mounted
+from recorder.vault.epochs import disagreement, told_by
 from recorder.vault.errors import VaultError
-from recorder.vault.keys import load_recipients
+from recorder.vault.keys import load_recipients, number_of
 
 SYNCS: Final = 20
 BLOCK: Final = 64 << 10  # a chunk of a body: the most that is written before a sync
@@ -118,22 +119,30 @@ def keys(settings: Settings) -> KeysSeen:
         epoch, since = recipients.epoch, recipients.since
     except VaultError as error:
         epoch = since = Unseen(explain(error))
-    half: bool | Unseen
-    foreign: tuple[int, ...] | Unseen
-    try:
-        with AccessLog(settings.paths.log / "access.db") as access:
-            told = list(access.find(object=settings.site.pbx, action=("keys.rotated", "keys.retired", "keys.tested")))
-        half = [entry.action for entry in told if entry.action != "keys.tested"][-1:] == ["keys.rotated"]
-        tested = [entry.detail["foreign"] for entry in told if entry.action == "keys.tested"]
-        foreign = tuple(tested[-1]) if tested else ()
-    except AccessError as error:
-        half = foreign = Unseen(explain(error))
     signers = {f"{name}.key": _written(settings.paths.keys / f"{name}.pub") for name in SIGNERS}
     ca = settings.pbx.ami_tls_ca
     return KeysSeen(
-        epoch=epoch, since=since, half=half, foreign=foreign, signers=signers, certificate=_ends(ca) if ca else None,
+        epoch=epoch, since=since, sealed=_sealed(settings), signers=signers, certificate=_ends(ca) if ca else None,
         api=_ends(settings.api.certificate) if settings.api.port else None,
     )  # fmt: skip
+
+
+def _sealed(settings: Settings) -> SealedSeen | Unseen:
+    folder = settings.paths.keys
+    try:
+        with AccessLog(settings.paths.log / "access.db") as access:
+            told = list(access.find(object=settings.site.pbx, action=("keys.rotated", "keys.retired", "keys.tested")))
+        found = load_recipients(folder)
+    except (AccessError, VaultError) as error:
+        return Unseen(explain(error))
+    tested = [entry.detail["foreign"] for entry in told if entry.action == "keys.tested"]
+    left = any(0 < number_of(path) < found.epoch for path in folder.glob("epoch-*.age"))
+    begun = [entry.action for entry in told if entry.action != "keys.tested"][-1:] == ["keys.rotated"]
+    return SealedSeen(
+        half=begun or left,
+        strange=disagreement(folder, found, told_by([entry for entry in told if entry.action == "keys.rotated"])),
+        foreign=tuple(tested[-1]) if tested else (),
+    )
 
 
 def _written(path: Path) -> datetime | Unseen:

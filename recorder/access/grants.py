@@ -115,6 +115,12 @@ class Grants:
         async with self.engine.begin() as connection:
             return int((await connection.execute(delete(grants).where(old))).rowcount)
 
+    async def holders(self, epoch: int) -> tuple[str, ...]:
+        """Who can open it: a row that the log knows nothing of makes nobody one."""
+        found = [one.account for one in await self.all() if one.epoch == epoch]
+        known = {account: await self._ledger.known(account) for account in found}
+        return tuple(account for account, one in known.items() if one is not None and epoch in one.epochs)
+
     async def all(self) -> list[Grant]:
         """Who holds which key."""
         wanted = select(grants).where(grants.c.pbx == self.pbx).order_by(grants.c.epoch, grants.c.account)

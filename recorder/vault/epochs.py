@@ -17,6 +17,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from recorder.access.entry import Entry
+from recorder.access.errors import AccessError
 from recorder.vault.age import Identity, Passphrase, Recipient, unwrap, wrap
 from recorder.vault.errors import VaultError
 from recorder.vault.folder import replace_whole, sync_folder, write_new
@@ -28,67 +30,117 @@ from recorder.vault.keys import (
     identity_file,
     load_recipients,
     load_verifier,
-    number_of,
+    parse_recipients,
 )
 from recorder.vault.note import Signer
 from recorder.vault.slots import Slots
 from recorder.vault.stream import encrypt
+
+_GOING = ".going"
 
 AT_ONCE: Final = 32
 """Headers that are sealed anew under one lock: 10 ms, for which a call that begins waits."""
 
 
 class Listed:
-    """To whom the recorder encrypts, as 課長 has signed it last: looked at again when the file changes.
+    """To whom the recorder encrypts: what 課長 has signed last, looked at again when the file changes.
 
-    What cannot be believed changes nothing: a call is kept, sealed to whom it was before, and `trouble` says why. The
-    verifier is the one that was there at the start, and no epoch comes back.
+    The access log has to say the same (`rotated`: epoch and public half of its newest line `keys.rotated`). Where it
+    does not (a list of before was put back, or somebody signed one with a verifier of his own), whom the log names is
+    encrypted to, and `trouble` says why. What cannot be read changes nothing: a call is kept.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, rotated: "Callable[[], Told | None]") -> None:
         """Raises KeysError."""
-        self._folder, self._manager = folder, load_verifier(folder / "manager.pub")
-        self._mark = self._look()
-        self._recipients = load_recipients(folder, manager=self._manager)
+        self._folder, self._rotated, self._manager = folder, rotated, load_verifier(folder / "manager.pub")
         self.trouble: str | None = None
+        self._mark = self._look()
+        found = load_recipients(folder, manager=self._manager)
+        self._now = found.epoch, found.recipient
+        try:
+            self._compare(found)
+        except (AccessError, VaultError) as error:
+            self.trouble = str(error)
 
     def now(self) -> tuple[int, Recipient]:
         """Epoch and recipient."""
         try:
             if (mark := self._look()) != self._mark:
-                found = load_recipients(self._folder, manager=self._manager)
-                if found.epoch < self._recipients.epoch:
-                    raise RotationError(f"{self._folder}: recipients.note goes back to epoch {found.epoch}")
-                self._mark, self._recipients, self.trouble = mark, found, None
-        except (VaultError, OSError) as error:
+                self._compare(load_recipients(self._folder, manager=self._manager))
+                self._mark = mark
+        except (VaultError, AccessError, OSError) as error:
             self.trouble = str(error)
-        return self._recipients.epoch, self._recipients.recipient
+        return self._now
+
+    def _compare(self, found: Recipients) -> None:
+        told = self._rotated()
+        self.trouble = disagreement(self._folder, found, told)
+        if self.trouble is None:
+            self._now = found.epoch, found.recipient
+        elif told is not None:
+            signed = parse_recipients(told.note, self._manager, "access log")
+            self._now = signed.epoch, signed.recipient
 
     def _look(self) -> tuple[int, int, int]:
         found = (self._folder / "recipients.note").stat()
         return found.st_ino, found.st_mtime_ns, found.st_size
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the access log says of a rotation: the epoch, its public half, and the list that 課長 signed."""
+
+    epoch: int
+    public: str
+    note: str
+
+
+def told_by(entries: Sequence[Entry]) -> Told | None:
+    """The newest of some lines `keys.rotated`."""
+    if not entries:
+        return None
+    detail = entries[-1].detail
+    return Told(int(detail["epoch"]), str(detail["public"]), str(detail.get("note", "")))
+
+
+def disagreement(folder: Path, found: Recipients, told: Told | None) -> str | None:
+    """What the list and the access log do not agree on; None where they do. Of the first epoch the log says nothing."""
+    if told is None:
+        return None if found.epoch == 1 else _disagree(folder, found.epoch, 1)
+    same = (told.epoch, told.public) == (found.epoch, str(found.recipient))
+    return None if same else _disagree(folder, found.epoch, told.epoch)
+
+
+def _disagree(folder: Path, found: int, told: int) -> str:
+    return (
+        f"{folder}: recipients.note is of epoch {found}, and not what the access log says of epoch {told}: find out "
+        "who changed it"
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resealed:
-    """What one round did. `moved` headers are sealed anew; `foreign`: slots that no key here opens; `lost`: whole on
-    neither medium.
+    """What one round did: of `looked` slots `moved` headers are sealed anew.
+
+    `foreign`: slots that no key here opens; `lost`: whole on neither medium.
     """
 
+    looked: int
     moved: int
     foreign: tuple[int, ...]
     lost: tuple[int, ...]
 
 
 def begin(
-    folder: Path, escrow: Path, recipients: Recipients, *, since: datetime, passphrase: Passphrase | None
+    folder: Path, escrow: Path, recipients: Recipients, after: int, *, since: datetime, passphrase: Passphrase | None
 ) -> tuple[Recipients, Identity]:
     """A new identity that is safe, and of which the recorder does not know yet. Raises KeysError.
 
-    `escrow`: the folder on the second medium.
+    `escrow`: the folder on the second medium. `after`: the highest epoch that there ever was.
     """
-    used = [recipients.epoch, *(number_of(path) for path in (*folder.glob("epoch-*"), *escrow.glob("epoch-*")))]
-    epoch, identity = max(used) + 1, Identity.generate()
+    epoch, identity = after + 1, Identity.generate()
+    while any(path.exists() for place in (folder, escrow) for path in place.glob(f"epoch-{epoch:04d}.*")):
+        epoch += 1  # one that was begun and never used
     secret = identity_file(identity, since)
     try:
         write_new(escrow / f"epoch-{epoch:04d}.escrow.age", encrypt(secret, [recipients.escrow_recipient]), 0o600)
@@ -118,11 +170,12 @@ def reseal(slots: Slots, held: Sequence[Identity], new: Identity, done: Callable
     """
     moved, strangers, lost = 0, [], []
 
-    def anew(number: int, header: bytes) -> bytes | None:
+    def anew(number: int, copies: Sequence[bytes]) -> bytes | None:
         nonlocal moved
-        if _opened(header, [new]) is not None:
-            return None
-        key = _opened(header, held)
+        for header in copies:
+            if _opened(header, [new]) is not None:
+                return header
+        key = next((key for header in copies if (key := _opened(header, held)) is not None), None)
         if key is None:
             strangers.append(number)
             return None
@@ -137,22 +190,43 @@ def reseal(slots: Slots, held: Sequence[Identity], new: Identity, done: Callable
         batch = every[first : first + AT_ONCE]
         lost += slots.change(batch, anew)
         done(len(batch))
-    return Resealed(moved=moved, foreign=tuple(strangers), lost=tuple(lost))
+    return Resealed(looked=len(every), moved=moved, foreign=tuple(strangers), lost=tuple(lost))
 
 
 def foreign(slots: Slots, numbers: Iterable[int], held: Sequence[Identity]) -> list[int]:
-    """The slots of `numbers` that none of `held` opens: sealed to somebody else, or no header at all."""
-    return [number for number in numbers if (header := _header(slots, number)) and _opened(header, held) is None]
+    """The slots of `numbers` of which no copy can be opened by `held`: sealed to somebody else, or no header at all."""
+    return [
+        number
+        for number in numbers
+        if (copies := slots.copies(number)) and all(_opened(header, held) is None for header in copies)
+    ]
 
 
 def destroy(path: Path) -> None:
     """Overwrite a file of secrets and remove it; it may be gone already. Raises KeysError.
 
-    On a disk that copies on writing, or levels its wear, old bytes may stay (docs/explanation/threat-model.md).
+    Under another name first: whoever is stopped in between leaves nothing that is taken for a key (`sweep`). On a disk
+    that copies on writing, or levels its wear, old bytes may stay (docs/explanation/threat-model.md).
     """
+    if path.is_symlink() or not path.exists():
+        return
+    going = path.with_name(f".{path.name}{_GOING}")
     try:
-        if path.is_symlink() or not path.exists():
-            return
+        path.rename(going)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise KeysError(f"{path}: cannot be destroyed ({error.strerror})") from error
+    _overwrite(going)
+
+
+def sweep(folder: Path) -> None:
+    """End what `destroy` was stopped in. Raises KeysError."""
+    for path in folder.glob(f".epoch-*{_GOING}"):
+        _overwrite(path)
+
+
+def _overwrite(path: Path) -> None:
+    try:
         path.chmod(0o600)  # nobody else may write it, and nobody needs to: it is ours
         with path.open("r+b") as file:
             file.write(secrets.token_bytes(path.stat().st_size))
@@ -162,13 +236,6 @@ def destroy(path: Path) -> None:
         sync_folder(path.parent)
     except OSError as error:
         raise KeysError(f"{path}: cannot be destroyed ({error.strerror})") from error
-
-
-def _header(slots: Slots, number: int) -> bytes | None:
-    try:
-        return slots.read(number)
-    except VaultError:  # erased, or whole nowhere, which `verify` names
-        return None
 
 
 def _opened(header: bytes, held: Sequence[Identity]) -> bytes | None:

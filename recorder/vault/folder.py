@@ -22,11 +22,12 @@ import re
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from recorder.vault.age import Recipient, wrap
+from recorder.vault.errors import SlotError
 from recorder.vault.manifest import Manifest, dump
 from recorder.vault.note import Signer
 from recorder.vault.slots import Slots
@@ -221,25 +222,31 @@ class Writer:
             slot = self.folder.slots.append_alone(header)
             self.mirror_trouble = str(error)
         if (now := self.to()) != (epoch, recipient):
-            # The keys were changed meanwhile, and who seals every header anew may have looked before there was this
-            # one. Without the second medium nobody can, and the old key stays.
+            # The keys were changed meanwhile; who seals every header anew may have looked before there was this one.
             epoch, recipient = now
-            with suppress(OSError):
-                self.folder.slots.rewrite(slot, wrap(file_key, [recipient]))
+            header = wrap(file_key, [recipient])
+            try:
+                self.folder.slots.rewrite(slot, header)
+            except (OSError, SlotError) as error:
+                slot = self.folder.slots.append_alone(header)
+                self.mirror_trouble = str(error)
         return SegmentKey(slot=slot, epoch=epoch, key_id=recipient.key_id, file_key=file_key)
 
     def mend_mirror(self) -> int:
         """Make the two media alike, if the second is back; how many slots were not. Raises OSError, SlotError.
 
         The first time it looks in any case: a predecessor may have been without it. Left as they are: slots that are
-        whole on neither medium, and a lost primary, both for `verify` to name.
+        whole on neither medium or differ, and a lost primary, for `verify` to name.
         """
         slots, trouble = self.folder.slots, self.mirror_trouble
         if (self._compared and trouble is None) or not (slots.primary.exists() and slots.mirror.exists()):
             return 0
-        found = Counter(finding.slot for finding in slots.check())
-        # Two findings: neither copy is whole. Those that differ count: the mirror may hold what its sync refused.
-        unlike = [slot for slot, findings in found.items() if findings == 1]
+        findings = slots.check()
+        found = Counter(finding.slot for finding in findings)
+        # Two findings: neither copy is whole. Those that are whole and differ are for who holds the keys: one of the
+        # media may come from before the keys were changed. Where one is erased, so is the other.
+        differ = {finding.slot for finding in findings if finding.what == "differ" and slots.copies(finding.slot)}
+        unlike = [slot for slot, count in found.items() if count == 1 and slot not in differ]
         for slot in unlike:
             slots.repair(slot)
         self._compared = True

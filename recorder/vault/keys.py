@@ -156,8 +156,13 @@ def load_recipients(folder: Path, *, manager: Verifier | None = None) -> Recipie
     Raises KeysError naming the file and what is wrong.
     """
     path = folder / "recipients.note"
+    return parse_recipients(_text(path), manager or load_verifier(folder / "manager.pub"), str(path))
+
+
+def parse_recipients(note: str, manager: Verifier, path: str) -> Recipients:
+    """Such a note, from `path`. Raises KeysError."""
     try:
-        text = open_note(_text(path), [manager or load_verifier(folder / "manager.pub")])
+        text = open_note(note, [manager])
         values = _recipients_json(text, path)
         recipients = Recipients(
             epoch=values["epoch"],
@@ -174,11 +179,11 @@ def load_recipients(folder: Path, *, manager: Verifier | None = None) -> Recipie
     return recipients
 
 
-def _recipients_json(text: str, path: Path) -> dict[str, Any]:
+def _recipients_json(text: str, path: str) -> dict[str, Any]:
     first, _, body = text.partition("\n")
     if first != _FIRST_LINE:
         raise KeysError(f"{path}: the first line is {first!r}, not {_FIRST_LINE!r}")
-    values = load_json(body, path.name)
+    values = load_json(body, Path(path).name)
     if wrong := sorted(values.keys() ^ _FIELDS):
         raise KeysError(f"{path}: {wrong[0]}: missing, or not a field of this version")
     if type(values["epoch"]) is not int or values["epoch"] < 1:
@@ -233,16 +238,17 @@ def unlock(folder: Path, epoch: int, passphrase: str) -> Identity:
     """
     path = folder / f"epoch-{epoch:04d}.age"
     identity = identity_in(_unseal(path, passphrase), path)
-    check_signed(folder, epoch, identity)
+    recipients = load_recipients(folder)
+    if recipients.epoch == epoch:
+        check_signed(folder, recipients, identity)
     return identity
 
 
-def check_signed(folder: Path, epoch: int, identity: Identity) -> None:
-    """The recorder encrypts to whom `identity` belongs, if `epoch` is the current one. Raises KeysError."""
-    recipients = load_recipients(folder)
-    if recipients.epoch == epoch and recipients.recipient != identity.recipient:
+def check_signed(folder: Path, recipients: Recipients, identity: Identity) -> None:
+    """The recorder encrypts to whom `identity` belongs. Raises KeysError."""
+    if recipients.recipient != identity.recipient:
         raise KeysError(
-            f"{folder / 'recipients.note'}: names {recipients.recipient.key_id} for epoch {epoch}, "
+            f"{folder / 'recipients.note'}: names {recipients.recipient.key_id} for epoch {recipients.epoch}, "
             f"but the identity here is {identity.recipient.key_id}: stop recording and find out who signed it"
         )
 

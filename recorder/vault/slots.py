@@ -4,15 +4,16 @@
 u16be length || header || zeros || u32be crc32 of the first 508 bytes        512 bytes, slot n at 512 * n
 length 0 and no header: the slot was erased
 ```
-Every change goes to the mirror first and then to the primary, each synced, so that a torn slot is whole in one of them,
-and where both are whole and differ the mirror is the newer. What is erased in one copy is never written again.
+A change goes to the mirror first and then to the primary (the other way round where the primary is damaged), each
+synced, so that a torn slot is whole in one of them. Where both are whole and differ, a medium that was away may be the
+older: only who holds the keys can tell which is right. What is erased in one copy is never written again.
 """
 
 import fcntl
 import os
 import struct
 import zlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,30 +133,45 @@ class Slots:
                 raise SlotError(
                     self.primary, number, f"damaged or missing here and in {self.mirror}; nothing to replace"
                 )
-            self._write(mirror, number, header)
-            self._write(primary, number, header)
+            # A copy that is not whole is written first: at any moment one of the two is.
+            for fd in (primary, mirror) if held[0] is None else (mirror, primary):
+                self._write(fd, number, header)
 
-    def change(self, numbers: Collection[int], changed: Callable[[int, bytes], bytes | None]) -> list[int]:
-        """Replace headers by what `changed(slot, header)` makes of them; None: it stays. One sync of each copy for all.
+    def copies(self, number: int) -> list[bytes]:
+        """The whole headers of slot `number`, the primary's first: two only where they differ.
 
-        What is erased in either copy stays erased. Returned: the slots that are whole in neither.
+        Empty where it was erased in either copy, or is whole in neither.
         """
-        lost, new = [], {}
+        held = [_read_path(path, number) for path in (self.primary, self.mirror)]
+        return _different(held)
+
+    def change(self, numbers: Collection[int], chosen: Callable[[int, Sequence[bytes]], bytes | None]) -> list[int]:
+        """Both copies of each slot hold what `chosen(slot, copies)` says (None: they stay), synced once for all.
+
+        `copies` as `copies` gives them. What is erased in either copy stays erased. Returned: slots whole in neither.
+        """
+        lost: list[int] = []
+        first: dict[int, list[tuple[int, bytes]]] = {}
+        second: dict[int, list[tuple[int, bytes]]] = {}
         with self._changing() as (primary, mirror):
             for number in numbers:
                 held = [_read_slot(fd, number) for fd in (primary, mirror)]
                 if held == [None, None]:
                     lost.append(number)
-                elif _ERASED not in held:
-                    header = changed(number, next(one for one in held if one is not None))
-                    if header is not None:
-                        self._check(number, header)
-                        new[number] = header
-            # Only when all of one copy are durable, the other's: at any moment one of them is whole.
-            for fd in (mirror, primary) if new else ():
-                for number, header in new.items():
-                    self._put(fd, number, header)
-                self._disk.sync(fd)
+                found = _different(held)
+                header = chosen(number, found) if found else None
+                if header is None or held == [header, header]:
+                    continue
+                self._check(number, header)
+                # A copy that is not whole is written first: at any moment one of the two is.
+                order = (primary, mirror) if held[0] is None else (mirror, primary)
+                for written, fd in zip((first, second), order, strict=True):
+                    written.setdefault(fd, []).append((number, header))
+            for written in (first, second):
+                for fd, headers in written.items():
+                    for number, header in headers:
+                        self._put(fd, number, header)
+                    self._disk.sync(fd)
         return lost
 
     def wipe(self, number: int) -> None:
@@ -167,7 +183,9 @@ class Slots:
             self._write(primary, number, _ERASED)
 
     def repair(self, number: int, mode: int = 0o600) -> None:
-        """Make both copies of slot `number` alike: erased if either is, else as the mirror, else as the primary.
+        """Make both copies of slot `number` alike: erased if either is, else as the one that is whole.
+
+        Raises SlotError where neither is, and where both are and differ.
 
         A lost file is made anew with `mode`; repairing each slot that `check` names rebuilds it.
         """
@@ -180,6 +198,8 @@ class Slots:
             held = [header for fd in (mirror, primary) if (header := _read_slot(fd, number)) is not None]
             if not held:
                 raise SlotError(self.primary, number, f"damaged, missing or unreadable here and in {self.mirror}")
+            if len(_different(held)) > 1:
+                raise SlotError(self.primary, number, f"differs from {self.mirror}, and both are whole")
             header = _ERASED if _ERASED in held else held[0]
             for fd in (mirror, primary):
                 if _read_slot(fd, number) != header:
@@ -256,6 +276,13 @@ class Slots:
     def _put(self, fd: int, number: int, header: bytes) -> None:
         content = (struct.pack(">H", len(header)) + header).ljust(SLOT - 4, b"\0")
         self._disk.write_all(fd, content + struct.pack(">I", zlib.crc32(content)), number * SLOT)
+
+
+def _different(held: Sequence[bytes | None]) -> list[bytes]:
+    """The whole headers among two copies; none where one is erased."""
+    if _ERASED in held:
+        return []
+    return list(dict.fromkeys(one for one in held if one is not None))
 
 
 def _slots(size: int) -> int:

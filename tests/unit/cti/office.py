@@ -22,7 +22,7 @@ from recorder.access.known import DECIDING, Known, known
 from recorder.access.log import AccessLog
 from recorder.catalogue import Catalogue
 from recorder.vault.age import Identity
-from recorder.vault.epochs import Listed
+from recorder.vault.epochs import Listed, told_by
 from recorder.vault.folder import VaultFolder
 from recorder.vault.keys import by_passphrase
 from recorder.verify import Finding
@@ -126,7 +126,7 @@ def accounts_of(desk: Desk, now: Callable[[], datetime]) -> Accounts:
 
 def keys_of(desk: Desk, accounts: Accounts) -> VaultKeys:
     """Those of the office's vault; a recorder answers that follows the list."""
-    listed = Listed(desk.keys)
+    listed = Listed(desk.keys, lambda: told_by(desk.logged_of(desk.catalogue.pbx, ["keys.rotated"])))
 
     async def ask(_question: Any, _deadline: float) -> dict[str, Any]:
         return {"epoch": listed.now()[0], "open": [], "damaged": []}

@@ -1,14 +1,16 @@
 """The escrow with two persons: opened when nobody holds a key, renewed, and destroyed when an epoch is over."""
 
 import pytest
+from sqlalchemy import delete
 
 from cti.errors import NotFoundError, UsageError
 from cti.escrow import Escrow, Two
 from policies.rights import Role
+from recorder.access import tables
 from recorder.access.grants import NoKeyHeldError
 from recorder.vault import keys
 from recorder.vault.age import Identity, wrap
-from recorder.vault.keys import KeysError
+from recorder.vault.keys import KeysError, RotationError
 from tests.unit.cti.office import BOTH, PASSPHRASE
 from tests.unit.cti.test_vaultkeys import House, house  # noqa: F401  # a fixture
 
@@ -120,3 +122,34 @@ async def test_who_does_not_hold_the_key_cannot_seal_it_to_another_paper(mori: H
         await Escrow(mori.vault).renew(emptied, await two(mori), lambda _text: None)
     assert mori.lines("escrow.renewed") == []
     assert keys.unlock(mori.office.desk.keys, 1, PASSPHRASE)
+
+
+async def test_a_lost_database_does_not_make_a_key_that_is_needed_look_spent(
+    mori: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped after the list was signed: every header is still of the epoch before, and no row says who held it."""
+    monkeypatch.setattr("cti.vaultkeys.PATIENCE", 0.1)
+    answers: dict[str, int] = {"epoch": 1}
+
+    async def ask(_question: object, _deadline: float) -> dict[str, int]:
+        return answers
+
+    mori.office.desk._ask = ask  # a recorder that does not follow
+    with pytest.raises(RotationError):
+        await mori.rotate()
+    async with mori.accounts.engine.begin() as connection:
+        await connection.execute(delete(tables.grants))
+    for path in mori.office.desk.keys.glob("epoch-*.age"):
+        path.unlink()
+    escrow = Escrow(mori.vault)
+    with pytest.raises(UsageError, match="epoch 1 is in use"):
+        await escrow.destroy(1, await two(mori))
+    assert await escrow.open(paper(mori), await two(mori)) == (1, 2)
+    assert mori.heard(await mori.held("mori")) == BOTH["two"]
+
+
+async def test_the_paper_is_not_renewed_in_the_middle_of_a_rotation(mori: House) -> None:
+    giver, shown = await mori.giver(), list[str]()
+    with mori.vault.alone(), pytest.raises(RotationError, match="being changed just now"):
+        await Escrow(mori.vault).renew(giver, await two(mori), shown.append)
+    assert shown == []

@@ -7,14 +7,17 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pyotp
 import pytest
+from sqlalchemy import insert, update
 
 from cti.desk import Purpose
 from cti.vaultkeys import Giver, Rotated, VaultKeys
 from policies.rights import Role
+from recorder.access import tables
 from recorder.access.accounts import INSTALLER, Accounts
 from recorder.access.credentials import STEP, seed
 from recorder.access.entry import Entry
@@ -79,6 +82,10 @@ class House:
     def lines(self, action: str) -> list[Entry]:
         return list(self.office.desk.audit(action=action))
 
+    def listed(self) -> epochs.Listed:
+        """As a recorder has it that starts now."""
+        return epochs.Listed(self.office.desk.keys, self.vault.rotated)
+
     def files(self) -> list[str]:
         return sorted(path.name for path in self.office.desk.keys.glob("epoch-*"))
 
@@ -125,7 +132,7 @@ async def test_what_was_recorded_before_is_heard_by_the_new_key_and_by_no_old_on
 
 
 async def test_the_recorder_encrypts_to_the_new_key_without_a_restart(house: House) -> None:
-    listed = epochs.Listed(house.office.desk.keys)
+    listed = house.listed()
     writer = Writer(house.office.vault, to=listed.now, signer=keys.load_signer(house.office.desk.keys / "recorder.key"))
     assert writer.new_key().epoch == 1
     await house.rotate()
@@ -136,7 +143,7 @@ async def test_the_recorder_encrypts_to_the_new_key_without_a_restart(house: Hou
 
 
 async def test_a_key_that_was_written_while_the_list_changed_is_sealed_to_the_new_one(house: House) -> None:
-    listed = epochs.Listed(house.office.desk.keys)
+    listed = house.listed()
     before = listed.now()
     await house.rotate()
     asked = iter([before, listed.now(), listed.now()])
@@ -303,7 +310,7 @@ async def test_a_list_that_goes_back_or_is_another_s_is_not_followed(house: Hous
     folder = house.office.desk.keys
     before = (folder / "recipients.note").read_bytes()
     await house.rotate()
-    listed = epochs.Listed(folder)
+    listed = house.listed()
     (_epoch, recipient), note = listed.now(), folder / "recipients.note"
     assert listed.trouble is None
     forged = keys.dump_recipients(
@@ -408,3 +415,234 @@ def _opens(header: bytes, identity: Identity) -> bool:
         return bool(unwrap(header, [identity]))
     except Exception:  # noqa: BLE001  # whatever it says, it does not open
         return False
+
+
+# --- what somebody may put back, add or take away ---------------------------------------------------------------------
+
+
+def recorder_writer(house: House) -> Writer:
+    """Of a recorder that starts now."""
+    signer = keys.load_signer(house.office.desk.keys / "recorder.key")
+    return Writer(house.office.vault, to=house.listed().now, signer=signer)
+
+
+def put(path: Path, data: bytes) -> None:
+    path.unlink(missing_ok=True)
+    path.write_bytes(data)
+
+
+async def row(house: House, account: str, epoch: int, role: str) -> None:
+    """Rubbish, by who may write into the database."""
+    values = {"account": account, "pbx": "pbx1", "epoch": epoch, "role": role, "sealed": b"x", "granted_by": "tanaka"}
+    async with house.accounts.engine.begin() as connection:
+        await connection.execute(insert(tables.grants).values(**values, granted_at=house.at.replace(tzinfo=None)))
+
+
+@pytest.mark.rule("B-12")
+async def test_a_second_medium_from_before_the_rotation_closes_nothing(house: House) -> None:
+    """docs/operations.ja.md, 3.5: the newest backup goes onto a new medium. It may be older than the keys."""
+    mirror = house.office.vault.slots.mirror
+    backup = mirror.read_bytes()
+    await house.rotate()
+    mirror.unlink()
+    writer = recorder_writer(house)
+    writer.new_key()
+    put(mirror, backup)
+    writer.mend_mirror()
+    held = await house.held("tanaka")
+    assert {name: house.heard(held, name) for name in SECONDS} == BOTH
+    assert {finding.problem for finding in await house.office.verify(None)} >= {"the two copies differ"}
+    await house.rotate()  # who holds the keys can tell which is right
+    assert house.office.vault.slots.check() == []
+    assert {name: house.heard(await house.held("sato"), name) for name in SECONDS} == BOTH
+
+
+async def test_a_first_medium_from_before_the_rotation_is_read_from_the_second(house: House) -> None:
+    primary = house.office.vault.slots.primary
+    backup = primary.read_bytes()
+    await house.rotate()
+    put(primary, backup)
+    held = await house.held("sato")
+    assert {name: house.heard(held, name) for name in SECONDS} == BOTH
+    assert (await house.vault.test(held)).foreign == ()
+    await house.rotate()
+    assert house.office.vault.slots.check() == []
+
+
+@pytest.mark.rule("B-06")
+async def test_a_row_in_the_database_makes_nobody_a_holder(house: House) -> None:
+    await house.accounts.grants.revoke("sato", by="tanaka")
+    await house.enrolled("kato", Role.LIAISON)
+    await row(house, "sato", 1, "staff")
+    await row(house, "kato", 1, "liaison")
+    assert (await house.rotate()).holders == ("tanaka",)
+    for account in ("sato", "kato"):
+        assert (await house.held(account)).identities == {}
+
+
+@pytest.mark.parametrize("epoch", [1, -7])
+async def test_a_row_of_another_epoch_stops_no_rotation_and_no_trying(house: House, epoch: int) -> None:
+    await house.rotate()
+    await row(house, "tanaka", epoch, "manager")
+    plan = await house.vault.plan()
+    assert (plan.before, plan.unfinished) == ((2,), False)
+    recorder_writer(house).new_key()
+    assert (await house.vault.test(await house.held("sato"))).slots == 7
+    assert (await house.rotate()).epoch == 3
+
+
+async def test_a_list_of_before_that_is_put_back_seals_nothing_to_the_old_key(house: House) -> None:
+    note = house.office.desk.keys / "recipients.note"
+    before = note.read_bytes()
+    await house.rotate()
+    put(note, before)
+    listed = house.listed()
+    assert listed.trouble is not None
+    assert "find out who changed it" in listed.trouble
+    key = recorder_writer(house).new_key()
+    held = await house.held("sato")
+    assert (key.epoch, unwrap(house.headers()[key.slot], held.opening(2))) == (2, key.file_key)
+    # The next rotation puts the list right, too.
+    done = await house.rotate()
+    assert (done.epoch, done.kept) == (3, False)
+    assert house.listed().trouble is None
+
+
+async def test_a_list_of_somebody_else_is_an_alarm_and_what_it_sealed_shows(house: House) -> None:
+    """Who is the desk's user owns the key folder, the verifier in it too."""
+    folder, thief = house.office.desk.keys, Identity.generate()
+    forger = keys.Signer.generate("kikitori/pbx1/manager")
+    forged = keys.Recipients(epoch=99, recipient=thief.recipient, escrow_recipient=thief.recipient, since=house.at)
+    put(folder / "manager.pub", f"{forger.verifier}\n".encode())
+    put(folder / "recipients.note", keys.dump_recipients(forged, forger).encode())
+    assert house.listed().trouble is not None
+    stolen = recorder_writer(house).new_key()
+    assert (await house.vault.test(await house.held("sato"))).foreign == (stolen.slot,)
+
+
+async def test_who_gives_up_has_to_hold_every_key_that_is_left(house: House) -> None:
+    """Half-way, with a grant of one's own spoilt: somebody else may hold what opens the rest."""
+    slots = house.office.vault.slots
+    slots.rewrite(2, wrap(bytes(16), [Identity.generate().recipient]))
+    assert (await house.rotate()).kept
+    async with house.accounts.engine.begin() as connection:
+        mine = (tables.grants.c.account == "tanaka") & (tables.grants.c.epoch == 1)
+        await connection.execute(update(tables.grants).where(mine).values(sealed=b"x"))
+    with pytest.raises(RotationError, match="tanaka does not hold the key of epoch 1"):
+        await house.rotate(give_up=True)
+    assert (await house.held("sato")).identities.keys() == {1, 2}
+
+
+async def test_a_file_that_is_half_destroyed_shuts_nobody_out(office: Office) -> None:
+    vault = keys_of(office.desk, accounts_of(office.desk, lambda: START))
+
+    def giver() -> Giver:
+        identities = {
+            epoch: keys.unlock(office.desk.keys, epoch, PASSPHRASE) for epoch in keys.epochs(office.desk.keys)
+        }
+        return Giver(
+            actor="staff-1", identities=identities, signer=keys.unlock_manager(office.desk.keys, PASSPHRASE),
+            passphrase=Passphrase(PASSPHRASE, WEAK),
+        )  # fmt: skip
+
+    before = giver()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "unlink", _refuses(Path.unlink))
+        with pytest.raises(KeysError, match="cannot be destroyed"):
+            await vault.rotate(before, lambda _count: None)
+    assert samples(office.play("three")) == BOTH["three"]
+    assert (await vault.rotate(giver(), lambda _count: None)).epoch == 3
+    assert sorted(path.name for path in office.desk.keys.glob("*epoch-*")) == ["epoch-0003.age"]
+
+
+@pytest.mark.parametrize("where", ["keys", "escrow"])
+async def test_a_file_with_a_strange_number_costs_no_key(office: Office, where: str) -> None:
+    (office.root / where / "epoch-999999999.age").write_bytes(b"x")
+    vault = keys_of(office.desk, accounts_of(office.desk, lambda: START))
+    done = await vault.rotate(
+        Giver(
+            actor="staff-1", identities={1: keys.unlock(office.desk.keys, 1, PASSPHRASE)},
+            signer=keys.unlock_manager(office.desk.keys, PASSPHRASE), passphrase=Passphrase(PASSPHRASE, WEAK),
+        ),
+        lambda _count: None,
+    )  # fmt: skip
+    assert done.epoch == 2
+    assert keys.unlock(office.desk.keys, 2, PASSPHRASE)
+
+
+async def test_a_key_that_cannot_be_rewritten_is_written_anew(house: House) -> None:
+    before = house.listed().now()
+    await house.rotate()
+    after, mirror = house.listed().now(), house.office.vault.slots.mirror
+    asked = iter([before, after])
+
+    def to() -> Any:
+        found = next(asked)
+        if found is after:
+            mirror.rename(mirror.with_name("away"))
+        return found
+
+    signer = keys.load_signer(house.office.desk.keys / "recorder.key")
+    writer = Writer(house.office.vault, to=to, signer=signer)
+    key = writer.new_key()
+    mirror.with_name("away").rename(mirror)
+    assert unwrap(house.office.vault.slots.read(key.slot), (await house.held("sato")).opening(2)) == key.file_key
+    assert writer.mirror_trouble is not None
+
+
+async def test_when_the_only_holder_is_ended_in_the_middle_the_old_key_stays(house: House) -> None:
+    await house.accounts.grants.revoke("sato", by="tanaka")
+    giver, real = await house.giver(), epochs.reseal
+    with pytest.MonkeyPatch.context() as patch:
+
+        def reseal(*arguments: Any) -> epochs.Resealed:
+            asyncio.run_coroutine_threadsafe(house.accounts.grants.revoke("tanaka", by="tanaka"), loop).result(5)
+            return real(*arguments)
+
+        loop = asyncio.get_running_loop()
+        patch.setattr(epochs, "reseal", reseal)
+        with pytest.raises(RotationError, match="nobody holds the key of epoch 2 any more"):
+            await house.vault.rotate(giver, lambda _count: None)
+    assert house.files() == ["epoch-0001.age"], "the passphrase's"
+    assert house.lines("keys.retired") == []
+
+
+async def test_more_than_a_hundred_foreign_ones_are_all_said_in_the_end(house: House) -> None:
+    stranger = Identity.generate().recipient
+    for _ in range(150):
+        house.office.vault.slots.append(wrap(bytes(16), [stranger]))
+    held = await house.held("sato")
+    found = await house.vault.test(held)
+    assert (len(found.foreign), found.slots) == (100, 106)
+    for slot in found.foreign:
+        house.office.vault.slots.wipe(slot)
+    assert (await house.vault.test(held)).foreign == tuple(range(106, 156))
+
+
+async def test_a_clock_that_was_ahead_puts_nothing_off(house: House) -> None:
+    house.at += timedelta(days=3650)
+    await house.rotate()
+    house.at -= timedelta(days=3650)
+    assert house.vault.due((await house.vault.plan()).since, house.at)
+
+
+async def test_while_keys_are_changed_none_is_given_or_taken_away(house: House) -> None:
+    held = await house.held("tanaka")
+    with house.vault.alone():
+        for work in (
+            house.vault.give_all("sato", held.identities, None, "tanaka"), house.vault.revoke("sato", "tanaka"),
+        ):  # fmt: skip
+            with pytest.raises(RotationError, match="being changed just now"):
+                await work
+    assert (await house.held("sato")).identities.keys() == {1}
+
+
+def _refuses(real: Callable[..., None]) -> Callable[..., None]:
+    """Of files that are being destroyed."""
+
+    def unlink(path: Path, **more: Any) -> None:
+        if path.name.endswith(".going"):
+            raise OSError(errno.EIO, "the power went")
+        real(path, **more)
+
+    return unlink

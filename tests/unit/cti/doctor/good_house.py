@@ -12,6 +12,7 @@ from cti.doctor.machine import (
     MachineSeen,
     MemorySeen,
     ProcessLimits,
+    SealedSeen,
     SpeedSeen,
     StockSeen,
 )
@@ -62,8 +63,7 @@ SEEN = MachineSeen(
         api=NOW + timedelta(days=300),
         epoch=1,
         since=NOW - timedelta(days=3),
-        half=False,
-        foreign=(),
+        sealed=SealedSeen(half=False, strange=None, foreign=()),
         signers={"recorder.key": NOW - timedelta(days=3), "log.key": NOW - timedelta(days=3)},
         certificate=NOW + timedelta(days=300),
     ),

@@ -9,7 +9,7 @@ import pytest
 
 from cti.doctor import keeping, running, secrecy
 from cti.doctor.finding import Finding, Severity, house_titles, titles
-from cti.doctor.machine import MachineSeen, Peer, SpeedSeen, StockSeen
+from cti.doctor.machine import MachineSeen, Peer, SealedSeen, SpeedSeen, StockSeen
 from cti.doctor.seen import Unseen
 from cti.places import Owned
 from tests.unit.cti.doctor.good_house import GROUP, HOUSE, MEMORY, NOW, SEEN, SWAPS, WANT, disk, process
@@ -45,6 +45,10 @@ def runs(role: str, **changes: Any) -> MachineSeen:
     one = replace(process(role, 20), **changes)
     assert not isinstance(SEEN.processes, Unseen)
     return replace(SEEN, processes=(*(each for each in SEEN.processes if each.role != role), one))
+
+
+def sealed(*, half: bool = False, strange: str | None = None, foreign: tuple[int, ...] = ()) -> MachineSeen:
+    return keys(sealed=SealedSeen(half=half, strange=strange, foreign=foreign))
 
 
 def keys(**changes: Any) -> MachineSeen:
@@ -99,8 +103,9 @@ CASES: list[tuple[MachineSeen, str, Severity, str, str]] = [
         "[upkeep]",
     ),
     (keys(since=NOW - timedelta(days=32)), "keys", WARNING, "epoch 1: 32 days", "kikitori vault rotate"),
-    (keys(half=True), "sealed", WARNING, "begun and not ended", "goes on with it"),
-    (keys(foreign=(3, 7)), "sealed", ERROR, "slots 3, 7", "stop recording"),
+    (sealed(half=True), "sealed", WARNING, "begun and not ended", "goes on with it"),
+    (sealed(strange="keys: another list"), "sealed", ERROR, "another list", "stop recording"),
+    (sealed(half=True, foreign=(3, 7)), "sealed", ERROR, "slots 3, 7", "stop recording"),
     (
         keys(signers={"recorder.key": NOW - timedelta(days=1096), "log.key": NOW}), "keys", WARNING,
         "recorder.key: 1096 days", "cannot be changed yet",

@@ -175,9 +175,9 @@ def test_stopped_at_every_call(tmp_path: Path, verb: str, torn: float) -> None:
             assert sound.read(number) == OTHER
         elif verb == "rewrite":
             assert sound.read(1) == OTHER if done else sound.read(1) in (HEADER, OTHER)
-            sound.repair(1)
-            assert sound.check() == []
-            assert sound.read(1) in (HEADER, OTHER)
+            assert set(sound.copies(1)) <= {HEADER, OTHER}
+            sound.rewrite(1, OTHER)
+            assert (sound.check(), sound.copies(1)) == ([], [OTHER])
         elif verb == "wipe":
             sound.wipe(1)
             with pytest.raises(SlotErasedError):
@@ -209,6 +209,55 @@ def test_what_is_appended_alone_after_some_deaths_outlives_the_mirrors_return(
             sound.repair(finding.slot)
     assert (sound.read(0), sound.read(number)) == (HEADER, OTHER)
     assert Slots(sound.mirror, sound.primary).read(number) == OTHER
+
+
+def test_which_of_two_whole_copies_is_right_only_who_holds_the_keys_can_tell(tmp_path: Path) -> None:
+    """A second medium that comes back from a backup has the headers of before the keys were changed."""
+    sound = create(tmp_path)
+    sound.append(HEADER)
+    before = sound.mirror.read_bytes()
+    sound.rewrite(0, OTHER)
+    sound.mirror.write_bytes(before)
+    assert sound.check() == [Finding(slot=0, copy="both", what="differ")]
+    with pytest.raises(SlotError, match=r"differs from .*, and both are whole"):
+        sound.repair(0)
+    assert sound.copies(0) == [OTHER, HEADER]
+    asked = []
+    assert sound.change([0], lambda number, copies: asked.append((number, list(copies)))) == []
+    assert asked == [(0, [OTHER, HEADER])]
+    assert sound.copies(0) == [OTHER, HEADER], "None: they stay"
+    assert sound.change([0], lambda _number, copies: copies[0]) == []
+    assert (sound.check(), sound.copies(0)) == ([], [OTHER])
+
+
+@pytest.mark.parametrize("torn", [0.0, 0.5, 0.99])
+@pytest.mark.parametrize("damaged", ["primary", "mirror", None])
+def test_many_that_are_changed_at_once_are_whole_in_one_copy_at_any_moment(
+    tmp_path: Path, damaged: str | None, torn: float
+) -> None:
+    for stop in count(1):
+        folder = tmp_path / str(stop)
+        folder.mkdir()
+        sound = create(folder)
+        for _ in range(4):
+            sound.append(HEADER)
+        sound.wipe(3)
+        if damaged:
+            smudge(getattr(sound, damaged), 1)
+        slots, done = Slots(sound.primary, sound.mirror, disk=Shaky(stop, torn)), False
+        with suppress(Stopped):
+            assert slots.change([0, 1, 3], lambda _number, _copies: OTHER) == []
+            done = True
+        for number in (0, 1):
+            assert set(sound.copies(number)) <= {HEADER, OTHER}
+            assert sound.copies(number), f"stopped at call {stop}"
+        assert sound.read(2) == HEADER
+        with pytest.raises(SlotErasedError):
+            sound.read(3)
+        if done:
+            assert [sound.copies(number) for number in (0, 1)] == [[OTHER], [OTHER]]
+            assert sound.check() == []
+            return
 
 
 def test_a_half_wiped_slot_stays_wiped(tmp_path: Path) -> None:
