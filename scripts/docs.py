@@ -17,6 +17,7 @@ from scripts.pages.markdown import DocsError  # noqa: E402
 from scripts.pages.policies import policies_page, questions_page  # noqa: E402
 from scripts.pages.reliability import reliability_page  # noqa: E402
 from scripts.pages.rules import rules_page  # noqa: E402
+from scripts.pages.sbom import sbom_page  # noqa: E402
 from scripts.pages.settings import settings_page  # noqa: E402
 
 PAGES = {
@@ -26,6 +27,7 @@ PAGES = {
     "cli.md": cli_page,
     "settings.md": settings_page,
     "exit-codes.md": exits_page,
+    "sbom.cdx.json": sbom_page,
     "../reliability.md": reliability_page,
 }
 
