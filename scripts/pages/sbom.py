@@ -18,7 +18,8 @@ SPDX = {
     "MIT": "MIT", "MIT License": "MIT", "The MIT License (MIT)": "MIT", "BSD": "BSD-3-Clause",
     "BSD License": "BSD-3-Clause", "BSD 3-Clause License": "BSD-3-Clause", "Apache 2.0": "Apache-2.0",
     "Apache License, Version 2.0": "Apache-2.0", "Apache Software License": "Apache-2.0", "MPL-2.0": "MPL-2.0",
-    "Python Software Foundation License": "PSF-2.0", "ISC License (ISCL)": "ISC", "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
+    "Python Software Foundation License": "PSF-2.0", "ISC License (ISCL)": "ISC",
+    "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
 }  # fmt: skip
 COPYLEFT = re.compile(r"\b(A?GPL|LGPL|SSPL|EUPL|CC-BY-SA|OSL)", re.IGNORECASE)
 
