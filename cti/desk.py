@@ -542,6 +542,14 @@ class Desk:
         except AccessError as error:
             raise LogUnavailableError(explain(error)) from error
 
+    def last_of(self, about: str, actions: Sequence[str]) -> Entry | None:
+        """The newest of these actions on one object. Raises LogUnavailableError."""
+        try:
+            with self._open_log() as access:
+                return access.last(object=about, action=actions)
+        except AccessError as error:
+            raise LogUnavailableError(explain(error)) from error
+
     def log(self, action: str, about: str, detail: Mapping[str, Any], actor: str | None = None) -> Entry:
         """One durable entry, of this desk's actor or another. Raises LogUnavailableError."""
         who = actor or self.actor

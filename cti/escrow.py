@@ -15,10 +15,10 @@ from cti.i18n import _
 from cti.vaultkeys import Giver, VaultKeys
 from recorder.access.people import SignedIn
 from recorder.vault.age import Identity
-from recorder.vault.epochs import destroy, publish
+from recorder.vault.epochs import destroy, publish, sweep
 from recorder.vault.errors import VaultError
 from recorder.vault.folder import replace_whole, sync_folder
-from recorder.vault.keys import KeysError, check_signed, identity_file, identity_in, number_of
+from recorder.vault.keys import KeysError, check_signed, dump_recipients, identity_file, identity_in, number_of
 from recorder.vault.stream import decrypt, encrypt
 
 
@@ -61,10 +61,11 @@ class Escrow:
             )
         identities = {epoch: await asyncio.to_thread(_unsealed, found[epoch], paper) for epoch in wanted}
         check_signed(self._desk.keys, self._keys.recipients(), identities[plan.epoch])
-        await self._line("escrow.opened", two, {"epochs": wanted})
-        for person in (two.first, two.second):
-            for epoch, identity in identities.items():
-                await self._keys.grants.give(person.account.id, epoch, identity, by=two.first.account.id)
+        with self._keys.alone():
+            await self._line("escrow.opened", two, {"epochs": wanted})
+            for person in (two.first, two.second):
+                for epoch, identity in identities.items():
+                    await self._keys.grants.give(person.account.id, epoch, identity, by=two.first.account.id)
         return tuple(wanted)
 
     async def destroy(self, epoch: int, two: Two) -> Path:
@@ -72,6 +73,7 @@ class Escrow:
 
         Raises NotFoundError, UsageError, KeysError.
         """
+        await asyncio.to_thread(sweep, self._folder)
         path = await self.over(epoch)
         await self._line("escrow.destroyed", two, {"epoch": epoch})
         await asyncio.to_thread(destroy, path)
@@ -100,13 +102,14 @@ class Escrow:
             check_signed(self._desk.keys, self._keys.recipients(), giver.identities[plan.epoch])
             paper = Identity.generate()
             show(str(paper))
-            await self._line("escrow.renewed", two, {"epochs": wanted, "public": str(paper.recipient)})
             recipients = await asyncio.to_thread(self._keys.recipients)
+            renewed = replace(recipients, escrow_recipient=paper.recipient)
+            said = {"epochs": wanted, "epoch": renewed.epoch, "note": dump_recipients(renewed, giver.signer)}
+            await self._line("escrow.renewed", two, said)
             for epoch in wanted:
                 sealed = encrypt(identity_file(giver.identities[epoch], self._desk.now()), [paper.recipient])
                 await asyncio.to_thread(replace_whole, self._folder / f"epoch-{epoch:04d}.escrow.age", sealed, 0o600)
             await asyncio.to_thread(sync_folder, self._folder)
-            renewed = replace(recipients, escrow_recipient=paper.recipient)
             await asyncio.to_thread(publish, self._desk.keys, renewed, giver.signer)
         return tuple(wanted)
 

@@ -1,11 +1,11 @@
 """A month of the access log as 課長 looks it through: who did how much, and what is unusual (9条2, B-30). Pure.
 
-The same log and the same policy give the same report; its SHA-256 stands in the line of whoever has looked at it.
+The same log gives the same report by the same policies and hours; its SHA-256 stands in the line of who has signed.
 """
 
 import json
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, timedelta
@@ -42,7 +42,10 @@ class Kind(StrEnum):
     KEYS = "keys"
 
 
-WATCHED: Final = ("escrow.opened", "escrow.renewed", "escrow.destroyed", "key.revoked", "keys.rotated", "clock.set")
+WATCHED: Final = (
+    "account.issued", "account.renewed", "clock.set", "escrow.destroyed", "escrow.opened", "escrow.renewed",
+    "key.revoked", "keys.rotated",
+)  # fmt: skip
 """Rare acts of which each is shown."""
 
 
@@ -84,11 +87,6 @@ class Month:
     def next(self) -> "Month":
         """The one after it."""
         return Month(self.year + self.number // 12, self.number % 12 + 1)
-
-    @property
-    def before(self) -> "Month":
-        """The one before it."""
-        return Month(self.year - (self.number == 1), (self.number - 2) % 12 + 1)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -181,8 +179,9 @@ def examine(
     """
     found, people = _Found(), dict[str, Person]()
     for entry in entries:
-        person = people.setdefault(entry.actor, Person(actor=entry.actor))
-        _count(person, entry)
+        # Who tried in vain is nobody yet: it counts for whose account it was.
+        who = entry.object if entry.action == "account.refused" else entry.actor
+        _count(people.setdefault(who, Person(actor=who)), entry)
         kind, _dot, step = entry.action.partition(".")
         if kind in HEARD and step == "intent":
             if not usual_at(entry.ts):
@@ -261,8 +260,3 @@ def missing(first: datetime, reviewed: Collection[str], now: datetime, due_day: 
             found.append(month)
         month = month.next
     return found
-
-
-def counted(report: Report) -> dict[str, int]:
-    """How often each kind of unusual thing is in it."""
-    return dict(Counter(str(one.what) for one in report.unusual))

@@ -1,7 +1,8 @@
 """The access log, looked through month by month by 課長, who signs for it (9条2, B-30).
 
-A review begins behind the last entry of the one before it, whatever time an entry says: what was written while a clock
-was wrong is looked at in the next one, and none is left out.
+A review begins behind the last entry of the one before it and reaches to the last entry of its month, whatever times
+the entries between say: what was written while a clock was wrong is in one of them, and none is left out. A month whose
+predecessors nobody has signed for has theirs in it.
 """
 
 import asyncio

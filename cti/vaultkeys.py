@@ -9,7 +9,7 @@ In this order: whatever stops it, somebody can read everything, and `vault rotat
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +22,7 @@ from recorder.access.errors import AccessError
 from recorder.access.grants import Grants, Held
 from recorder.vault import epochs
 from recorder.vault.age import Identity, Passphrase
-from recorder.vault.epochs import Told, told_by
+from recorder.vault.epochs import LISTS, Told, told_by
 from recorder.vault.folder import one_at_a_time
 from recorder.vault.keys import (
     Recipients,
@@ -115,13 +115,14 @@ class VaultKeys:
         Raises LogUnavailableError.
         """
         told = self.desk.logged_of(self.grants.pbx, ["keys.rotated", "keys.retired"])
-        retired = max((int(one.detail["before"]) for one in told if one.action == "keys.retired"), default=0)
+        retired = max((int(one.detail["epoch"]) for one in told if one.action == "keys.retired"), default=0)
         begun = {int(one.detail[name]) for one in told if one.action == "keys.rotated" for name in ("epoch", "before")}
         return tuple(sorted(one for one in begun | {current} if retired <= one <= current))
 
     def rotated(self) -> Told | None:
         """What the newest line of a rotation says. Raises LogUnavailableError."""
-        return told_by(self.desk.logged_of(self.grants.pbx, ["keys.rotated"]))
+        last = self.desk.last_of(self.grants.pbx, LISTS)
+        return told_by([last] if last else [])
 
     def recipients(self) -> Recipients:
         """The list of recipients; where it is not what the access log says (a backup was put back), the log's, if 課長
@@ -129,8 +130,7 @@ class VaultKeys:
         """
         found, told = load_recipients(self.desk.keys), self.rotated()
         if epochs.disagreement(self.desk.keys, found, told) and told is not None:
-            signed = parse_recipients(told.note, load_verifier(self.desk.keys / "manager.pub"), "access log")
-            return replace(signed, escrow_recipient=found.escrow_recipient)
+            return parse_recipients(told.note, load_verifier(self.desk.keys / "manager.pub"), "access log")
         return found
 
     def _strange(self) -> str | None:
@@ -157,7 +157,7 @@ class VaultKeys:
             plan = await self.plan()
             recipients = await asyncio.to_thread(self.recipients)
             self._check(giver, plan, give_up=give_up)
-            await asyncio.to_thread(epochs.sweep, self.desk.keys)
+            await self._tidy(plan)
             if not no_recorder:
                 await self._answering()
             new, holders = giver.identities[plan.epoch], plan.holders
@@ -176,11 +176,11 @@ class VaultKeys:
                 found = await asyncio.to_thread(epochs.reseal, self.desk.vault.slots, old, new, done)
             slots = found.looked
             self._told(slots, found.foreign, giver.actor)
-            kept = bool(found.foreign or found.lost) and not give_up
+            kept = not give_up and await self._needed(giver, plan, found)
             if not kept:
                 await self._safe(giver, recipients.epoch)
-                self._line("keys.retired", {"before": recipients.epoch, "moved": moved, "slots": slots}, giver.actor)
-                await self._retire(recipients.epoch)
+                self._line("keys.retired", {"epoch": recipients.epoch, "moved": moved, "slots": slots}, giver.actor)
+                await self._retire([recipients.epoch])
         return Rotated(
             epoch=recipients.epoch, moved=moved, slots=slots, holders=holders, without=without, foreign=found.foreign,
             lost=found.lost, kept=kept,
@@ -217,10 +217,20 @@ class VaultKeys:
                 without.append(account)
         # The list itself too: a recorder that finds another one has what 課長 signed.
         note = dump_recipients(after, giver.signer)
-        said = {"epoch": after.epoch, "public": str(after.recipient), "before": before.epoch, "holders": held}
-        self._line("keys.rotated", said | {"note": note}, giver.actor)
+        said = {"epoch": after.epoch, "before": before.epoch, "holders": held, "note": note}
+        self._line("keys.rotated", said, giver.actor)
         await asyncio.to_thread(epochs.publish, self.desk.keys, after, giver.signer)
         return after, identity, tuple(held), tuple(without)
+
+    async def _needed(self, giver: Giver, plan: Plan, found: epochs.Resealed) -> bool:
+        """Whether an old key may be good for something yet: of a segment's header that was put right from a backup, or
+        of one that somebody else opens. What no segment uses was never more than begun.
+        """
+        left = {*found.foreign, *found.lost}
+        if not left:
+            return False
+        every = set(plan.before) <= giver.identities.keys()
+        return not every or bool(left & await asyncio.to_thread(self.desk.slots_in_use))
 
     async def _safe(self, giver: Giver, epoch: int) -> None:
         """Before the old keys go, somebody holds the new one, or the passphrase opens it. Raises RotationError."""
@@ -257,10 +267,22 @@ class VaultKeys:
                 )
             ) from error
 
-    async def _retire(self, epoch: int) -> None:
-        await self.grants.retire(epoch)
+    async def tidy(self) -> None:
+        """End what a rotation was stopped in after its last line: the keys that it gave up are destroyed."""
+        with self.alone():
+            await self._tidy(await self.plan())
+
+    async def _tidy(self, plan: Plan) -> None:
+        if await asyncio.to_thread(self._strange):
+            return  # of a log that is older than the list nobody learns what is over
+        for folder in (self.desk.keys, self.escrow):
+            await asyncio.to_thread(epochs.sweep, folder)
+        await self._retire(plan.before)
+
+    async def _retire(self, keep: Sequence[int]) -> None:
+        await self.grants.retire(keep)
         for path in self.desk.keys.glob("epoch-*.age"):
-            if number_of(path) not in (0, epoch):
+            if number_of(path) not in (0, *keep):
                 await asyncio.to_thread(epochs.destroy, path)
 
     @contextmanager
@@ -297,10 +319,10 @@ class VaultKeys:
 
     def tested(self) -> Tested:
         """By the access log. Raises LogUnavailableError."""
-        lines = self.desk.logged_of(self.grants.pbx, ["keys.tested"])
-        if not lines:
+        last = self.desk.last_of(self.grants.pbx, ["keys.tested"])
+        if last is None:
             return Tested(slots=0, foreign=())
-        return Tested(slots=int(lines[-1].detail["slots"]), foreign=tuple(lines[-1].detail["foreign"]))
+        return Tested(slots=int(last.detail["slots"]), foreign=tuple(last.detail["foreign"]))
 
     async def test(self, held: Held, most: int | None = None) -> Tested:
         """Try the headers that are new since the last time, and those that did not open then: a swapped key shows.

@@ -16,8 +16,8 @@ from recorder.access.sessions import Session
 router = APIRouter()
 
 TICK: Final = 1.0
-QUIET: Final = 15
-"""Ticks without a change after which a comment is sent: whoever listens, and what lies between, knows that we are."""
+QUIET: Final = 10.0
+"""Seconds without a change after which a comment is sent: whoever listens, and what lies between, knows that we are."""
 AT_ONCE: Final = 2
 """Of one session."""
 
@@ -42,18 +42,18 @@ async def _events(service: Service, session: Session) -> AsyncIterator[bytes]:
     service.watching[session.id] += 1
     try:
         before: Any = ()  # nothing that can be told
-        quiet = 0
+        loop = asyncio.get_running_loop()
+        said = loop.time()
         while await service.may_watch(session):
             try:
                 told: Any = (await service.desk.ask({"ask": "calls"}))["calls"]
             except (OSError, KeyError):
                 told = None  # the recorder is away
-            quiet += 1
             if told != before:
-                before, quiet = told, 0
+                before, said = told, loop.time()
                 yield b"event: calls\ndata: " + json.dumps({"calls": told}, ensure_ascii=False).encode() + b"\n\n"
-            elif quiet >= QUIET:
-                quiet = 0
+            elif loop.time() - said >= QUIET:
+                said = loop.time()
                 yield b": nothing has changed\n\n"
             await asyncio.sleep(TICK)
     finally:

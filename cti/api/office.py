@@ -28,7 +28,6 @@ from cti.api.tending import Rotation as Going
 from cti.review import Month
 from policies.rights import Act
 from recorder.access.sessions import Session
-from recorder.vault.keys import load_recipient
 
 router = APIRouter(route_class=Once)
 
@@ -109,8 +108,8 @@ def _rotation(one: Going) -> Rotation:
 async def grant(account: Id, request: Request, session: Session = may(Act.KEYS)) -> Granted:
     """Seal every key that you hold to somebody; the signing key too, to 課長. Nobody grants what they do not hold."""
     service = service_of(request)
-    current, _recipient = await asyncio.to_thread(load_recipient, service.desk.keys)
-    held = await service.may_open(session, [current], account)
+    plan = await service.tending.keys.plan()
+    held = await service.may_open(session, [plan.epoch], account)
     await service.tending.keys.give_all(account, held.identities, held.signer, session.who.account.id)
     return Granted(account=account, epochs=sorted(held.identities))
 

@@ -97,6 +97,8 @@ class Tending:
                 await asyncio.sleep(BREATH)  # others are let by
             plan = await self.keys.plan()
             may = self._guard.rights().allows(who.account.role, Act.KEYS) and held.signer is not None
+            if may and not plan.unfinished:
+                await self.keys.tidy()
             if may and (plan.unfinished or self.keys.due(plan.since, self.keys.desk.now())):
                 await self.rotate(held)
         except (*OURS, SQLAlchemyError, OSError) as error:

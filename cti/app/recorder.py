@@ -40,7 +40,7 @@ from recorder.decide import Rules
 from recorder.priority import stand_back
 from recorder.session import Recorder
 from recorder.spool import Spool, check_ram
-from recorder.vault.epochs import Listed, Told, told_by
+from recorder.vault.epochs import LISTS, Listed, Told, told_by
 from recorder.vault.errors import VaultError
 from recorder.vault.folder import VaultFolder, Writer
 from recorder.vault.keys import load_signer
@@ -80,7 +80,8 @@ def build_recorder(settings: Settings, clock: Clock) -> RecorderParts:
 
     def rotated() -> Told | None:
         with AccessLog(settings.paths.log / "access.db") as access:
-            return told_by(list(access.find(object=pbx, action="keys.rotated")))
+            last = access.last(object=pbx, action=LISTS)
+        return told_by([last] if last else [])
 
     listed = Listed(settings.paths.keys, rotated)
     writer = Writer(vault, to=listed.now, signer=load_signer(settings.paths.keys / "recorder.key"))

@@ -24,6 +24,9 @@ from recorder.access.audit import Report
 from recorder.access.checkpoint import Checkpoint
 from recorder.access.entry import Entry
 
+LONG = ("manifest_sha256", "note")
+"""What `show` has, and a line of a list has no room for."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
@@ -90,7 +93,7 @@ def list_(
         (_("No."), _("When"), _("Who"), _("What"), _("Of"), _("Details")),
         (
             (entry.seq, when(entry.ts), entry.actor, word(entry.action), entry.object[:40],
-             ", ".join(f"{word(key)}={word(value)}" for key, value in entry.detail.items() if key != "manifest_sha256"))
+             ", ".join(f"{word(key)}={word(value)}" for key, value in entry.detail.items() if key not in LONG))
             for entry in entries
         ),
     )  # fmt: skip

@@ -150,11 +150,11 @@ def renew(
     """Renew."""
     people = _people(by, password_file, code, second, with_password_file, with_code)
     secret = passphrase(passphrase_file) if passphrase_file else None
-    shown: list[str] = []
 
     def show(paper: str) -> None:
-        shown.append(paper)
-        if not as_json:
+        if as_json:
+            say_json({"escrow_identity": paper})
+        else:
             out.print(_("The new key. Write it on paper now; it is shown once:"), style="bold")
             out.print(paper, highlight=False, soft_wrap=True)
 
@@ -167,7 +167,7 @@ def renew(
 
     epochs = at_desk(do, unlocked=True)
     if as_json:
-        say_json({"epochs": epochs, "escrow_identity": shown[0]})
+        say_json({"epochs": epochs})
         return
     out.print(_("The old key on paper opens nothing that is in use any more: destroy it."), style="green")
 

@@ -19,7 +19,9 @@ def register(group: typer.Typer) -> None:
     """Add the command."""
     group.command(
         "live",
-        help=_("The calls that go on just now, until Ctrl-C. Needs a session: `kikitori login ID`."),
+        help=_(
+            "The calls that go on just now, until Ctrl-C or the end of the session, which `kikitori login ID` begins."
+        ),
         epilog=_("Examples: kikitori calls live · kikitori calls live --json"),
     )(live)
 

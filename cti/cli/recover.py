@@ -12,7 +12,7 @@ from cti.explain import localise
 from cti.i18n import _, ngettext
 from cti.recovery import Outcome, Recovery
 from policies.rights import Act
-from recorder.vault.keys import epochs, unlock
+from recorder.vault.keys import by_passphrase, epochs, unlock
 
 
 def register(app: typer.Typer) -> None:
@@ -60,6 +60,7 @@ def recover(
         if who:
             identities = (await holding(desk, Act.STATUS, who)).identities
         else:
+            by_passphrase(desk.keys, secret)  # says so where it opens nothing any more
             identities = {epoch: unlock(desk.keys, epoch, secret) for epoch in epochs(desk.keys)}
         outcomes = []
         async for outcome in Recovery(desk).recover(names, identities):

@@ -51,6 +51,8 @@ def review(
         held = await allowed(desk, Act.REVIEW if sign else Act.LOG, who)
         reviewing = reviewing_at(desk, settings().settings)
         report = await reviewing.report(wanted or await reviewing.next())
+        if held is not None:
+            desk.log("log.read", desk.catalogue.pbx, {"from": report.first})
         if not as_json:
             _say(report)
         if not sign:

@@ -88,7 +88,7 @@ async def allowed(desk: Desk, act: Act, who: Proof | None) -> Held | None:
         return await holding(desk, act, who)
     if await accounts_at(desk, wall_clock).managed():
         raise NotEntitledError(
-            _("people have accounts here (B-06): sign in with `kikitori login ID`, or name your own with --by")
+            _("people have accounts here (B-06): name your own ID with --by, or for recordings `kikitori login ID`")
         )
     return None
 

@@ -242,18 +242,18 @@ def _say_rotated(done: Rotated) -> None:
     for account in done.without:
         said = _("{account} was given no key: the account has ended, or is not what the access log says")
         err.print(said.format(account=one_line(account)), style="yellow")
-    if not done.kept:
-        out.print(_("The keys of before are destroyed; what is in the escrow of them, two persons destroy."))
-        return
     _say_foreign(done.foreign)
     if done.lost:
         _say_slots(_("Damaged on both media: {slots}"), done.lost)
-    err.print(
-        _(
-            "The keys of before are kept. Look into it (`kikitori verify --all`), put back what a backup has, and "
-            "rotate again; with --give-up they go all the same."
+    if done.kept:
+        err.print(
+            _(
+                "The keys of before are kept. Look into it (`kikitori verify --all`), put back what a backup has, and "
+                "rotate again; with --give-up they go all the same."
+            )
         )
-    )
+    else:
+        out.print(_("The keys of before are destroyed; what is in the escrow of them, two persons destroy."))
 
 
 def try_headers(by: By = None, password_file: PasswordFile = None, code: Code = None, as_json: Json = False) -> None:

@@ -185,7 +185,9 @@ def sealed(seen: SealedSeen | Unseen) -> Finding:
     if isinstance(seen, Unseen):
         return unmade("sealed", seen, _("`kikitori verify --all` says more"))
     why = _("What is recorded so, nobody here can hear, and perhaps somebody else can.")
-    remedy = _("stop recording and find out who changed keys/recipients.note or keys.slots (docs/operations.ja.md, 9)")
+    remedy = _(
+        "stop recording and find out who changed keys/recipients.note or keys.slots (docs/operations.ja.md, 6.2)"
+    )
     if seen.strange:
         return error("sealed", localise(seen.strange), why, remedy)
     if seen.foreign:

@@ -25,7 +25,7 @@ from cti.settings import Settings
 from recorder.access.errors import AccessError
 from recorder.access.log import AccessLog
 from recorder.spool import mounted
-from recorder.vault.epochs import disagreement, told_by
+from recorder.vault.epochs import LISTS, disagreement, told_by
 from recorder.vault.errors import VaultError
 from recorder.vault.keys import load_recipients, number_of
 
@@ -128,20 +128,21 @@ def keys(settings: Settings) -> KeysSeen:
 
 
 def _sealed(settings: Settings) -> SealedSeen | Unseen:
-    folder = settings.paths.keys
+    folder, path, pbx = settings.paths.keys, settings.paths.log / "access.db", settings.site.pbx
+    if not path.exists():  # to look must make none
+        return Unseen(_("there is no access log yet"))
     try:
-        with AccessLog(settings.paths.log / "access.db") as access:
-            told = list(access.find(object=settings.site.pbx, action=("keys.rotated", "keys.retired", "keys.tested")))
+        with AccessLog(path) as access:
+            listed, tested = access.last(object=pbx, action=LISTS), access.last(object=pbx, action=["keys.tested"])
+            begun = access.last(object=pbx, action=["keys.rotated", "keys.retired"])
         found = load_recipients(folder)
     except (AccessError, VaultError) as error:
         return Unseen(explain(error))
-    tested = [entry.detail["foreign"] for entry in told if entry.action == "keys.tested"]
     left = any(0 < number_of(path) < found.epoch for path in folder.glob("epoch-*.age"))
-    begun = [entry.action for entry in told if entry.action != "keys.tested"][-1:] == ["keys.rotated"]
     return SealedSeen(
-        half=begun or left,
-        strange=disagreement(folder, found, told_by([entry for entry in told if entry.action == "keys.rotated"])),
-        foreign=tuple(tested[-1]) if tested else (),
+        half=left or (begun is not None and begun.action == "keys.rotated"),
+        strange=disagreement(folder, found, told_by([listed] if listed else [])),
+        foreign=tuple(tested.detail["foreign"]) if tested else (),
     )
 
 

@@ -5,7 +5,7 @@ or that opens to another key than the log names, is none.
 """
 
 import io
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -109,9 +109,9 @@ class Grants:
             await self._ledger.write(by, "key.revoked", account, {"pbx": self.pbx})
             return int((await connection.execute(delete(grants).where(self._of(account)))).rowcount)
 
-    async def retire(self, current: int) -> int:
-        """Nobody holds the key of any other epoch than `current` any more; how many grants that were."""
-        old = and_(grants.c.pbx == self.pbx, grants.c.epoch.notin_((SIGNING, current)))
+    async def retire(self, keep: Collection[int]) -> int:
+        """Nobody holds the key of any other epoch than `keep` any more; how many grants that were."""
+        old = and_(grants.c.pbx == self.pbx, grants.c.epoch.notin_((SIGNING, *keep)))
         async with self.engine.begin() as connection:
             return int((await connection.execute(delete(grants).where(old))).rowcount)
 

@@ -142,6 +142,14 @@ class AccessLog:
         for seq, raw in self._rows(clause, wanted, start):
             yield parse_entry(seq, raw)
 
+    def last(self, *, object: str, action: Sequence[str]) -> Entry | None:  # noqa: A002  # as in append
+        """The newest entry of one of these actions on `object`, by the index alone. Raises LogDamagedError."""
+        marks = ", ".join("?" * len(action))
+        query = f"SELECT max(seq) FROM entries WHERE object = ? AND action IN ({marks})"  # noqa: S608  # marks
+        with self._reader() as connection:
+            seq = connection.execute(query, (object, *action)).fetchone()[0]
+        return next(self.entries(seq), None) if seq is not None else None
+
     def leaves(self) -> Iterator[tuple[int, bytes]]:
         """Number and leaf hash of each entry, recomputed from its bytes; what is no bytes counts as empty."""
         for seq, raw in self._rows("", {}, 0):

@@ -45,7 +45,7 @@ AT_ONCE: Final = 32
 class Listed:
     """To whom the recorder encrypts: what 課長 has signed last, looked at again when the file changes.
 
-    The access log has to say the same (`rotated`: epoch and public half of its newest line `keys.rotated`). Where it
+    The access log has to say the same (`rotated`: what its newest line with a list has). Where it
     does not (a list of before was put back, or somebody signed one with a verifier of his own), whom the log names is
     encrypted to, and `trouble` says why. What cannot be read changes nothing: a call is kept.
     """
@@ -54,13 +54,10 @@ class Listed:
         """Raises KeysError."""
         self._folder, self._rotated, self._manager = folder, rotated, load_verifier(folder / "manager.pub")
         self.trouble: str | None = None
-        self._mark = self._look()
+        self._mark: tuple[int, int, int] | None = None
         found = load_recipients(folder, manager=self._manager)
         self._now = found.epoch, found.recipient
-        try:
-            self._compare(found)
-        except (AccessError, VaultError) as error:
-            self.trouble = str(error)
+        self.now()
 
     def now(self) -> tuple[int, Recipient]:
         """Epoch and recipient."""
@@ -86,28 +83,31 @@ class Listed:
         return found.st_ino, found.st_mtime_ns, found.st_size
 
 
+LISTS: Final = ("keys.rotated", "escrow.renewed")
+"""Lines of the access log that have a list of recipients in them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What the access log says of a rotation: the epoch, its public half, and the list that 課長 signed."""
+    """What the access log says of the newest list: its epoch, and the whole of it as 課長 signed it."""
 
     epoch: int
-    public: str
     note: str
 
 
 def told_by(entries: Sequence[Entry]) -> Told | None:
-    """The newest of some lines `keys.rotated`."""
-    if not entries:
-        return None
-    detail = entries[-1].detail
-    return Told(int(detail["epoch"]), str(detail["public"]), str(detail.get("note", "")))
+    """The newest of some lines `LISTS`."""
+    return Told(int(entries[-1].detail["epoch"]), str(entries[-1].detail["note"])) if entries else None
 
 
 def disagreement(folder: Path, found: Recipients, told: Told | None) -> str | None:
-    """What the list and the access log do not agree on; None where they do. Of the first epoch the log says nothing."""
+    """What the list and the access log do not agree on; None where they do. Of the first list the log says nothing."""
     if told is None:
         return None if found.epoch == 1 else _disagree(folder, found.epoch, 1)
-    same = (told.epoch, told.public) == (found.epoch, str(found.recipient))
+    try:
+        same = parse_recipients(told.note, load_verifier(folder / "manager.pub"), "access log") == found
+    except VaultError:
+        same = False
     return None if same else _disagree(folder, found.epoch, told.epoch)
 
 

@@ -153,3 +153,14 @@ async def test_the_paper_is_not_renewed_in_the_middle_of_a_rotation(mori: House)
     with mori.vault.alone(), pytest.raises(RotationError, match="being changed just now"):
         await Escrow(mori.vault).renew(giver, await two(mori), shown.append)
     assert shown == []
+
+
+async def test_a_list_of_before_the_paper_was_renewed_is_not_believed(mori: House) -> None:
+    note = mori.office.desk.keys / "recipients.note"
+    before, shown = note.read_bytes(), list[str]()
+    await Escrow(mori.vault).renew(await mori.giver(), await two(mori), shown.append)
+    note.unlink()
+    note.write_bytes(before)
+    assert mori.listed().trouble is not None
+    await mori.rotate()
+    assert await Escrow(mori.vault).open(Identity.parse(shown[0]), await two(mori)) == (2,)

@@ -33,7 +33,7 @@ def repository(tmp_path: Path) -> Path:
     """A small repository: three rules, one of them built, the shipped policies, no tests."""
     (tmp_path / "docs/reference").mkdir(parents=True)
     (tmp_path / "docs/reference/rules.toml").write_text(TABLE, "utf-8")
-    for name in (FAULTS, DATA):
+    for name in (FAULTS, DATA, "requirements.lock"):
         shutil.copy(docs.ROOT / name, tmp_path / name)
     (tmp_path / "made.py").write_text("", "utf-8")
     (tmp_path / "tests/unit").mkdir(parents=True)

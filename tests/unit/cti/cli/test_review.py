@@ -27,7 +27,7 @@ def test_a_month_is_shown_and_signed_for(kikitori: Kikitori, house: Path, later:
     assert kikitori("audit", "review", "--sign", "--yes", "--by", "sato", *password(house)).status == 77
     signed = json.loads(kikitori("audit", "review", "--sign", "--yes", "--json", *tanaka).out)
     assert (signed["month"], signed["signed"]) == ("2027-04", True)
-    assert [one["what"] for one in signed["unusual"]] == ["denied"]
+    assert [one["what"] for one in signed["unusual"]] == ["denied", "keys", "keys"]
     again = kikitori("audit", "review", "2027-04", "--sign", "--yes", *tanaka)
     assert "2027-04 was looked through by tanaka on 2027-05-" in again.err
     assert json.loads(kikitori("audit", "review", "--json", *tanaka).out)["month"] == "2027-05"
