@@ -51,7 +51,8 @@ class Escrow:
 
         For when nobody holds them any more: the database was lost, or every password.
         """
-        plan, found = await self._keys.plan(), await asyncio.to_thread(self.files)
+        recipients = await asyncio.to_thread(self._keys.recipients)
+        plan, found = await self._keys.plan_by(recipients), await asyncio.to_thread(self.files)
         wanted = sorted(set(plan.before) & found.keys())
         if plan.epoch not in wanted:
             raise NotFoundError(
@@ -60,7 +61,7 @@ class Escrow:
                 )
             )
         identities = {epoch: await asyncio.to_thread(_unsealed, found[epoch], paper) for epoch in wanted}
-        check_signed(self._desk.keys, self._keys.recipients(), identities[plan.epoch])
+        check_signed(self._desk.keys, recipients, identities[plan.epoch])
         with self._keys.alone():
             await self._line("escrow.opened", two, {"epochs": wanted})
             for person in (two.first, two.second):
@@ -95,14 +96,13 @@ class Escrow:
         Raises KeysError, AccessError.
         """
         with self._keys.alone():
-            plan = await self._keys.plan()
-            wanted = list(plan.before)
+            recipients = await asyncio.to_thread(self._keys.recipients)
+            wanted = list((await self._keys.plan_by(recipients)).before)
             if missing := [epoch for epoch in wanted if epoch not in giver.identities]:
                 raise KeysError(f"{giver.actor} does not hold the key of epoch {missing[0]}")
-            check_signed(self._desk.keys, self._keys.recipients(), giver.identities[plan.epoch])
+            check_signed(self._desk.keys, recipients, giver.identities[recipients.epoch])
             paper = Identity.generate()
             show(str(paper))
-            recipients = await asyncio.to_thread(self._keys.recipients)
             renewed = replace(recipients, escrow_recipient=paper.recipient)
             said = {"epochs": wanted, "epoch": renewed.epoch, "note": dump_recipients(renewed, giver.signer)}
             await self._line("escrow.renewed", two, said)
@@ -114,8 +114,7 @@ class Escrow:
         return tuple(wanted)
 
     async def _line(self, action: str, two: Two, detail: dict[str, Any]) -> None:
-        said = detail | {"with": two.second.account.id}
-        await asyncio.to_thread(self._desk.log, action, self._keys.grants.pbx, said, actor=two.first.account.id)
+        await self._keys.line(action, detail | {"with": two.second.account.id}, two.first.account.id)
 
 
 def _unsealed(path: Path, paper: Identity) -> Identity:

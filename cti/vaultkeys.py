@@ -121,8 +121,7 @@ class VaultKeys:
 
     def rotated(self) -> Told | None:
         """What the newest line of a rotation says. Raises LogUnavailableError."""
-        last = self.desk.last_of(self.grants.pbx, LISTS)
-        return told_by([last] if last else [])
+        return told_by(self.desk.last_of(self.grants.pbx, LISTS))
 
     def recipients(self) -> Recipients:
         """The list of recipients; where it is not what the access log says (a backup was put back), the log's, if 課長
@@ -138,7 +137,10 @@ class VaultKeys:
 
     async def plan(self) -> Plan:
         """What `rotate` would do now. Raises KeysError, LogUnavailableError."""
-        found = await asyncio.to_thread(self.recipients)
+        return await self.plan_by(await asyncio.to_thread(self.recipients))
+
+    async def plan_by(self, found: Recipients) -> Plan:
+        """`plan`, of a list that was read."""
         return Plan(
             epoch=found.epoch, since=found.since, before=await asyncio.to_thread(self.live, found.epoch),
             holders=await self.grants.holders(found.epoch), slots=self.desk.vault.slots.count(),
@@ -154,9 +156,9 @@ class VaultKeys:
         RotationError, AccessError, LogUnavailableError, OSError.
         """
         with self.alone():
-            plan = await self.plan()
             recipients = await asyncio.to_thread(self.recipients)
-            self._check(giver, plan, give_up=give_up)
+            plan = await self.plan_by(recipients)
+            self._check(giver, plan, recipients, give_up=give_up)
             await self._tidy(plan)
             if not no_recorder:
                 await self._answering()
@@ -175,18 +177,20 @@ class VaultKeys:
                 moved += found.moved
                 found = await asyncio.to_thread(epochs.reseal, self.desk.vault.slots, old, new, done)
             slots = found.looked
-            self._told(slots, found.foreign, giver.actor)
+            await self._told(slots, found.foreign, giver.actor)
             kept = not give_up and await self._needed(giver, plan, found)
             if not kept:
                 await self._safe(giver, recipients.epoch)
-                self._line("keys.retired", {"epoch": recipients.epoch, "moved": moved, "slots": slots}, giver.actor)
+                await self.line(
+                    "keys.retired", {"epoch": recipients.epoch, "moved": moved, "slots": slots}, giver.actor
+                )
                 await self._retire([recipients.epoch])
         return Rotated(
             epoch=recipients.epoch, moved=moved, slots=slots, holders=holders, without=without, foreign=found.foreign,
             lost=found.lost, kept=kept,
         )  # fmt: skip
 
-    def _check(self, giver: Giver, plan: Plan, *, give_up: bool) -> None:
+    def _check(self, giver: Giver, plan: Plan, recipients: Recipients, *, give_up: bool) -> None:
         # Of an older one that is missing the headers are left, and with them that key: unless they are given up.
         for epoch in (plan.epoch, *(plan.before if give_up else ())):
             if epoch not in giver.identities:
@@ -194,7 +198,7 @@ class VaultKeys:
                     "{actor} does not hold the key of epoch {epoch}: whoever does grants it (`kikitori vault grant`)"
                 )
                 raise RotationError(said.format(actor=giver.actor, epoch=epoch))
-        check_signed(self.desk.keys, self.recipients(), giver.identities[plan.epoch])
+        check_signed(self.desk.keys, recipients, giver.identities[plan.epoch])
 
     async def _begin(
         self, giver: Giver, plan: Plan, before: Recipients
@@ -218,7 +222,7 @@ class VaultKeys:
         # The list itself too: a recorder that finds another one has what 課長 signed.
         note = dump_recipients(after, giver.signer)
         said = {"epoch": after.epoch, "before": before.epoch, "holders": held, "note": note}
-        self._line("keys.rotated", said, giver.actor)
+        await self.line("keys.rotated", said, giver.actor)
         await asyncio.to_thread(epochs.publish, self.desk.keys, after, giver.signer)
         return after, identity, tuple(held), tuple(without)
 
@@ -304,15 +308,16 @@ class VaultKeys:
         with self.alone():
             return await self.grants.revoke(account, by=by)
 
-    def _line(self, action: str, detail: Mapping[str, Any], actor: str) -> None:
-        self.desk.log(action, self.grants.pbx, detail, actor=actor)
+    async def line(self, action: str, detail: Mapping[str, Any], actor: str) -> None:
+        """One in the access log, about the keys of this PBX. Raises LogUnavailableError."""
+        await asyncio.to_thread(self.desk.log, action, self.grants.pbx, detail, actor=actor)
 
-    def _told(self, slots: int, found: Sequence[int], actor: str) -> Tested:
+    async def _told(self, slots: int, found: Sequence[int], actor: str) -> Tested:
         """A line of how far headers were tried. What it has no room to name is tried again."""
         if len(found) > NAMED:
             slots = min(slots, sorted(found)[NAMED])
         named = sorted(found)[:NAMED]
-        self._line("keys.tested", {"slots": slots, "foreign": named}, actor)
+        await self.line("keys.tested", {"slots": slots, "foreign": named}, actor)
         return Tested(slots=slots, foreign=tuple(named))
 
     # --- every new header is tried ------------------------------------------------------------------------------------
@@ -343,4 +348,4 @@ class VaultKeys:
             log.error("headers that nobody here can open", slots=found[:NAMED])
         if until == before.slots and tuple(found) == before.foreign:
             return before
-        return await asyncio.to_thread(self._told, until, found, held.account)
+        return await self._told(until, found, held.account)

@@ -80,8 +80,7 @@ def build_recorder(settings: Settings, clock: Clock) -> RecorderParts:
 
     def rotated() -> Told | None:
         with AccessLog(settings.paths.log / "access.db") as access:
-            last = access.last(object=pbx, action=LISTS)
-        return told_by([last] if last else [])
+            return told_by(access.last(object=pbx, action=LISTS))
 
     listed = Listed(settings.paths.keys, rotated)
     writer = Writer(vault, to=listed.now, signer=load_signer(settings.paths.keys / "recorder.key"))

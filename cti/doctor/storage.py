@@ -141,7 +141,7 @@ def _sealed(settings: Settings) -> SealedSeen | Unseen:
     left = any(0 < number_of(path) < found.epoch for path in folder.glob("epoch-*.age"))
     return SealedSeen(
         half=left or (begun is not None and begun.action == "keys.rotated"),
-        strange=disagreement(folder, found, told_by([listed] if listed else [])),
+        strange=disagreement(folder, found, told_by(listed)),
         foreign=tuple(tested.detail["foreign"]) if tested else (),
     )
 

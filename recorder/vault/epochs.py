@@ -95,9 +95,9 @@ class Told:
     note: str
 
 
-def told_by(entries: Sequence[Entry]) -> Told | None:
-    """The newest of some lines `LISTS`."""
-    return Told(int(entries[-1].detail["epoch"]), str(entries[-1].detail["note"])) if entries else None
+def told_by(newest: Entry | None) -> Told | None:
+    """What the newest of the lines `LISTS` says."""
+    return Told(int(newest.detail["epoch"]), str(newest.detail["note"])) if newest else None
 
 
 def disagreement(folder: Path, found: Recipients, told: Told | None) -> str | None:

@@ -191,12 +191,6 @@ def _recipients_json(text: str, path: str) -> dict[str, Any]:
     return values
 
 
-def load_recipient(folder: Path, *, manager: Verifier | None = None) -> tuple[int, Recipient]:
-    """Epoch and recipient to encrypt to, as `load_recipients` reads them."""
-    recipients = load_recipients(folder, manager=manager)
-    return recipients.epoch, recipients.recipient
-
-
 def epochs(folder: Path) -> list[int]:
     """The epochs whose identities are here, the newest first."""
     return sorted((number_of(path) for path in folder.glob("epoch-*.age")), reverse=True)

@@ -126,7 +126,7 @@ def accounts_of(desk: Desk, now: Callable[[], datetime]) -> Accounts:
 
 def keys_of(desk: Desk, accounts: Accounts) -> VaultKeys:
     """Those of the office's vault; a recorder answers that follows the list."""
-    listed = Listed(desk.keys, lambda: told_by(desk.logged_of(desk.catalogue.pbx, ["keys.rotated"])))
+    listed = Listed(desk.keys, lambda: told_by(desk.last_of(desk.catalogue.pbx, ["keys.rotated"])))
 
     async def ask(_question: Any, _deadline: float) -> dict[str, Any]:
         return {"epoch": listed.now()[0], "open": [], "damaged": []}

@@ -394,7 +394,7 @@ async def test_a_header_for_somebody_else_shows_when_the_next_one_signs_in(house
     assert house.vault.tested() == found
     # It stays said until it is put right.
     assert (await house.vault.test(await house.held("sato"))).foreign == (stolen.slot,)
-    (_epoch, recipient) = keys.load_recipient(house.office.desk.keys)
+    recipient = keys.load_recipients(house.office.desk.keys).recipient
     house.office.vault.slots.rewrite(stolen.slot, wrap(stolen.file_key, [recipient]))
     assert (await house.vault.test(await house.held("sato"))).foreign == ()
 

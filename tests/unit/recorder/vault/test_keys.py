@@ -15,25 +15,30 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from recorder.vault import folder, keys
-from recorder.vault.age import Identity
+from recorder.vault.age import Identity, Recipient
 from recorder.vault.keys import (
     Created,
     KeysError,
     KeysExistError,
     WrongPassphraseError,
     create,
-    load_recipient,
     load_recipients,
     load_signer,
     load_verifier,
     unlock,
     unlock_manager,
 )
-from recorder.vault.note import Signer, open_note, sign
+from recorder.vault.note import Signer, Verifier, open_note, sign
 from recorder.vault.stream import decrypt, encrypt
 
 PASSPHRASE = "正しい馬 battery staple"
 START = datetime(2026, 4, 1, tzinfo=UTC)
+
+
+def load_recipient(where: Path, *, manager: Verifier | None = None) -> tuple[int, Recipient]:
+    """To whom is encrypted, and in which epoch."""
+    found = load_recipients(where, manager=manager)
+    return found.epoch, found.recipient
 
 
 def make(root: Path, **changes: object) -> Created:
