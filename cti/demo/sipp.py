@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from urllib.parse import quote
 
 import numpy as np
@@ -61,6 +61,21 @@ def write_speech(path: Path, call: int, side: Side, seconds: float, tail: float 
     return path
 
 
+class _HungUp(asyncio.DatagramProtocol):
+    """Who has transferred a call and hung up is still told what becomes of it (RFC 3515, 2.4.4), and says 200.
+
+    SIPp has left by then. Asterisk would send again for 32 s, and the next telephone at this port take it for its call.
+    """
+
+    def connection_made(self, transport: asyncio.DatagramTransport) -> None:  # type: ignore[override]
+        self._transport = transport
+
+    def datagram_received(self, data: bytes, addr: tuple[str | Any, int]) -> None:
+        echoed = (b"via:", b"from:", b"to:", b"call-id:", b"cseq:")
+        lines = [line for line in data.split(b"\r\n") if line.lower().startswith(echoed)]
+        self._transport.sendto(b"\r\n".join([b"SIP/2.0 200 OK", *lines, b"Content-Length: 0", b"", b""]), addr)
+
+
 class Phone:
     """One telephone in one role: `async with Phone(line, role, folder) as phone: await phone.finished(30)`.
 
@@ -77,6 +92,8 @@ class Phone:
         self._alone = calls == 1
         self._counts = ("-m", str(calls), "-r", str(rate), "-l", str(together or calls))
         self._process: asyncio.subprocess.Process | None = None
+        self._transferred = False
+        self._hung_up: asyncio.DatagramTransport | None = None
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -134,12 +151,16 @@ class Phone:
             raise PhoneTimeoutError(self._say(f"it had not ended after {seconds} s")) from None
         if code != 0:
             raise PhoneError(self._say(f"{_MEANING.get(code, 'SIPp failed')} (exit {code})"))
+        if self._transferred and self._hung_up is None:
+            at = (self.line.host, self.line.port)
+            self._hung_up, _ = await asyncio.get_running_loop().create_datagram_endpoint(_HungUp, local_addr=at)
 
     async def press(self, key: Key, target: "str | Phone" = "") -> None:
         """Press a key of a telephone that has them (`Talk.keys`). `target` of a transfer: a SIP URI, or this person's
         other telephone call (a consultation), which is given over then.
         """
         call_id, _, _ = self._dialog()
+        self._transferred |= key == "transfer"
         to = target if isinstance(target, str) else target.replaces(self.line.pbx)
         lines = [f"{KEYS[key]} sip:phone@{self.line.host}:{self.line.port} SIP/2.0",
                  "Via: SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bK-key", f"Call-ID: {call_id}", f"CSeq: 1 {KEYS[key]}",
@@ -164,6 +185,8 @@ class Phone:
 
     async def stop(self) -> None:
         """End SIPp if it still runs. A call that stands is left without a word, as by a telephone that loses power."""
+        if self._hung_up is not None:
+            self._hung_up.close()
         if self._process is None or self._process.returncode is not None:
             return
         with contextlib.suppress(ProcessLookupError):

@@ -7,6 +7,7 @@ keeps what Asterisk said, for `kikitori calls replay`.
 import asyncio
 import contextlib
 import os
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -183,7 +184,7 @@ async def test_declined(ear: Ear) -> None:
         await phone.finished(10)
         with contextlib.suppress(Exception):
             await caller.finished(5)
-        await ear.house.lab.idle()
+        await over(ear)
     assert ear.story() == "A Arrived trunk; A Ended rejected"
 
 
@@ -193,7 +194,7 @@ async def test_nobody_answers_in_time(ear: Ear) -> None:
         await phone.finished(10)
         with contextlib.suppress(Exception):
             await caller.finished(5)
-        await ear.house.lab.idle()
+        await over(ear)
     assert ear.story() == "A Arrived 2201; A Ringing 3102; A Ended no-answer"
 
 
@@ -313,6 +314,23 @@ async def test_parked_and_taken_back(ear: Ear) -> None:
     # Asterisk says these two in either order.
     assert set(told[:2]) == {"A Transferred 2201 blind", "A Parked trunk"}
     assert told[2:] == ["B Arrived 2301", "A Merged 2301 B", "A Unparked trunk", "A Ended completed"]
+
+
+async def test_a_telephone_that_has_transferred_and_hung_up_still_answers_the_pbx(ear: Ear) -> None:
+    # Asterisk, unanswered, sends again and again; the next telephone at that port took it for its only call.
+    async with in_a_call(ear) as (caller, phone):
+        await transfers(phone, PARKING)
+        notice = ["NOTIFY sip:2201@127.0.0.1 SIP/2.0", "Via: SIP/2.0/UDP 127.0.0.9;branch=z9hG4bK-late",
+                  "Call-ID: late", "CSeq: 7 NOTIFY", "From: <sip:pbx@127.0.0.1>;tag=1",
+                  "To: <sip:2201@127.0.0.1>;tag=2", "Subscription-State: terminated;reason=noresource", "Content-Length: 0", "", ""]  # fmt: skip
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as pbx:
+            pbx.setblocking(False)
+            loop = asyncio.get_running_loop()
+            await loop.sock_sendto(pbx, "\r\n".join(notice).encode(), (phone.line.host, phone.line.port))
+            answer = (await asyncio.wait_for(loop.sock_recv(pbx, 4096), 5)).decode().split("\r\n")
+        assert answer == ["SIP/2.0 200 OK", *notice[1:6], "Content-Length: 0", "", ""]
+        await caller.press("hang up")
+        await over(ear, caller)
 
 
 async def test_two_who_are_parked_do_not_talk_to_each_other(ear: Ear) -> None:

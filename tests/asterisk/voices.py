@@ -172,14 +172,11 @@ class Watch:
 
 
 async def transfers(phone: Phone, target: "str | Phone", to: Phone | None = None) -> None:
-    """Give the call away, and hang up when `to` has answered: what the PBX still says of it must not reach the next
-    telephone that is plugged in there.
-    """
+    """Give the call away, and hang up when `to` has answered."""
     await phone.press("transfer", target)
     await phone.reached("transferred", 5)
     if to is not None:
         await to.reached("talking", 10)
-        await talk(0.1)
     if phone.running:
         await phone.press("hang up")
     await phone.finished(10)
