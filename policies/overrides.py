@@ -140,7 +140,8 @@ def _take(
         known = made.get(_text(entry, "revoke", where))
         if known is None:
             raise PolicyError(f"{where}: revoke", "no override of that id stands before it", "Name one that does")
-        made[known.id] = replace(known, revoked=True, revoked_at=_time(entry, "entered_at", where))
+        if not known.revoked:  # who takes it back a second time changes nothing
+            made[known.id] = replace(known, revoked=True, revoked_at=_time(entry, "entered_at", where))
         return None
     override = _override(entry, where, by)
     if override.id in made:

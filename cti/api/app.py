@@ -8,7 +8,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from starlette.types import ASGIApp
 
-from cti.api import live, office, problems, signing, sound
+from cti.api import hours, live, office, problems, signing, sound
 from cti.api.edge import Edge
 from cti.api.service import May, Service
 from recorder.version import VERSION
@@ -55,7 +55,9 @@ def _assembled() -> FastAPI:
         title="Kikitori", version=VERSION, description=_ABOUT, openapi_url="/v1/openapi.json", docs_url=None,
         redoc_url=None,
     )  # fmt: skip
-    for router in (signing.open_to_all, signing.router, sound.router, sound.files, office.router, live.router):
+    for router in (
+        signing.open_to_all, signing.router, sound.router, sound.files, office.router, hours.router, live.router,
+    ):  # fmt: skip
         for route in router.routes:
             if not (isinstance(route, APIRoute) and _guarded(route)):
                 raise RuntimeError(f"{route} asks nobody for a right")

@@ -12,7 +12,25 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from cti.api.problems import Problem
-from cti.api.shapes import Ask, Details, Export, Levels, Live, Play, Recording, Recordings, SignedIn, SignIn, Whoami
+from cti.api.shapes import (
+    Ask,
+    Decide,
+    Decided,
+    Details,
+    Export,
+    Levels,
+    Live,
+    Override,
+    Overrides,
+    Play,
+    Recording,
+    Recordings,
+    SignedIn,
+    SignIn,
+    TakeBack,
+    TakenBack,
+    Whoami,
+)
 from cti.errors import KikitoriError, SettingsError
 from cti.explain import explain
 from cti.i18n import _, reader
@@ -163,6 +181,20 @@ class Client:
         except ValidationError as error:
             raise UnreachableError(_("the answer is not that of a desk of this version")) from error
         return None if calls is None else [call.model_dump(mode="json") for call in calls]
+
+    # --- other hours --------------------------------------------------------------------------------------------------
+
+    def overrides(self) -> list[Override]:
+        """The newest first."""
+        return self._get("/v1/hours/overrides", Overrides).items
+
+    def decide(self, asked: Decide) -> Decided:
+        """Enter a decision, or see what it would change."""
+        return self._post("/v1/hours/overrides", asked, Decided)
+
+    def take_back(self, override: str, asked: TakeBack) -> TakenBack:
+        """From now on it does not count."""
+        return self._post(f"/v1/hours/overrides/{_segment(override)}/revocation", asked, TakenBack)
 
     # --- inside -------------------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from cti.api.hearing import Hearing, Hearings
 from cti.api.problems import OURS, DisclosureError, IdempotencyError, NoSessionError
 from cti.api.tending import Tending
+from cti.deciding import Deciding
 from cti.desk import Desk, Sound
 from cti.errors import LogUnavailableError, UsageError
 from cti.guard import Guard
@@ -61,9 +62,10 @@ class Service:
         health: Callable[[], Any],
         keys: VaultKeys,
         reviewing: Reviewing,
+        deciding: Deciding,
     ) -> None:
         """`terminals` reads the policy in force; `health` looks and judges (status)."""
-        self.tending, self.reviewing = Tending(keys, guard), reviewing
+        self.tending, self.reviewing, self.deciding = Tending(keys, guard), reviewing, deciding
         self.desk, self.guard, self.terminals, self.health = desk, guard, terminals, health
         self.sessions, self.hearings = Sessions(), Hearings(desk)
         self.exporting, self.levelling = asyncio.Semaphore(1), asyncio.Semaphore(1)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from cti.desk import Purpose
 from cti.errors import UsageError
 from cti.i18n import _
+from policies.overrides import Kind
 from policies.rights import Act, Role
 from recorder.catalogue import Place
 
@@ -306,6 +307,86 @@ class Sign(BaseModel):
     """The report that was looked at."""
 
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class Override(BaseModel):
+    """A decision on other hours, and what has become of it. `by` decided, `entered_by` entered it."""
+
+    model_config = ConfigDict(validate_by_name=True)
+
+    id: str
+    kind: Kind
+    start: Annotated[datetime, Field(alias="from")]
+    end: Annotated[datetime, Field(alias="to")]
+    hours: str | None
+    state: str
+    by: str
+    entered_by: str
+    entered_at: datetime | None
+    reason: str
+    revoked_at: datetime | None
+
+
+class Overrides(BaseModel):
+    """The newest first."""
+
+    items: list[Override]
+
+
+class Decide(In):
+    """A decision on other hours. `by`: who decided. `from`, `to`: a day, or a time in Japan; without `from`: now."""
+
+    kind: Kind
+    start: Annotated[str | None, Field(max_length=40, alias="from")] = None
+    end: Annotated[str, Field(max_length=40, alias="to")]
+    open: Annotated[str | None, Field(max_length=8)] = None
+    close: Annotated[str | None, Field(max_length=8)] = None
+    reason: Annotated[str, Field(max_length=1000)]
+    by: Word
+    dry_run: bool = False
+
+
+class Change(BaseModel):
+    """A day whose hours a decision changes; empty: closed."""
+
+    date: date
+    before: str
+    after: str
+    kind: Annotated[str, Field(alias="class")]
+
+
+class Decided(BaseModel):
+    """A decision as it was entered, or would be, and the days that it changes."""
+
+    id: str
+    kind: Kind
+    start: Annotated[str, Field(alias="from")]
+    end: Annotated[str, Field(alias="to")]
+    open: str | None = None
+    close: str | None = None
+    reason: str
+    by: str
+    entered_by: str
+    entered_at: datetime
+    changes: list[Change]
+    entered: bool
+
+
+class TakeBack(In):
+    """Who decided that, and why."""
+
+    by: Word
+    reason: Annotated[str, Field(max_length=1000)]
+
+
+class TakenBack(BaseModel):
+    """What was entered."""
+
+    revoke: str
+    by: str
+    reason: str
+    entered_by: str
+    entered_at: datetime
 
 
 class Granted(BaseModel):

@@ -12,6 +12,7 @@ from cti.api.service import Service
 from cti.app.clock import Clock
 from cti.app.desk import accounts_at, keys_at, reviewing_at
 from cti.app.site import want_of
+from cti.deciding import Deciding
 from cti.desk import Desk
 from cti.doctor import storage
 from cti.guard import Guard
@@ -36,7 +37,7 @@ async def run_api(settings: Settings, desk: Desk, clock: Clock) -> None:
     guard = Guard(accounts=accounts_at(desk, clock), rights=lambda: policies.now().rights)
     service = Service(
         desk, guard, terminals=lambda: policies.now().terminals, health=status, keys=keys_at(desk, settings, clock),
-        reviewing=reviewing_at(desk, settings),
+        reviewing=reviewing_at(desk, settings), deciding=Deciding(settings.paths.policies, settings.paths.hours),
     )  # fmt: skip
     async with asyncio.TaskGroup() as group:
         group.create_task(service.keep())

@@ -14,9 +14,7 @@ from cti.calls.tracker import Silence, Tracker
 from cti.cli import capture, live, why
 from cti.cli.common import Commands, Json, out, say_json, table, when
 from cti.cli.hours import day_of
-from cti.cli.local import at_desk
-from cti.cli.signin import By as Who
-from cti.cli.signin import Code, PasswordFile, at_desk_for
+from cti.cli.signin import By, Code, PasswordFile, at_desk_for
 from cti.cli.terminal import one_line
 from cti.explain import word
 from cti.i18n import _
@@ -38,7 +36,7 @@ def register(app: typer.Typer) -> None:
             "How soon the telephones were answered: rings, and the share within those promised, of the calls that were "
             "answered and of all that rang (C-07)."
         ),
-        epilog=_("Examples: kikitori calls answering --from 2027-04-01 · kikitori calls answering --by month --json"),
+        epilog=_("Examples: kikitori calls answering --from 2027-04-01 · kikitori calls answering --per month --json"),
     )(answering)
     group.command(
         "replay",
@@ -53,7 +51,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="calls")
 
 
-def list_(by: Who = None, password_file: PasswordFile = None, code: Code = None, as_json: Json = False) -> None:
+def list_(by: By = None, password_file: PasswordFile = None, code: Code = None, as_json: Json = False) -> None:
     """List calls."""
 
     found = at_desk_for(Act.LIVE, by, password_file, code, lambda desk: desk.calls())
@@ -73,7 +71,7 @@ def list_(by: Who = None, password_file: PasswordFile = None, code: Code = None,
     )  # fmt: skip
 
 
-class By(StrEnum):
+class Per(StrEnum):
     """What calls are counted by."""
 
     DAY = "day"
@@ -82,33 +80,36 @@ class By(StrEnum):
 
     def of(self, call: Mapping[str, Any]) -> str:
         """The line of the table that a call belongs to."""
-        if self is By.NUMBER:
+        if self is Per.NUMBER:
             return str(call["number"] or "")
         day = str(call["rang"].astimezone(JST).date())
-        return day if self is By.DAY else day[:7]
+        return day if self is Per.DAY else day[:7]
 
 
 def answering(
     start: Annotated[str | None, typer.Option("--from", help=_("First day."), metavar="DAY")] = None,
     end: Annotated[str | None, typer.Option("--to", help=_("Last day."), metavar="DAY")] = None,
-    by: Annotated[By, typer.Option(help=_("What to count by."))] = By.DAY,
+    per: Annotated[Per, typer.Option(help=_("What to count by."))] = Per.DAY,
+    by: By = None,
+    password_file: PasswordFile = None,
+    code: Code = None,
     as_json: Json = False,
 ) -> None:
     """Count how soon the telephones were answered."""
     first = day_of(start, "--from") if start else date.min
     last = day_of(end, "--to") if end else date.max
-    calls = at_desk(lambda desk: desk.calls())
+    calls = at_desk_for(Act.LIVE, by, password_file, code, lambda desk: desk.calls())
     wanted = [call for call in calls if call["rang"] and first <= call["rang"].astimezone(JST).date() <= last]
-    found = count(wanted, by.of)
+    found = count(wanted, per.of)
     whole = count(wanted, lambda _call: "").get("", Answered())
     if as_json:
         for name, counted in found.items():
-            say_json({by.value: name} | counted.public())
+            say_json({per.value: name} | counted.public())
         return
-    titles = {By.DAY: _("Day"), By.MONTH: _("Month"), By.NUMBER: _("Number")}
+    titles = {Per.DAY: _("Day"), Per.MONTH: _("Month"), Per.NUMBER: _("Number")}
     table(
         (
-            titles[by],
+            titles[per],
             _("Rang"),
             _("Answered"),
             _("In time"),

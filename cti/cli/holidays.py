@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cti.cli.common import Commands, Json, agree, err, out, say_json, settings, table
-from cti.cli.local import at_desk
+from cti.cli.signin import By, Code, PasswordFile, at_desk_for
 from cti.cli.terminal import printable
 from cti.desk import Desk
 from cti.errors import UsageError
@@ -18,6 +18,7 @@ from cti.sentences import day_text
 from policies.errors import PolicyError
 from policies.holidays import Change, Holiday, Holidays, changes, parse_table
 from policies.load import Policies
+from policies.rights import Act
 from recorder.vault.folder import replace_whole
 
 
@@ -29,7 +30,7 @@ def register(app: typer.Typer) -> None:
         help=_("Take a newer table; shows first which days change."),
         epilog=_(
             "Examples: kikitori hours holidays update syukujitsu.csv --dry-run · "
-            "kikitori hours holidays update syukujitsu.csv --yes"
+            "kikitori hours holidays update syukujitsu.csv --yes --by tanaka"
         ),
     )(update)
     app.add_typer(group, name="holidays")
@@ -39,6 +40,9 @@ def update(
     file: Annotated[Path, typer.Argument(help=_("The Cabinet Office's file, as it is."), metavar="FILE")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help=_("Show what would change and take nothing."))] = False,
     yes: Annotated[bool, typer.Option("--yes", help=_("Do it without asking."))] = False,
+    by: By = None,
+    password_file: PasswordFile = None,
+    code: Code = None,
     as_json: Json = False,
 ) -> None:
     """Take a newer table."""
@@ -80,7 +84,7 @@ def update(
         detail = {"sha256": digest, "until": after.table_until, "changes": len(changed)}
         desk.log("hours.holidays", policies.holiday_files.table, detail)
 
-    at_desk(log)
+    at_desk_for(Act.HOURS, by, password_file, code, log)
     _take(folder, f"syukujitsu-{digest[:8]}.csv", data, digest)
     if not as_json:
         out.print(_("Taken: holidays to {year}. It counts from the next call.").format(year=after.table_until),

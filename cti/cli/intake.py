@@ -8,7 +8,7 @@ import typer
 
 from cti.app.clock import wall_clock
 from cti.cli.common import Commands, Json, out, say_json, table
-from cti.cli.local import at_desk
+from cti.cli.signin import By, Code, PasswordFile, at_desk_for
 from cti.desk import Desk
 from cti.errors import NotFoundError, UsageError
 from cti.explain import word
@@ -16,6 +16,7 @@ from cti.i18n import _
 from cti.intake import Intake
 from cti.sentences import day_text, moment_text
 from policies.calendar import JST
+from policies.rights import Act
 
 
 def register(app: typer.Typer) -> None:
@@ -29,13 +30,16 @@ def register(app: typer.Typer) -> None:
     group.command(
         "done",
         help=_("Called back, or handed over: who did it, and what came of it."),
-        epilog=_("Example: kikitori intake done 3f2a --by 給水課 --note 折り返し済み"),
+        epilog=_("Example: kikitori intake done 3f2a --done-by 給水課 --note 折り返し済み"),
     )(done)
     app.add_typer(group, name="intake")
 
 
 def list_(
     everything: Annotated[bool, typer.Option("--all", help=_("With those that are done."))] = False,
+    by: By = None,
+    password_file: PasswordFile = None,
+    code: Code = None,
     as_json: Json = False,
 ) -> None:
     """List intakes."""
@@ -44,7 +48,7 @@ def list_(
         await desk.catch_up()
         return await desk.intake.rows(done=everything)
 
-    found = at_desk(find)
+    found = at_desk_for(Act.INTAKE, by, password_file, code, find)
     today = _today()
     if as_json:
         for row in found:
@@ -71,13 +75,16 @@ def _state(row: Intake, today: date) -> str:
 
 def done(
     identity: Annotated[str, typer.Argument(help=_("Id, or its beginning."), metavar="ID")],
-    by: Annotated[str, typer.Option("--by", help=_("Who did it: a name or a section."), prompt=_("Done by"))],
+    done_by: Annotated[str, typer.Option("--done-by", help=_("Who did it: a name or a section."), prompt=_("Done by"))],
     note: Annotated[str, typer.Option("--note", help=_("What came of it."), prompt=_("Note"))],
+    by: By = None,
+    password_file: PasswordFile = None,
+    code: Code = None,
     as_json: Json = False,
 ) -> None:
     """Close an intake."""
-    if not by.strip() or not note.strip():
-        raise UsageError(_("--by and --note are needed: a promise is kept by somebody, and something came of it"))
+    if not done_by.strip() or not note.strip():
+        raise UsageError(_("--done-by and --note are needed: a promise is kept by somebody, and something came of it"))
 
     async def close(desk: Desk) -> Intake:
         await desk.catch_up()
@@ -88,9 +95,9 @@ def done(
                     count=len(found), text=identity
                 )
             )
-        return await desk.keep(found[0], by.strip()[:120], unicodedata.normalize("NFC", note.strip())[:1000])
+        return await desk.keep(found[0], done_by.strip()[:120], unicodedata.normalize("NFC", note.strip())[:1000])
 
-    row = at_desk(close)
+    row = at_desk_for(Act.INTAKE, by, password_file, code, close)
     if as_json:
         say_json(row.public(_today()))
     else:

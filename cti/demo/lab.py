@@ -133,7 +133,7 @@ class Lab:
         """Whatever the hour is: a demonstration at night is decided by the same rules."""
         self.kikitori(
             *("hours", "override", "add", "--kind", "open", "--from", "2026-01-01", "--to", "2099-12-31"),
-            *("--reason", "laboratory", "--by", "水道局長", "--yes"),
+            *("--reason", "laboratory", "--decided-by", "水道局長", "--yes"),
         )
         # As if entered long ago: one counts from then on, also where a test sets the clock back. At night that decides.
         path = self.settings.paths.hours / "overrides.jsonl"

@@ -30,12 +30,12 @@ async def call_at_night(lab: Lab, reason: str) -> Night:
 
     Raises LabError or PhoneError where it went otherwise.
     """
-    lab.kikitori("hours", "close", reason, "--by", "水道局長", "--yes")
+    lab.kikitori("hours", "close", reason, "--decided-by", "水道局長", "--yes")
     try:
         heard = await _call(lab)
     finally:
         (decision,) = [row for row in lab.rows("hours", "override", "list") if row["reason"] == reason]
-        revoked = ("--by", "水道局長", "--reason", reason, "--yes")
+        revoked = ("--decided-by", "水道局長", "--reason", reason, "--yes")
         lab.kikitori("hours", "override", "revoke", decision["id"], *revoked)
 
     def left() -> list[dict[str, Any]]:

@@ -31,7 +31,7 @@ _WEIGHTS: Final = {0: 100, -10: 932}
 _WRITES: Final = {
     "recorder": ("vault", "mirror", "log", "spool", "run"),
     "gate": ("gate",),
-    "desk": ("vault", "mirror", "log", "desk"),
+    "desk": ("vault", "mirror", "log", "desk", "hours"),
 }
 _HIDDEN: Final = {
     "recorder": ("desk", "gate"),

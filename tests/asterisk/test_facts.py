@@ -322,7 +322,8 @@ async def test_a_telephone_that_has_transferred_and_hung_up_still_answers_the_pb
         await transfers(phone, PARKING)
         notice = ["NOTIFY sip:2201@127.0.0.1 SIP/2.0", "Via: SIP/2.0/UDP 127.0.0.9;branch=z9hG4bK-late",
                   "Call-ID: late", "CSeq: 7 NOTIFY", "From: <sip:pbx@127.0.0.1>;tag=1",
-                  "To: <sip:2201@127.0.0.1>;tag=2", "Subscription-State: terminated;reason=noresource", "Content-Length: 0", "", ""]  # fmt: skip
+                  "To: <sip:2201@127.0.0.1>;tag=2", "Subscription-State: terminated;reason=noresource",
+                  "Content-Length: 0", "", ""]  # fmt: skip
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as pbx:
             pbx.setblocking(False)
             loop = asyncio.get_running_loop()

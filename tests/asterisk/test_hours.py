@@ -86,13 +86,15 @@ async def calling(house: House, to: str = CENTRE, number: str | None = None) -> 
 
 
 def close(house: House) -> None:
-    house.lab.kikitori("hours", "close", "試験", "--by", "水道局長", "--yes")
+    house.lab.kikitori("hours", "close", "試験", "--decided-by", "水道局長", "--yes")
 
 
 def reopen(house: House) -> None:
     for row in house.lab.rows("hours", "override", "list"):
         if row["state"] in ("in force", "to come") and row["reason"] != "laboratory":
-            house.lab.kikitori("hours", "override", "revoke", row["id"], "--by", "水道局長", "--reason", "終", "--yes")
+            house.lab.kikitori(
+                "hours", "override", "revoke", row["id"], "--decided-by", "水道局長", "--reason", "終", "--yes"
+            )
 
 
 async def intake(house: House, number: str) -> dict[str, Any]:
@@ -229,7 +231,7 @@ async def test_at_the_second_of_the_boundary(house: House) -> None:
     at = (wall_clock().astimezone(JST) + timedelta(seconds=6)).replace(microsecond=0)
     house.lab.kikitori(
         *("hours", "override", "add", "--kind", "closed", "--from", at.isoformat(), "--to"),
-        *((at + timedelta(hours=1)).isoformat(), "--reason", "境", "--by", "水道局長", "--yes"),
+        *((at + timedelta(hours=1)).isoformat(), "--reason", "境", "--decided-by", "水道局長", "--yes"),
     )
     try:
         found: dict[int, str] = {}
@@ -293,7 +295,7 @@ async def test_who_lets_it_ring_more_than_three_times_is_told_so(house: House) -
         newest = house.lab.rows("calls", "list")[0]
         rung.append((newest["rings"], newest["in_time"]))
     assert rung == [(4, False), (3, True), (1, True)]
-    counted = house.lab.rows("calls", "answering", "--by", "number")
+    counted = house.lab.rows("calls", "answering", "--per", "number")
     assert next(row for row in counted if row["number"] == "0664587211")["longest"] == 4
 
 

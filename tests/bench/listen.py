@@ -29,6 +29,7 @@ from cti.api import certificate, server
 from cti.api.app import application
 from cti.api.service import Service
 from cti.app.clock import wall_clock
+from cti.deciding import Deciding
 from cti.guard import Guard
 from cti.journal import Journal
 from cti.settings import Api
@@ -106,7 +107,7 @@ def served(root: Path, port: int) -> Iterator[tuple[httpx.Client, float]]:
         guard = Guard(accounts=accounts, rights=lambda: policies.now().rights)
         service = Service(
             desk, guard, terminals=lambda: policies.now().terminals, health=status, keys=keys_of(desk, accounts),
-            reviewing=reviewing_of(desk, shipped()),
+            reviewing=reviewing_of(desk, shipped()), deciding=Deciding(shipped(), root),
         )  # fmt: skip
         api = Api(port=port, certificate=root / "api.crt", key=root / "api.key")
         state["task"] = asyncio.create_task(server.serve(application(service), api))

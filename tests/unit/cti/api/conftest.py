@@ -18,6 +18,7 @@ from cti.api import certificate, server
 from cti.api.app import application
 from cti.api.service import Service
 from cti.app.clock import wall_clock
+from cti.deciding import Deciding
 from cti.guard import Guard
 from cti.settings import Api as Settings
 from policies.load import Policies, shipped
@@ -96,7 +97,7 @@ async def api(office: Office, tmp_path: Path) -> AsyncIterator[Api]:
     guard = Guard(accounts=accounts, rights=lambda: Policies(policies).rights)
     service = Service(
         desk, guard, terminals=lambda: Policies(policies).terminals, health=status, keys=keys_of(desk, accounts),
-        reviewing=reviewing_of(desk, policies),
+        reviewing=reviewing_of(desk, policies), deciding=Deciding(policies, tmp_path),
     )  # fmt: skip
     transport = httpx.ASGITransport(application(service), raise_app_exceptions=False, client=("192.0.2.10", 40000))
     async with httpx.AsyncClient(transport=transport, base_url="https://localhost") as http:

@@ -101,6 +101,26 @@ async def test_from_signing_in_to_signing_out(desk: Desk) -> None:
     assert (await desk.run("whoami")).returncode == 77
 
 
+@pytest.mark.rule("A-13", "B-29")
+async def test_other_hours_by_a_session(desk: Desk) -> None:
+    await desk.login("tanaka")
+    decided = ("--kind", "closed", "--from", "2027-05-06", "--to", "2027-05-06", "--reason", "停電")
+    add = ("hours", "override", "add", *decided, "--decided-by", "水道局長")
+    tried = await desk.run(*add, "--dry-run")
+    assert (tried.returncode, "2027-05-06 (Thu)" in tried.stdout.decode()) == (0, True), tried.stderr
+    assert (await desk.run("hours", "override", "list", "--json")).stdout == b""
+    made = json.loads((await desk.run(*add, "--yes", "--json")).stdout)
+    assert (made["entered_by"], made["entered"]) == ("tanaka", True)
+    taken = ("hours", "override", "revoke", made["id"][:12], "--decided-by", "水道局長", "--reason", "復旧", "--yes")
+    done = await desk.run(*taken)
+    assert (done.returncode, done.stdout.decode()) == (0, f"Revoked: {made['id']}. It counts for the next call.\n")
+    (row,) = (await desk.run("hours", "override", "list", "--json")).stdout.splitlines()
+    assert json.loads(row)["state"] == "revoked"
+    assert "revoked" in (await desk.run("hours", "override", "list")).stdout.decode()
+    wrong = await desk.run("hours", "close", "停電", "--decided-by", "課長", "--yes")
+    assert (wrong.returncode, "水道局長 alone" in wrong.stderr.decode()) == (77, True)
+
+
 async def test_the_loudspeaker_gets_every_sample_in_order(desk: Desk) -> None:
     await desk.login()
     done = await desk.run("play", uuid("one"), "--purpose", "quality", "--side", "left")

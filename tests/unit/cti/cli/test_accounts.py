@@ -132,7 +132,8 @@ def test_an_extract_that_cannot_be_made_leaves_nothing(
     [
         ("recordings", "list"), ("calls", "list"), ("calls", "why", "x"), ("completeness", "check"),
         ("completeness", "statement"), ("audit", "list"), ("audit", "show", "0"), ("audit", "review"),
-        ("audit", "proof", "0", "--out", "x"),
+        ("audit", "proof", "0", "--out", "x"), ("calls", "answering"), ("intake", "list"),
+        ("intake", "done", "x", "--done-by", "給水課", "--note", "済"),
     ],
 )  # fmt: skip
 def test_once_people_have_accounts_nobody_asks_without_a_name(
@@ -144,3 +145,23 @@ def test_once_people_have_accounts_nobody_asks_without_a_name(
         said = kikitori(*command, *who)
         assert (said.status, said.out) == (77, "")
         assert "people have accounts here" in said.err
+
+
+@pytest.mark.rule("A-13", "B-29")
+def test_once_people_have_accounts_other_hours_are_entered_by_the_manager(kikitori: Kikitori, house: Path) -> None:
+    enrolled(kikitori, house, "tanaka", "manager")
+    enrolled(kikitori, house, "sato", "staff", "--by", "tanaka", *password(house))
+    decided = ("--kind", "closed", "--from", "2027-05-06", "--to", "2027-05-06", "--reason", "停電")
+    add = ("hours", "override", "add", *decided, "--decided-by", "水道局長", "--yes", "--json")
+    assert json.loads(kikitori(*add, "--dry-run").out)["entered"] is False, "to look, none is needed"
+    for who in ((), ("--by", "sato", *password(house))):
+        said = kikitori(*add, *who)
+        assert (said.status, said.out) == (77, "")
+    assert kikitori("hours", "override", "list", "--json").out == ""
+    made = json.loads(kikitori(*add, "--by", "tanaka", *password(house)).out)
+    assert (made["by"], made["entered_by"], made["entered"]) == ("水道局長", "tanaka", True)
+    back = ("hours", "override", "revoke", made["id"], "--decided-by", "水道局長", "--reason", "復旧", "--yes")
+    assert kikitori(*back).status == 77
+    assert kikitori(*back, "--by", "tanaka", *password(house)).status == 0
+    (row,) = kikitori("hours", "override", "list", "--json").out.splitlines()
+    assert json.loads(row)["state"] == "revoked"

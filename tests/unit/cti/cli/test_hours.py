@@ -590,11 +590,11 @@ def site(kikitori: Kikitori, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 
 
 def add(*more: object, by: str = "水道局長", reason: str = "停電") -> tuple[object, ...]:
-    return ("hours", "override", "add", *NIGHT, "--reason", reason, "--by", by, *more)
+    return ("hours", "override", "add", *NIGHT, "--reason", reason, "--decided-by", by, *more)
 
 
 def close(*more: object, by: str = "水道局長") -> tuple[object, ...]:
-    return ("hours", "close", "停電", "--by", by, *more)
+    return ("hours", "close", "停電", "--decided-by", by, *more)
 
 
 @pytest.mark.rule("A-13")
@@ -742,7 +742,7 @@ def test_a_decision_is_taken_back_and_its_line_stays(site: Site) -> None:
     site(*add("--yes"))
     before = site.file.read_bytes()
     (entry,) = site.entries()
-    revoke = ("hours", "override", "revoke", entry["id"][:10], "--reason", "復旧", "--by")
+    revoke = ("hours", "override", "revoke", entry["id"][:10], "--reason", "復旧", "--decided-by")
     said = site(*revoke, "課長", "--yes")
     assert (said.status, site.file.read_bytes()) == (77, before)
     assert site(*revoke, "水道局長").status == 64, "nobody to ask"
@@ -772,7 +772,7 @@ def test_a_reason_that_is_no_text_is_refused(site: Site) -> None:
 def test_what_was_closed_now_and_taken_back_was_closed_in_between(site: Site) -> None:
     site(*close("--yes"))
     (entry,) = site.entries()
-    site("hours", "override", "revoke", entry["id"], "--reason", "復旧", "--by", "水道局長", "--yes",
+    site("hours", "override", "revoke", entry["id"], "--reason", "復旧", "--decided-by", "水道局長", "--yes",
          now=NOW + timedelta(hours=1))  # fmt: skip
     assert [site.state(f"2026-12-28T{clock}")[0] for clock in ("10:30:14", "10:31", "11:30:14", "11:31")] == [
         "open", "closed", "closed", "open",
@@ -784,7 +784,7 @@ def test_an_id_that_names_no_one_decision(site: Site, identity: str) -> None:
     for _ in range(2):
         site(*add("--yes"))
     before = site.file.read_bytes()
-    said = site("hours", "override", "revoke", identity, "--reason", "x", "--by", "水道局長", "--yes")
+    said = site("hours", "override", "revoke", identity, "--reason", "x", "--decided-by", "水道局長", "--yes")
     assert said.status == 66
     assert f"decisions begin with {identity!r}" in said.err
     assert site.file.read_bytes() == before
@@ -995,7 +995,7 @@ def test_a_table_that_is_not_there(site: Site) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [close("--yes"), add("--yes"), ("hours", "override", "list"), update(Path("x")),
-     ("hours", "override", "revoke", "x", "--reason", "x", "--by", "水道局長")],
+     ("hours", "override", "revoke", "x", "--reason", "x", "--decided-by", "水道局長")],
 )  # fmt: skip
 def test_what_changes_an_installation_needs_one(kikitori: Kikitori, arguments: tuple[object, ...]) -> None:
     said = kikitori(*arguments)
