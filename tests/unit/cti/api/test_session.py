@@ -191,7 +191,7 @@ async def test_another_desk_knows_nothing_of_a_session(api: Api) -> None:
     token = await api.sign_in("sato")
     other = Service(
         api.office.desk, api.service.guard, terminals=api.service.terminals, health=api.service.health,
-        keys=api.service.tending.keys, reviewing=api.service.reviewing,
+        keys=api.service.tending.keys, reviewing=api.service.reviewing, deciding=api.service.deciding,
     )  # fmt: skip
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(application(other)), base_url="https://localhost"
