@@ -4,11 +4,12 @@ Several sites, a PBX and a vault each, may share a database: each writes its own
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
+    JSON,
     Column,
     ColumnElement,
     DateTime,
@@ -29,7 +30,8 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from recorder.vault.manifest import Manifest
+from recorder.level import joined
+from recorder.vault.manifest import Loudness, Manifest
 
 metadata = MetaData()
 
@@ -53,6 +55,7 @@ segments = Table(
     Column("epoch", Integer, nullable=False),
     Column("manifest_sha256", String(64), nullable=False),
     Column("pbx", String(32), nullable=False, index=True, server_default=""),
+    Column("loudness", JSON(none_as_null=True)),
 )
 
 recordings = Table(
@@ -70,6 +73,7 @@ recordings = Table(
     Column("end", DateTime, nullable=False),
     Column("seconds", Float, nullable=False),
     Column("segments", Integer, nullable=False),
+    Column("loudness", JSON(none_as_null=True)),
     Index("recordings_start", "start", "recording"),
     Index("recordings_number", "number", "start", "recording"),
 )
@@ -104,7 +108,13 @@ def row(name: str, manifest: Manifest, digest: str) -> dict[str, Any]:
     same = ("recording", "segment", "conversation", "number", "direction", "caller", "callee", "agent", "state", "slot")
     values: dict[str, Any] = {field: getattr(manifest, field) for field in (*same, "epoch")}
     values |= {"name": name, "start": plain(manifest.start), "end": plain(manifest.end)}
-    return values | {"seconds": manifest.frames / manifest.rate, "manifest_sha256": digest}
+    values |= {"seconds": manifest.frames / manifest.rate, "manifest_sha256": digest}
+    return values | {"loudness": _json(manifest.loudness)}
+
+
+def _json(one: Loudness | None) -> dict[str, Any] | None:
+    """As it comes back from the database."""
+    return asdict(one) | {"speech": list(one.speech)} if one else None
 
 
 async def put(connection: AsyncConnection, table: Table, values: Mapping[str, Any]) -> None:
@@ -178,8 +188,19 @@ class Catalogue:
                 await put(connection, segments, {**values, "pbx": self.pbx})
             names = {values["recording"] for values in rows}
             sums = (await connection.execute(_sums().where(segments.c.recording.in_(names)))).mappings().all()
+            heard = await self._loudness(connection, names)
             for found in sums:
-                await put(connection, recordings, dict(found))
+                await put(connection, recordings, {**found, "loudness": heard.get(found["recording"])})
+
+    async def _loudness(self, connection: AsyncConnection, names: Collection[str]) -> dict[str, Any]:
+        """Of each of these recordings, its segments' joined."""
+        columns = (segments.c.recording, segments.c.seconds, segments.c.loudness)
+        wanted = select(*columns).where(segments.c.recording.in_(names)).order_by(segments.c.name)
+        parts: dict[str, list[tuple[float, Loudness | None]]] = {}
+        for recording, seconds, given in await connection.execute(wanted):
+            one = Loudness(**given | {"speech": tuple(given["speech"])}) if given else None
+            parts.setdefault(recording, []).append((seconds, one))
+        return {recording: _json(joined(of_it)) for recording, of_it in parts.items()}
 
     async def put_calls(self, rows: Sequence[dict[str, Any]], file: str, read: int) -> None:
         """Add call records, and remember that `file` was read up to byte `read`."""

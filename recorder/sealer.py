@@ -284,6 +284,7 @@ class Sealer:
                 state=state,
                 reason=reason,
                 now=self.now(),
+                loudness=segment.loudness,
             ),
             segment.fed,
         )
@@ -365,7 +366,8 @@ class Sealer:
         if meta is None or ended is None:
             return
         body, streaminfo, samples = ended
-        state = {"state": "cut", "reason": "recorder stopped"}
-        manifest = manifest_of(take, meta, body, streaminfo, samples, pbx=self.pbx, now=self.now(), **state)
+        manifest = manifest_of(
+            take, meta, body, streaminfo, samples, pbx=self.pbx, state="cut", reason="recorder stopped", now=self.now()
+        )
         self._manifest(take, manifest, samples)
         log.info("segment of a predecessor ended", recording=take.order.recording, samples=samples)

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from recorder.about import About
 from recorder.audio import Encoder, cut_streaminfo
+from recorder.level import Meter
 from recorder.take import OpenSegment, Take
 from recorder.vault.body import BodyWriter, adopt, discard_tails, read_start
 from recorder.vault.folder import Writer, segment_name
-from recorder.vault.manifest import Manifest, Mark
+from recorder.vault.manifest import Loudness, Manifest, Mark
 from recorder.version import VERSION
 
 
@@ -39,6 +40,7 @@ class Segment:
             rate=take.rate, level=level, comment=About.of(take, self.meta, now).signed(writer.signer)
         )
         self._waiting: tuple[bytes, int] | None = None
+        self._meter = Meter(take.rate)
         self.fed = 0
         self.synced = 0
 
@@ -46,6 +48,7 @@ class Segment:
         """Encode and make durable. Raises OSError where the disk refuses: call `settle` before feeding again."""
         self.settle()
         data = self._encoder.feed(left, right)
+        self._meter.hear(left, right)
         self.fed += len(left) // 2
         if data:
             self._waiting = (data, self._encoder.samples)
@@ -57,6 +60,11 @@ class Segment:
             self._body.flush(*self._waiting)
             self.synced = self._waiting[1]
             self._waiting = None
+
+    @property
+    def loudness(self) -> Loudness | None:
+        """Of what was fed."""
+        return self._meter.loudness
 
     def damaged(self) -> list[Path]:
         """Those of its files that are not as they were written."""
@@ -135,6 +143,7 @@ def manifest_of(
     state: str,
     reason: str | None,
     now: datetime,
+    loudness: Loudness | None = None,
 ) -> Manifest:
     """The manifest of the segment `meta` of a take. `now` stands in for a time that no bridge told."""
     order = take.order
@@ -177,5 +186,6 @@ def manifest_of(
             # The clock of events may run milliseconds ahead of the sound: the end of the last segment has them still.
             if begin <= mark["sample"] and (mark["sample"] <= finish or last)
         ),
+        loudness=loudness,
         writer=VERSION,
     )

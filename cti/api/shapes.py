@@ -63,6 +63,17 @@ class SignedIn(Whoami):
     token: str
 
 
+class Loudness(BaseModel):
+    """A small picture of each side: a hex digit for each equal stretch, the bits of its highest |sample| (6 dB each).
+
+    `speech`: each side's share of the time. Of segments that a crash cut there is none: they are left out.
+    """
+
+    left: str
+    right: str
+    speech: tuple[float, float]
+
+
 class Recording(BaseModel):
     """One recording. `segments`: how many it is made of."""
 
@@ -78,6 +89,7 @@ class Recording(BaseModel):
     end: datetime
     seconds: float
     segments: int
+    loudness: Loudness | None
 
 
 class Recordings(BaseModel):

@@ -28,6 +28,8 @@ from policies.calendar import JST
 break_japanese()
 out = Terminal()
 err = Terminal(stderr=True)
+BLOCKS = " ▁▂▃▄▅▆▇█"
+"""Bars of a picture of sound."""
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 Json = Annotated[bool, typer.Option("--json", help=_("Print JSON, one object a line."))]

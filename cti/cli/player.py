@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from cti.cli.common import length
+from cti.cli.common import BLOCKS, length
 from cti.cli.terminal import printable
 from cti.errors import KikitoriError
 from cti.i18n import _
@@ -32,7 +32,6 @@ WIDTH: Final = 60
 TOLD: Final = 30.0
 """Seconds between two signs of life in a pause: the desk ends what nobody asks for in two minutes."""
 LONGEST_PAUSE: Final = 900.0
-_BLOCKS: Final = " ▁▂▃▄▅▆▇█"
 _KEYS: Final = {b"\x1b[C": STEP, b"\x1b[D": -STEP, b"\x1b[A": LEAP, b"\x1b[B": -LEAP}
 
 
@@ -127,7 +126,7 @@ class Player:
         here = self._at / self.rate / self.seconds
         filled = round(here * WIDTH)
         bars = self.picture or [0.0] * WIDTH
-        drawn = "".join(_BLOCKS[min(8, round(8 * min(1.0, level * 2)))] for level in bars[:WIDTH])
+        drawn = "".join(BLOCKS[min(8, round(8 * min(1.0, level * 2)))] for level in bars[:WIDTH])
         where = f"{length(self._at / self.rate)} / {length(self.seconds)}"
         sys.stderr.write(f"\r{where} ▕\x1b[7m{drawn[:filled]}\x1b[27m{drawn[filled:]}▏")
         sys.stderr.flush()

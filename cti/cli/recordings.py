@@ -1,11 +1,11 @@
 """`kikitori recordings`."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import typer
 
-from cti.cli.common import Commands, Json, Recording, length, out, say_json, seconds, table, when
+from cti.cli.common import BLOCKS, Commands, Json, Recording, length, out, say_json, seconds, table, when
 from cti.cli.hours import time_of
 from cti.cli.signin import By, Code, PasswordFile
 from cti.cli.terminal import one_line
@@ -13,6 +13,9 @@ from cti.cli.ways import way
 from cti.explain import word
 from cti.i18n import _
 from recorder.catalogue import Wanted
+
+QUIET: Final = 7
+"""Bits of a sample that are no bar: -48 dBFS."""
 
 
 class Direction(StrEnum):
@@ -72,13 +75,26 @@ def list_(
         out.print(_("No recordings."))
         return
     table(
-        (_("Id"), _("Began"), _("Length"), _("Number"), _("Way"), _("Caller"), _("Callee"), _("Phone"), _("Segments")),
+        (_("Id"), _("Began"), _("Length"), _("Number"), _("Way"), _("Caller"), _("Callee"), _("Phone"),
+         _("Speech L · R"), _("Level")),
         (
             (record["recording"][:8], when(record["start"]), length(record["seconds"]), record["number"],
-             word(record["direction"]), record["caller"], record["callee"], record["agent"], record["segments"])
+             word(record["direction"]), record["caller"], record["callee"], record["agent"],
+             *_heard(record["loudness"], 12))
             for record in found
         ),
     )  # fmt: skip
+
+
+def _heard(loudness: dict[str, Any] | None, most: int = 24) -> tuple[str, str]:
+    """How much each side speaks, and a picture of the louder one, at most so long."""
+    if loudness is None:
+        return "", ""
+    left, right = loudness["speech"]
+    louder = [max(pair) for pair in zip(loudness["left"], loudness["right"], strict=True)]  # hex digits are in order
+    step = -(-len(louder) // most)
+    bars = [max(louder[at : at + step]) for at in range(0, len(louder), step)]
+    return f"{left:.0%} · {right:.0%}", "".join(BLOCKS[max(0, int(digit, 16) - QUIET)] for digit in bars)
 
 
 def show(
@@ -104,6 +120,7 @@ def show(
         (_("Began"), when(found["start"])),
         (_("Ended"), when(found["end"])),
         (_("Length"), length(found["seconds"])),
+        (_("Speech L · R"), "  ".join(_heard(found["loudness"])).strip()),
     ):
         if value:
             out.print(one_line(f"  {name}: {value}"), highlight=False)

@@ -54,6 +54,18 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Loudness:
+    """How loud a segment is, for lists: the highest |sample| of each of up to 24 equal stretches of a side.
+
+    A hex digit each, the number of its bits (0 to 15): one more is 6 dB. `speech`: each side's share of the time.
+    """
+
+    left: str
+    right: str
+    speech: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """One segment. Raises ManifestError where a field is out of form.
 
@@ -106,6 +118,8 @@ class Manifest:
     gap_before: float | None
     """Seconds missing before this segment."""
     marks: tuple[Mark, ...]
+    loudness: Loudness | None = None
+    """None where nobody measured it: a successor ended the segment."""
     writer: str
     """Program and version: `kikitori 0.1.0`."""
 
@@ -121,6 +135,7 @@ def dump(manifest: Manifest, signer: Signer) -> str:
     values = {field.name: getattr(manifest, field.name) for field in dataclasses.fields(manifest)}
     values["start"], values["end"] = stamp(manifest.start), stamp(manifest.end)
     values["marks"] = [{"at": stamp(mark.at), "sample": mark.sample, "what": mark.what} for mark in manifest.marks]
+    values["loudness"] = dataclasses.asdict(manifest.loudness) if manifest.loudness else None
     text = json.dumps(values, ensure_ascii=False, allow_nan=False, indent=1, sort_keys=True)
     return sign(f"{FIRST_LINE}\n{text}\n", [signer])
 
@@ -137,12 +152,13 @@ def load(text: str, verifiers: Iterable[Verifier], where: str) -> Manifest:
     first, _, body = opened.partition("\n")
     if first != FIRST_LINE:
         raise ManifestError(where, "", f"the first line is {first!r}, not {FIRST_LINE!r}")
-    values = load_json(body, where)
+    values = {"loudness": None} | load_json(body, where)  # the first manifests had none
     _exactly(values, _CHECKS, where, "")
     try:
         for name in ("start", "end"):
             values[name] = _instant(values[name], where, name)
         values["marks"] = _marks(values["marks"], where)
+        values["loudness"] = _loudness(values["loudness"], where)
         if type(values["gap_before"]) is int:
             values["gap_before"] = float(values["gap_before"])
         return Manifest(**values)
@@ -218,6 +234,18 @@ def _marks(values: object, where: str) -> tuple[Mark, ...]:
     return tuple(marks)
 
 
+def _loudness(value: object, where: str) -> Loudness | None:
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        raise ManifestError(where, "loudness", f"{value!r} is not an object")
+    _exactly(value, ("left", "right", "speech"), where, "loudness.")
+    shares = value["speech"]
+    if not isinstance(shares, list):
+        raise ManifestError(where, "loudness.speech", f"{shares!r} is not a list")
+    return Loudness(**value | {"speech": tuple(float(one) if type(one) is int else one for one in shares)})
+
+
 _Check = Callable[[object], str | None]
 
 
@@ -277,11 +305,24 @@ def _check_marks(value: object) -> str | None:
     return None
 
 
+def _check_loudness(value: object) -> str | None:
+    if not isinstance(value, Loudness):
+        return f"{value!r} is not a Loudness"
+    for name in ("left", "right"):
+        if problem := _PICTURE(getattr(value, name)):
+            return f"{name}: {problem}"
+    if len(value.left) != len(value.right):
+        return f"left has {len(value.left)} stretches, right {len(value.right)}"
+    good = len(value.speech) == 2 and all(type(one) is float and 0 <= one <= 1 for one in value.speech)
+    return None if good else f"speech: {value.speech!r} are not two shares of 0 to 1"
+
+
 def _hex(size: int) -> _Check:
     return _matching(f"[0-9a-f]{{{2 * size}}}", f"{size} bytes in lower-case hex")
 
 
 _PARTY = _matching(r"[0-9+*#]{1,32}", "a telephone number (digits, +, *, #, at most 32)")
+_PICTURE = _matching(r"[0-9a-f]{1,24}", "up to 24 hex digits")
 _CHECKS: Final[dict[str, _Check]] = {
     "recording": _uuid,
     "segment": _whole(1),
@@ -312,5 +353,6 @@ _CHECKS: Final[dict[str, _Check]] = {
     "reason": _or_none(_word),
     "gap_before": _or_none(_seconds),
     "marks": _check_marks,
+    "loudness": _or_none(_check_loudness),
     "writer": _word,
 }

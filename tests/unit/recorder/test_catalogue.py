@@ -32,6 +32,7 @@ def segment(recording: str, place: int, **changes: Any) -> dict[str, Any]:
         "slot": place,
         "epoch": 1,
         "manifest_sha256": "0" * 64,
+        "loudness": None,
     }
     return values | changes
 
@@ -55,6 +56,23 @@ async def test_a_recording_found_by_one_segment_s_agent_is_listed_whole(catalogu
     assert await catalogue.recordings(Wanted(agent="24")) == []
     assert await catalogue.recordings(Wanted(agent="23", caller="110")) == []
     assert len(await catalogue.recordings(Wanted(agent=None))) == 2
+
+
+async def test_how_loud_a_recording_is_comes_of_its_segments(catalogue: Catalogue) -> None:
+    loud = {"left": "f" * 24, "right": "0" * 24, "speech": [0.8, 0.0]}
+    low = {"left": "5" * 24, "right": "a" * 24, "speech": [0.2, 0.4]}
+    await catalogue.put([segment("moved", 1, loudness=loud), segment("moved", 2, loudness=low), segment("moved", 3)])
+    await catalogue.put([segment("other", 1)])
+    found = {row["recording"]: row["loudness"] for row in await catalogue.recordings()}
+    assert found == {
+        uuid("moved"): {
+            "left": "f" * 8 + "5" * 8 + "0" * 8,
+            "right": "0" * 8 + "a" * 8 + "0" * 8,
+            "speech": [0.5, 0.2],
+        },
+        uuid("other"): None,
+    }
+    assert (await catalogue.segments())[segment("moved", 1)["name"]]["loudness"] == loud
 
 
 async def test_pages_give_each_once_newest_first_whatever_comes_in_between(catalogue: Catalogue) -> None:

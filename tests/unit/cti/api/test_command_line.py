@@ -86,6 +86,9 @@ async def test_from_signing_in_to_signing_out(desk: Desk) -> None:
     assert (who["account"], who["role"], who["server"]) == ("sato", "staff", desk.served.url)
     rows = [json.loads(line) for line in (await desk.run("recordings", "list", "--json")).stdout.splitlines()]
     assert {row["recording"] for row in rows} == {uuid(name) for name in SECONDS}
+    (one,) = [row for row in rows if row["recording"] == uuid("one")]
+    assert one["loudness"] == {"left": "fff", "right": "fff", "speech": [1.0, 1.0]}  # noise
+    assert "100% · 100%" in (await desk.run("recordings", "list")).stdout.decode()
     few = (await desk.run("recordings", "list", "--json", "--limit", "1", "--min", "4")).stdout.splitlines()
     assert len(few) == 1
     shown = json.loads((await desk.run("recordings", "show", THREE[:8], "--json")).stdout)

@@ -8,7 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.vault.manifest import FIRST_LINE, Manifest, ManifestError, Mark, digest, dump, load, parse_stamp, stamp
+from recorder.vault.manifest import (
+    FIRST_LINE,
+    Loudness,
+    Manifest,
+    ManifestError,
+    Mark,
+    digest,
+    dump,
+    load,
+    parse_stamp,
+    stamp,
+)
 from recorder.vault.note import Signer, sign
 
 SIGNER = Signer.generate("recorder.example/pbx1/recorder")
@@ -43,6 +54,7 @@ VALUES: dict[str, Any] = {
     "reason": None,
     "gap_before": None,
     "marks": (Mark(at=START, sample=160, what="保留"),),
+    "loudness": Loudness(left="0af", right="12c", speech=(0.25, 1.0)),
     "writer": "kikitori 0.1.0",
 }
 WHERE = "0f9d1c3e.001.manifest"
@@ -106,7 +118,11 @@ def test_no_bit_can_change(data: st.DataObject) -> None:
         load(raw.decode("utf-8", "surrogateescape"), [SIGNER.verifier], WHERE)
 
 
-@pytest.mark.parametrize("name", sorted(VALUES))
+def test_the_first_manifests_had_no_loudness() -> None:
+    assert load(note_of(drop="loudness"), [SIGNER.verifier], WHERE) == Manifest(**VALUES | {"loudness": None})
+
+
+@pytest.mark.parametrize("name", sorted(VALUES.keys() - {"loudness"}))
 def test_a_missing_field_is_named(name: str) -> None:
     with pytest.raises(ManifestError, match=f"{WHERE}: {name}: missing"):
         load(note_of(drop=name), [SIGNER.verifier], WHERE)
