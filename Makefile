@@ -32,6 +32,7 @@ demo: packages env asterisk ## real calls, a recorder killed mid-sentence, every
 	@$(BIN)/kikitori demo $(if $(KEEP),--keep)
 
 test: packages env asterisk lint ## everything: checks, unit tests, properties, real Asterisk, faults
+	@$(BIN)/bandit -q -c pyproject.toml --severity-level medium -r cti recorder retention policies
 	@$(CHECKS)
 	@scripts/test-real
 

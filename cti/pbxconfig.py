@@ -255,7 +255,7 @@ def texts(decided: Decided, site: Site, etc: str) -> dict[str, str]:
         "cdr_fields": ",".join(_quoted(f"CDR({name}{_CDR_OPTIONS.get(name, '')})") for name in CDR_COLUMNS),
         "cel_fields": ",".join(_quoted(_CEL_PLAIN.get(name, f"CHANNEL({name})")) for name in CEL_COLUMNS),
     }
-    environment = Environment(
+    environment = Environment(  # nosec  # configuration, not HTML
         loader=FileSystemLoader(_templates()),
         undefined=StrictUndefined,
         keep_trailing_newline=True,

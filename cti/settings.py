@@ -76,7 +76,7 @@ class Pbx(_Section):
 class Asterisk(_Section):
     """What `kikitori asterisk render` puts into Asterisk's configuration."""
 
-    sip_bind: str = Field("0.0.0.0", description=mark("IPv4 address that Asterisk takes SIP on"))  # noqa: S104  # phones are elsewhere
+    sip_bind: str = Field("0.0.0.0", description=mark("IPv4 address that Asterisk takes SIP on"))  # noqa: S104  # nosec  # phones are elsewhere
     sip_port: int = Field(5060, ge=1, le=65535, description=mark("SIP port"))
     rtp_start: int = Field(10000, ge=1024, le=65535, description=mark("first RTP port"))
     rtp_end: int = Field(20000, ge=1024, le=65535, description=mark("last RTP port"))

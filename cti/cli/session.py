@@ -187,7 +187,7 @@ def _address(server: str | None, ca: Path | None) -> tuple[str, Path | None]:
             ) from error
         if not api.port:
             raise UsageError(_("this desk has no API: [api] port is 0"))
-        host = "localhost" if api.host in ("127.0.0.1", "::1", "0.0.0.0", "::") else api.host  # noqa: S104  # compared
+        host = "localhost" if api.host in ("127.0.0.1", "::1", "0.0.0.0", "::") else api.host  # noqa: S104  # nosec  # compared
         host = f"[{host}]" if ":" in host else host
         return f"https://{host}:{api.port}", (ca or api.certificate).resolve()
     if not server.startswith("https://"):

@@ -76,7 +76,7 @@ def demonstrate(*, keep: bool, as_json: bool) -> int:
         return asyncio.run(_demonstrate(Path(inside), keep=keep, as_json=as_json))
     if os.geteuid() != 0:
         raise UsageError(_("the demonstration needs root: for namespaces of its own, and for users of their own"))
-    folder = Path(tempfile.mkdtemp(prefix="kikitori-demo-", dir="/var/tmp"))  # a disk, not RAM
+    folder = Path(tempfile.mkdtemp(prefix="kikitori-demo-", dir="/var/tmp"))  # nosec  # a disk, not RAM; mkdtemp makes it ours
     os.environ[FOLDER] = str(folder)
     try:
         options = [name for name, given in (("--keep", keep), ("--json", as_json)) if given]

@@ -21,6 +21,8 @@ from recorder.vault.manifest import parse_stamp, stamp
 NO_ENTRY = bytes(32)
 # The bundles of C2SP tlog-tiles give an entry a 16-bit length.
 LONGEST_ENTRY = 65_535
+# Not json.loads: that guesses at encodings, and looks for spaces around, at each entry.
+_DECODER = json.JSONDecoder()
 _FIELDS = {"action", "actor", "detail", "object", "prev", "seq", "ts"}
 
 
@@ -84,23 +86,33 @@ class Draft:
 
 def parse_entry(seq: int, raw: bytes) -> Entry:
     """Read the stored bytes of entry `seq`. Raises LogDamagedError naming it."""
+    values, ts = fields_of(seq, raw)
+    return Entry(raw=raw, **values | {"ts": ts})
+
+
+def fields_of(seq: int, raw: bytes) -> tuple[dict[str, Any], datetime]:
+    """As `parse_entry`, with less around it: the fields as they stand there, and the instant that `ts` is."""
     try:
-        values = json.loads(raw)
+        text = raw.decode()
+        values, end = _DECODER.raw_decode(text)
+        if end != len(text):
+            raise LogDamagedError(f"entry {seq}: cannot be read (more than one value)")
         if problem := _problem(seq, values):
             raise LogDamagedError(f"entry {seq}: {problem}")
-        values["ts"] = parse_stamp(values["ts"])
+        return values, parse_stamp(values["ts"])
     except (ValueError, RecursionError) as error:
         raise LogDamagedError(f"entry {seq}: cannot be read ({error})") from error
-    return Entry(raw=raw, **values)
 
 
 def _problem(seq: int, values: Any) -> str:
-    if not isinstance(values, dict) or values.keys() != _FIELDS:
+    if type(values) is not dict or values.keys() != _FIELDS:
         return "has not the fields of an entry"
     if type(values["seq"]) is not int or values["seq"] != seq:
         return f"calls itself entry {values['seq']!r}"
-    texts = [values[name] for name in ("action", "actor", "object", "prev", "ts")]
-    if not all(isinstance(text, str) for text in texts) or not isinstance(values["detail"], dict):
+    if not (
+        type(values["action"]) is type(values["actor"]) is type(values["object"]) is type(values["prev"])
+        is type(values["ts"]) is str and type(values["detail"]) is dict
+    ):  # fmt: skip  # JSON makes no kinds of its own
         return "a field is of the wrong kind"
     return ""
 

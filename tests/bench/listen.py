@@ -1,7 +1,8 @@
 """An hour of sound heard over the API: TLS on loopback, one listener, places at random; and what stands around it.
 
 `python -m tests.bench.listen` prints one JSON object: ms to the first byte of a part of one second, against the seconds
-that `age -d` of the whole recording takes; access-log appends and verified entries a second; seconds of a sign-in.
+that `age -d` of the whole recording takes; how many listeners a core serves; access-log appends and verified entries a
+second; seconds of a sign-in.
 """
 
 import argparse
@@ -15,8 +16,10 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +28,9 @@ import numpy as np
 import pyotp
 
 from cti import store
-from cti.api import certificate, server
+from cti.api import certificate, edge, server
 from cti.api.app import application
+from cti.api.hearing import AT_ONCE
 from cti.api.service import Service
 from cti.app.clock import wall_clock
 from cti.deciding import Deciding
@@ -149,10 +153,35 @@ def first_bytes(http: httpx.Client, recording: str, seconds: int) -> list[float]
         at = 44 + 4 * chance.randrange((seconds - 1) * RATE)
         began = time.perf_counter()
         with http.stream("GET", play["audio"], headers={"Range": f"bytes={at}-{at + 4 * RATE - 1}"}) as answer:
+            assert answer.status_code == 206, answer.status_code
             for place, _block in enumerate(answer.iter_raw()):
                 if not place:
                     took.append((time.perf_counter() - began) * 1e3)
+        time.sleep(1 / edge.RATE)  # who asks faster is told to wait, and soon
     return sorted(took)
+
+
+def listeners(http: httpx.Client, recording: str, seconds: int) -> float:
+    """Seconds of sound that the desk gives away in one second of CPU: so many hear it at once by one core.
+
+    Four hear the whole; another process takes it in.
+    """
+    asked = [
+        http.post(f"/v1/recordings/{recording}/plays", json={"purpose": "quality"}).json()["audio"]
+        for _ in range(AT_ONCE)
+    ]
+    began = time.process_time()
+    with ProcessPoolExecutor(AT_ONCE, mp_context=get_context("spawn")) as ears:
+        took = list(ears.map(_hear, [f"{http.base_url}".rstrip("/") + audio for audio in asked],
+                             AT_ONCE * [http.headers["Authorization"]]))  # fmt: skip
+    assert min(took) >= 4 * RATE * seconds, "not everything was given"
+    return AT_ONCE * seconds / (time.process_time() - began)
+
+
+def _hear(url: str, authorization: str) -> int:
+    """Bytes that came."""
+    with httpx.stream("GET", url, headers={"Authorization": authorization}, verify=False, timeout=60) as answer:  # noqa: S501  # ours
+        return sum(len(block) for block in answer.iter_raw())
 
 
 def with_age(root: Path, folder: Path) -> float:
@@ -208,6 +237,7 @@ def main() -> None:
         vault(root, folder / "spool", options.seconds)
         with served(root, options.port) as (http, sign_in):
             took = first_bytes(http, uuid("hour"), options.seconds)
+            heard = listeners(http, uuid("hour"), options.seconds)
         whole = with_age(root, folder)
         appends, verified = of_the_log(folder)
     print(
@@ -215,6 +245,7 @@ def main() -> None:
             {
                 "first_byte_p50_ms": statistics.median(took), "first_byte_p99_ms": took[int(len(took) * 0.99)],
                 "age_seconds": whole, "appends": appends, "verified": verified, "sign_in_seconds": sign_in,
+                "listeners": heard,
             }
         )
     )  # fmt: skip

@@ -41,6 +41,7 @@ def run(given: argparse.Namespace) -> Run:
         "agi": measure("agi", "--seconds", given.window / 5),
         "hours": measure("hours"),
         "search": measure("search", "--rows", given.rows, *disk),
+        "search_postgresql": measure("search", "--postgresql", "--rows", given.rows, *disk),
         "listen": measure("listen", "--seconds", given.listened, *disk),
         "pbx": measure("pbx", "--calls", given.calls, "--window", given.window, *disk),
         "flood": measure("pbx", "--calls", 0, "--flood", given.flood, "--window", given.window, *disk),
@@ -69,14 +70,14 @@ def _agi(server: str, what: str, goals: dict[int, str]) -> Iterator[tuple[str, s
         yield f"- {AGI[what]}, {count} at once", goal, figure
 
 
-def _search() -> Iterator[tuple[str, str, Callable[[Run], float]]]:
+def _search(database: str, which: str) -> Iterator[tuple[str, str, Callable[[Run], float]]]:
     for key, title in SEARCHES.items():
 
         def figure(run: Run, key: str = key) -> float:
-            found: float = run["search"][key]["p95_ms"]
+            found: float = run[which][key]["p95_ms"]
             return found
 
-        yield f"Search among 1,000,000 recordings, a page of 100, {title}: p95 ms", "50", figure
+        yield f"Search among 1,000,000 recordings ({database}), a page of 100, {title}: p95 ms", "50", figure
 
 
 SEARCHES = {
@@ -169,7 +170,8 @@ ROWS: tuple[tuple[str, str, Callable[[Run], float]], ...] = (
     ("- answers in which the two differ", "0", lambda run: run["hours"]["years"]["differ"]),
     ("Load average after the record path", "", lambda run: run["path"]["load"]),
     ("Load average after 100 calls", "", lambda run: run["pbx"]["ours"]["load"]),
-    *_search(),
+    *_search("SQLite", "search"),
+    *_search("PostgreSQL", "search_postgresql"),
     ("An hour over the API, first byte at random: p50 ms", "", lambda run: run["listen"]["first_byte_p50_ms"]),
     ("- p99 ms", "20", lambda run: run["listen"]["first_byte_p99_ms"]),
     ("- `age -d` of the whole, ms", "", lambda run: run["listen"]["age_seconds"] * 1e3),
@@ -178,6 +180,7 @@ ROWS: tuple[tuple[str, str, Callable[[Run], float]], ...] = (
         "",
         lambda run: run["listen"]["age_seconds"] * 1e3 / run["listen"]["first_byte_p50_ms"],
     ),
+    ("- listeners at once by one core of the desk", "", lambda run: run["listen"]["listeners"]),
     ("Access log: durable appends a second", "", lambda run: run["listen"]["appends"]),
     ("- entries verified a second", "200000", lambda run: run["listen"]["verified"]),
     ("A sign-in over the API: seconds", "", lambda run: run["listen"]["sign_in_seconds"]),
