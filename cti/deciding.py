@@ -4,6 +4,7 @@ Who enters it is named beside: 課長, once people have accounts (B-29). First i
 """
 
 import json
+import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,30 +12,23 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from cti.errors import NotEntitledError, NotFoundError, UsageError
+from cti.errors import FieldError, NotEntitledError, NotFoundError, UsageError
 from cti.explain import localise
-from cti.hours import enter, known
+from cti.hours import RESERVE, check_room, enter, known, line_of
 from cti.i18n import _
-from policies.calendar import JST, interval_text
+from policies.calendar import JST, interval_text, midnight
 from policies.errors import PolicyError
 from policies.hours import OpeningHours
 from policies.load import Policies
-from policies.overrides import Override, Overrides, days, parse
+from policies.overrides import Override, Overrides, days, parse, person
 
-MOST_DAYS: Final = 3660
-"""Days of a decision that are compared."""
+AHEAD: Final = timedelta(days=3660)
+BEHIND: Final = timedelta(days=366)
+"""How far ahead a decision may reach, and how far back begin: what is typed wrong is often a year or ten off."""
 
+_CLOCK = re.compile(r"\d{1,2}:\d\d", re.ASCII)
 Tell = Callable[[str, str, Mapping[str, Any]], object]
 """Puts action, object and detail into the access log, durable when it returns."""
-
-
-class FieldError(UsageError):
-    """A field of a decision makes none."""
-
-    def __init__(self, field: str, problem: str) -> None:
-        """`problem` in the reader's language."""
-        super().__init__(f"{field}: {problem}")
-        self.field, self.problem = field, problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,20 +52,30 @@ class Deciding:
         return sorted(found, key=lambda override: override.entered_at or override.start, reverse=True)
 
     def propose(self, stated: Mapping[str, Any], entered_by: str, now: datetime) -> Proposal:
-        """What `stated` would change: kind, from (none: `now`), to, open, close, reason and by. Nothing is written.
+        """What `stated` would change: kind, from, to, open, close, reason and by. Nothing is written.
 
-        Raises FieldError, NotEntitledError, PolicyError.
+        Without `from`: from `now` on; without `to`: to the end of the day; 15:00 there: today. Raises FieldError,
+        NotEntitledError, UsageError, PolicyError.
         """
         at = now.astimezone(JST)
         given = {name: value for name, value in stated.items() if value is not None}
-        entry = {"id": f"{at:%Y%m%d}-{secrets.token_hex(4)}", "from": at.isoformat(), **given}
+        end = str(given.get("to", midnight(at.date() + timedelta(days=1)).isoformat()))
+        if _CLOCK.fullmatch(end):
+            end = f"{at.date().isoformat()}T{end.zfill(5)}:00+09:00"
+        entry = {"id": f"{at:%Y%m%d}-{secrets.token_hex(4)}", "from": at.isoformat(), **given, "to": end}
+        entry |= {"reason": _reason(given.get("reason")), "by": person(str(given.get("by") or ""))}
         entry |= {"entered_by": entered_by, "entered_at": at.isoformat()}
         policies, before_it = known(self._policies, self._hours)
         made = _read(entry, policies)
         if made.span is None:
             raise FieldError("to", _("it would be over before it counts"))
+        if made.end - at > AHEAD:
+            raise FieldError("to", _("lies more than ten years ahead"))
+        if at - made.start > BEHIND:
+            raise FieldError("from", _("lies more than a year back"))
+        check_room(self._hours, len(line_of(entry)), RESERVE)
         before, after = policies.opening_hours(before_it), policies.opening_hours(Overrides((*before_it.all, made)))
-        return Proposal(entry=entry, changes=list(_changed(before, after, made)))
+        return Proposal(entry=entry, changes=list(_changed(before, after, made.span)))
 
     def enter(self, proposal: Proposal, tell: Tell) -> None:
         """It counts for the next call. Raises LogUnavailableError, OSError."""
@@ -80,32 +84,35 @@ class Deciding:
     def take_back(
         self, identity: str, *, by: str, reason: str, entered_by: str, now: datetime, tell: Tell
     ) -> dict[str, Any]:
-        """From now on it counts no more; its line stays. `identity`: the beginning of an id is enough.
+        """From now on the decision of that id counts no more; its line stays.
 
         Raises NotFoundError, NotEntitledError, UsageError and as `enter`.
         """
         policies, decisions = known(self._policies, self._hours)
-        found = decisions.find(identity) if identity else []
-        if len(found) != 1:
+        found, decided_by = decisions.find(identity), person(by)
+        if found is None:
             raise NotFoundError(
-                _("{count} decisions begin with {text!r}; `kikitori hours override list` shows them").format(
-                    count=len(found), text=identity
-                )
+                _("no decision {text!r}; `kikitori hours override list` shows what there is").format(text=identity)
             )
-        if by not in policies.authorities:
+        if decided_by not in policies.authorities:
             raise _not_entitled(policies, by)
-        if found[0].revoked:
-            raise UsageError(_("decision {id} was revoked before").format(id=found[0].id))
-        entry = {"revoke": found[0].id, "by": by, "reason": reason, "entered_by": entered_by}
+        if found.revoked:
+            raise UsageError(_("decision {id} was revoked before").format(id=found.id))
+        entry = {"revoke": found.id, "by": decided_by, "reason": _reason(reason), "entered_by": entered_by}
         entry["entered_at"] = now.astimezone(JST).isoformat()
+        check_room(self._hours, len(line_of(entry)), 0)
         self._enter("hours.revoke", entry, tell)
         return entry
 
     def _enter(self, action: str, entry: Mapping[str, Any], tell: Tell) -> None:
-        """What is not in the log does not count."""
+        """What is not in the log does not count; what the disk refuses then has a line that says so."""
         about = entry.get("id") or entry["revoke"]
         tell(action, about, {name: value for name, value in entry.items() if name not in ("id", "revoke")})
-        enter(self._hours, entry)
+        try:
+            enter(self._hours, entry)
+        except OSError as error:
+            tell("hours.failed", about, {"of": action, "why": str(error.strerror or type(error).__name__)})
+            raise
 
 
 def state(override: Override, now: datetime) -> str:
@@ -152,9 +159,19 @@ def _not_entitled(policies: Policies, by: str) -> NotEntitledError:
     )
 
 
-def _changed(before: OpeningHours, after: OpeningHours, override: Override) -> Iterator[dict[str, Any]]:
-    first, last = days(override)
-    for number in range(min((last - first).days, MOST_DAYS) + 1):
+def _reason(text: object) -> str:
+    if not isinstance(text, str) or not text.strip():
+        raise FieldError("reason", _("is missing: it is shown to whoever asks (A-13)"))
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise FieldError("reason", _("holds something that is no text")) from error
+    return text
+
+
+def _changed(before: OpeningHours, after: OpeningHours, span: tuple[datetime, datetime]) -> Iterator[dict[str, Any]]:
+    first, last = days(span)
+    for number in range((last - first).days + 1):
         day = first + timedelta(days=number)
         was, now = before.day(day), after.day(day)
         if was.intervals != now.intervals:

@@ -542,6 +542,14 @@ class Desk:
         except AccessError as error:
             raise LogUnavailableError(explain(error)) from error
 
+    def ever(self, action: str) -> bool:
+        """Whether the access log has it of anything. Raises LogUnavailableError."""
+        try:
+            with self._open_log() as access:
+                return access.ever(action)
+        except AccessError as error:
+            raise LogUnavailableError(explain(error)) from error
+
     def last_of(self, about: str, actions: Sequence[str]) -> Entry | None:
         """The newest of these actions on one object. Raises LogUnavailableError."""
         try:

@@ -43,6 +43,15 @@ class UsageError(KikitoriError):
     status = 64
 
 
+class FieldError(UsageError):
+    """A field of what was asked for cannot be so."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        """`problem` in the reader's language."""
+        super().__init__(f"{field}: {problem}")
+        self.field, self.problem = field, problem
+
+
 class NotEntitledError(KikitoriError):
     """Whoever decided that may not."""
 

@@ -11,6 +11,8 @@ from typing import Any, Final
 
 import structlog
 
+from cti.errors import UsageError
+from cti.i18n import _
 from policies.errors import PolicyError
 from policies.hours import OpeningHours
 from policies.load import Policies
@@ -26,6 +28,11 @@ LOOK: Final = timedelta(seconds=1)
 
 MOST: Final = 1 << 20
 """Bytes of decisions that are read: some 4,000. More would hold callers while they are."""
+
+LONGEST: Final = 8192
+"""Bytes of a decision."""
+RESERVE: Final = 64 * LONGEST // 8
+"""Bytes that are left for taking decisions back."""
 
 TOLD: Final = 5
 """Refused lines that are named."""
@@ -113,8 +120,7 @@ class HoursBook:
     def _measured(self) -> int:
         """The size of the file of decisions. Raises PolicyError where it cannot be that file."""
         size = self._file.stat().st_size if self._file.exists() else 0
-        if size > MOST:
-            raise PolicyError(str(self._file), f"is longer than {MOST} bytes", "Look who writes there")
+        check_size(self._file, size)
         if size < self._size:
             raise PolicyError(str(self._file), "is shorter than it was, or gone", "Restore it: it only grows")
         return size
@@ -133,9 +139,39 @@ def _signature(paths: Iterable[Path | str]) -> Signature:
 
 
 def known(policies: Path, hours: Path) -> tuple[Policies, Overrides]:
-    """The policies of an installation and the decisions that lie there; what cannot be read of these is `refused`."""
+    """The policies of an installation and the decisions that lie there; what cannot be read of these is `refused`.
+
+    Raises PolicyError where there are more of them than the gate reads.
+    """
     found, file = Policies(policies), overrides_file(hours)
-    return found, found.overrides(file, strict=False) if file.exists() else Overrides()
+    if not file.exists():
+        return found, Overrides()
+    check_size(file, file.stat().st_size)
+    return found, found.overrides(file, strict=False)
+
+
+def check_size(file: Path, size: int) -> None:
+    """Raises PolicyError for one that the gate would not read."""
+    if size > MOST:
+        raise PolicyError(str(file), f"is longer than {MOST} bytes", "Look who writes there")
+
+
+def check_room(folder: Path, line: int, reserve: int) -> None:
+    """Whether a line of so many bytes finds room, and `reserve` behind it. Raises UsageError."""
+    file = overrides_file(folder)
+    if line > LONGEST:
+        raise UsageError(_("a decision has {most} bytes at most: give a shorter reason").format(most=LONGEST))
+    if (file.stat().st_size if file.exists() else 0) + line + reserve > MOST:
+        raise UsageError(
+            _(
+                "{file} is full: {most} bytes is what is read of it; move it aside when nothing in it counts any more"
+            ).format(file=file, most=MOST)
+        )
+
+
+def line_of(entry: Mapping[str, Any]) -> bytes:
+    """As the file has it."""
+    return (json.dumps(dict(entry), ensure_ascii=False) + "\n").encode()
 
 
 def enter(folder: Path, entry: Mapping[str, Any]) -> None:
@@ -148,8 +184,7 @@ def enter(folder: Path, entry: Mapping[str, Any]) -> None:
         size = os.fstat(descriptor).st_size
         # Half a line of a writer that died must not take this one with it.
         torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-        line = ("\n" if torn else "") + json.dumps(dict(entry), ensure_ascii=False) + "\n"
-        data = line.encode()
+        data = (b"\n" if torn else b"") + line_of(entry)
         if os.write(descriptor, data) < len(data):
             os.ftruncate(descriptor, size)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))

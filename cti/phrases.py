@@ -104,6 +104,12 @@ KINDS: Mapping[str, str] = {
 
 # What the packages below say behind the kind of an error, and of what they find.
 OURS = (
+    # policies.overrides
+    mark("is missing"),
+    mark("{value} is no time: write 2026-12-28 or 2026-12-28T10:00"),
+    mark("does not come after `from`"),
+    mark("does not come after `open`"),
+    mark("kind closed has no hours"),
     # accounts
     mark("it has {count} characters; {least} are needed, as a sentence of a few words has"),
     mark("it has {count} characters; {most} are the most"),
@@ -234,6 +240,9 @@ OURS = (
     mark("{path}: cannot be written ({reason}); is the medium mounted?"),
     mark("{path}: is no folder; is the medium mounted?"),
     mark("database: cannot be read after entry {entry} ({error})"),
+    mark("database: {kind} {name} is not as this program makes it"),
+    mark("database: cannot be checked ({error})"),
+    mark("database: {problem}"),
     mark("entry {entry}: {problem}"),
     mark("entry {entry}"),
     mark("entries {first} to {last}"),

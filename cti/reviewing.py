@@ -55,6 +55,10 @@ class Reviewing:
                     month=month, account=before.actor, day=before.ts.astimezone(JST).date().isoformat()
                 )
             )
+        if month.end <= (begun := await asyncio.to_thread(self._begun)):
+            raise UsageError(
+                _("{month} is before the log: it begins in {first}").format(month=month, first=Month.of(begun))
+            )
         if month != (first := await self.next()):
             raise UsageError(_("{first} comes before {month}").format(first=first, month=month))
         report = await self.report(month)

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from policies.calendar import DAY, JST, Calendar, DayClass, Hours, interval_text, midnight
 from policies.holidays import Holiday, Holidays
-from policies.overrides import Kind, Override, Overrides
+from policies.overrides import Kind, Override, Overrides, days
 
 OVERRIDE_RULE: Final = "A-13"
 OVERRIDE_ARTICLE: Final = "3条2項"
@@ -119,6 +119,11 @@ class OpeningHours:
             lost = {calendar.name for calendar in before.calendar} - {calendar.name for calendar in after.calendar}
             if lost:
                 raise ValueError(f"the version from {after.effective_from} has no calendar {min(lost)!r}")
+        # The newest first, with the days that each touches: some hundreds are looked at for each day of a year ahead.
+        self._decisions = [
+            (*days(span), override) for override in reversed(overrides.all) if (span := override.span) is not None
+        ]
+        self._cuts: dict[tuple[str, date, str, tuple[int, ...]], tuple[Span, ...]] = {}
         self._days: dict[tuple[str, date], Day] = {}
         self._answers: dict[tuple[str, date], list[tuple[int, bool, Reason, datetime | None, Day]]] = {}
 
@@ -142,10 +147,18 @@ class OpeningHours:
         """The answers of a day, by the second at which each ends."""
         calendar, on = key
         day = self.day(on, calendar)
-        made = self._answers[key] = [
-            (span.end, span.open, span.reason, self._change(calendar, day, place), day)
-            for place, span in enumerate(day.spans)
-        ]
+        made: list[tuple[int, bool, Reason, datetime | None, Day]] = []
+        after: Span | None = None
+        until: datetime | None = None
+        for span in reversed(day.spans):
+            if after is None:
+                until = self._beyond(calendar, day, now=span.open)
+            elif after.open is not span.open:
+                until = midnight(on) + timedelta(seconds=after.start)
+            made.append((span.end, span.open, span.reason, until, day))
+            after = span
+        made.reverse()
+        self._answers[key] = made
         return made
 
     def day(self, day: date, calendar: str = "centre") -> Day:
@@ -195,15 +208,20 @@ class OpeningHours:
         holiday = self.holidays.on(day)
         kind = of.class_of(day, holiday.kind if holiday else None)
         reason = Reason(rule=kind.basis, basis=f"{of.source} {kind.article}", name=kind.name, title=kind.title)
-        spans = [Span(start=0, end=DAY, open=False, reason=reason)]
-        for start, end in kind.hours:
-            spans = _paint(spans, Span(start=start, end=end, open=True, reason=reason))
-        if of.overridden_by:
-            for override in self.overrides.all:
-                if override.by != of.overridden_by:
-                    continue
-                for span in _of_override(override, day, of):
-                    spans = _paint(spans, span)
+        decisions = [
+            (first < day < last, override)
+            for first, last, override in self._decisions
+            if first <= day <= last and override.by == of.overridden_by
+        ]
+        # The same all day long, on many days: cut once.
+        same = (calendar, rules.effective_from, kind.name, tuple(id(override) for _, override in decisions))
+        spans = self._cuts.get(same) if all(whole for whole, _ in decisions) else None
+        if spans is None:
+            hours = [Span(start=start, end=end, open=True, reason=reason) for start, end in kind.hours]
+            by_class = _laid([Span(start=0, end=DAY, open=False, reason=reason)], hours)
+            spans = tuple(_laid(by_class, _decided([override for _, override in decisions], day, of)))
+            if all(whole for whole, _ in decisions):
+                self._cuts[same] = spans
         return Day(
             date=day,
             calendar=of,
@@ -211,16 +229,56 @@ class OpeningHours:
             holiday=holiday,
             holidays=self.holidays.certainty(day.year),
             in_force=in_force,
-            spans=tuple(spans),
+            spans=spans,
         )
 
-    def _change(self, calendar: str, day: Day, place: int) -> datetime | None:
-        now = day.spans[place].open
+    def _beyond(self, calendar: str, day: Day, *, now: bool) -> datetime | None:
+        """When, after `day`, it is not `now` any more."""
         for later in self._from(day.date, calendar):
-            for span in later.spans[place:] if later.date == day.date else later.spans:
+            if later is day:
+                continue
+            for span in later.spans:
                 if span.open is not now:
                     return midnight(later.date) + timedelta(seconds=span.start)
         return None
+
+
+def _decided(newest_first: Sequence[Override], day: date, calendar: Calendar) -> list[Span]:
+    """What decisions say of a day; no two of them lie over each other: of any moment the newest says it."""
+    found: list[Span] = []
+    free = [(0, DAY)]
+    for override in newest_first:
+        for span in reversed(list(_of_override(override, day, calendar))):
+            found += _clipped(span, free)
+            free = [
+                piece
+                for start, end in free
+                for piece in ((start, min(end, span.start)), (max(start, span.end), end))
+                if piece[0] < piece[1]
+            ]
+        if not free:
+            break
+    return found
+
+
+def _clipped(span: Span, places: Sequence[tuple[int, int]]) -> list[Span]:
+    """What of `span` lies in `places`."""
+    return [
+        replace(span, start=max(start, span.start), end=min(end, span.end))
+        for start, end in places
+        if max(start, span.start) < min(end, span.end)
+    ]
+
+
+def _laid(under: Sequence[Span], over: Sequence[Span]) -> list[Span]:
+    """`under` with `over`, no two of which lie over each other, in place of what lay there."""
+    found: list[Span] = []
+    at = 0
+    for span in sorted(over, key=lambda span: span.start):
+        found += [piece for below in under for piece in _clipped(below, [(at, span.start)])]
+        found.append(span)
+        at = span.end
+    return found + [piece for below in under for piece in _clipped(below, [(at, DAY)])]
 
 
 def _of_override(override: Override, day: date, calendar: Calendar) -> Iterator[Span]:
@@ -254,10 +312,3 @@ def _of_override(override: Override, day: date, calendar: Calendar) -> Iterator[
 def _second(local: datetime) -> int:
     """Of the day."""
     return local.hour * 3600 + local.minute * 60 + local.second
-
-
-def _paint(spans: Sequence[Span], over: Span) -> list[Span]:
-    """`spans` with `over` in place of what lay there."""
-    left = [replace(span, end=min(span.end, over.start)) for span in spans if span.start < over.start]
-    right = [replace(span, start=max(span.start, over.end)) for span in spans if span.end > over.end]
-    return [*left, over, *right]

@@ -74,9 +74,9 @@ class Overrides:
     all: tuple[Override, ...] = ()
     refused: tuple[Refused, ...] = ()
 
-    def find(self, text: str) -> list[Override]:
-        """Those whose id begins with `text`."""
-        return [override for override in self.all if override.id.startswith(text)]
+    def find(self, identity: str) -> Override | None:
+        """The one of that id."""
+        return next((override for override in self.all if override.id == identity), None)
 
 
 def moment(value: object, *, end: bool = False) -> datetime:
@@ -93,6 +93,11 @@ def moment(value: object, *, end: bool = False) -> datetime:
         return (at if at.tzinfo else at.replace(tzinfo=JST)).astimezone(JST)
     except (ValueError, OverflowError) as error:
         raise ValueError(f"{value!r} is no time: write 2026-12-28 or 2026-12-28T10:00") from error
+
+
+def person(text: str) -> str:
+    """Who decided, however it was typed."""
+    return unicodedata.normalize("NFKC", text).strip()
 
 
 def parse(text: str, source: str, *authorities: str, strict: bool = True) -> Overrides:
@@ -132,7 +137,7 @@ def _take(
     made: dict[str, Override], entry: Mapping[str, Any], where: str, authorities: Sequence[str]
 ) -> Refused | None:
     # Whoever names nobody has no authority either: his line counts for nothing, and the others still do.
-    by = unicodedata.normalize("NFKC", str(entry.get("by") or "")).strip()
+    by = person(str(entry.get("by") or ""))
     if not by or by not in authorities:
         remedy = f"Other hours are decided by {', '.join(authorities) or 'nobody'} alone"
         return Refused(f"{where}: by", f"{by!r} does not count", remedy)
@@ -168,7 +173,7 @@ def _override(entry: Mapping[str, Any], where: str, by: str) -> Override:
         raise PolicyError(f"{where}: kind", f"{entry['kind']!r} is none", _REMEDY) from error
     start, end = _time(entry, "from", where), _time(entry, "to", where, end=True)
     if start is None or end is None:
-        raise PolicyError(f"{where}: {'to' if start else 'from'}", "missing", _REMEDY)
+        raise PolicyError(f"{where}: {'to' if start else 'from'}", "is missing", _REMEDY)
     if start >= end:
         raise PolicyError(f"{where}: to", "does not come after `from`", "Name a later day or time")
     revoked = entry.get("revoked")
@@ -197,7 +202,7 @@ def _hours(entry: Mapping[str, Any], kind: Kind, where: str) -> tuple[int, int] 
         return None
     for name in ("open", "close"):
         if name not in given:
-            raise PolicyError(f"{where}: {name}", "missing", "Write both, as 10:00")
+            raise PolicyError(f"{where}: {name}", "is missing", "Write both, as 10:00")
     found = []
     for name in ("open", "close"):
         try:
@@ -212,7 +217,7 @@ def _hours(entry: Mapping[str, Any], kind: Kind, where: str) -> tuple[int, int] 
 def _text(entry: Mapping[str, Any], name: str, where: str) -> str:
     value = entry.get(name)
     if not isinstance(value, str) or not value.strip():
-        raise PolicyError(f"{where}: {name}", "missing" if value is None else f"{value!r} is no text", _REMEDY)
+        raise PolicyError(f"{where}: {name}", "is missing" if value is None else f"{value!r} is no text", _REMEDY)
     return value
 
 
@@ -226,7 +231,6 @@ def _time(entry: Mapping[str, Any], name: str, where: str, *, end: bool = False)
         raise PolicyError(f"{where}: {name}", str(error), _REMEDY) from error
 
 
-def days(override: Override) -> tuple[date, date]:
+def days(span: tuple[datetime, datetime]) -> tuple[date, date]:
     """The first and the last day that it touches."""
-    last = override.end - timedelta(microseconds=1)
-    return override.start.date(), last.date()
+    return span[0].date(), (span[1] - timedelta(microseconds=1)).date()

@@ -59,8 +59,8 @@ class Act(StrEnum):
 OPERATING: Final = frozenset({Act.SEARCH, Act.PLAY, Act.EXPORT, Act.DISCLOSE, Act.KEYS, Act.ESCROW})
 """Acts of whoever operates the recorder, which only 職員 do, with an ID that 課長 issued (3条3)."""
 
-MANAGING: Final = frozenset({Act.ISSUE, Act.END, Act.ACCOUNTS, Act.REVIEW})
-"""Acts that are 課長's alone (3条3, 9条2)."""
+MANAGING: Final = frozenset({Act.ISSUE, Act.END, Act.ACCOUNTS, Act.REVIEW, Act.KEYS, Act.HOURS})
+"""Acts that are 課長's alone (要綱3条3, 9条2; other hours, which 水道局長 decides: 事務取扱要綱3条2項)."""
 
 OPERATORS: Final = frozenset({Role.MANAGER, Role.DEPUTY, Role.STAFF, Role.LIAISON})
 """Roles that 職員 have. Others cannot be given a right of `OPERATING`: not by a policy, and not by SQL."""
@@ -91,8 +91,10 @@ class Rights(Policy):
                 )
             if others := sorted(set(right.roles) - {Role.MANAGER}) if right.act in MANAGING else []:
                 raise ValueError(
-                    f"{right.act} is given to {', '.join(others)}: only 課長 does (要綱3条3, 9条2; B-06, B-30)"
+                    f"{right.act} is given to {', '.join(others)}: only 課長 does (要綱3条3, 9条2; B-06, B-29, B-30)"
                 )
+            if right.act is Act.DISCLOSE and set(right.roles) - {Role.STAFF}:
+                raise ValueError(f"{right.act} is given to others than 職員, who play to the requester (要綱8条, B-28)")
             if right.act is Act.LOG and (readers := sorted(set(right.roles) & {Role.CONTRACTOR, Role.SECTION})):
                 raise ValueError(f"{right.act} is given to {', '.join(readers)}, of whom the log speaks (9条2, B-30)")
         return self

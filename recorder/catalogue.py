@@ -195,7 +195,7 @@ class Catalogue:
     async def _loudness(self, connection: AsyncConnection, names: Collection[str]) -> dict[str, Any]:
         """Of each of these recordings, its segments' joined."""
         columns = (segments.c.recording, segments.c.seconds, segments.c.loudness)
-        wanted = select(*columns).where(segments.c.recording.in_(names)).order_by(segments.c.name)
+        wanted = select(*columns).where(segments.c.recording.in_(names)).order_by(segments.c.segment)
         parts: dict[str, list[tuple[float, Loudness | None]]] = {}
         for recording, seconds, given in await connection.execute(wanted):
             one = Loudness(**given | {"speech": tuple(given["speech"])}) if given else None

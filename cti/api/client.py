@@ -13,20 +13,35 @@ from pydantic import BaseModel, ValidationError
 
 from cti.api.problems import Problem
 from cti.api.shapes import (
+    Account,
+    Accounts,
     Ask,
     Decide,
     Decided,
     Details,
+    End,
+    Enrolment,
+    Entry,
+    Epochs,
     Export,
+    Granted,
+    Issue,
     Levels,
     Live,
+    Log,
     Override,
     Overrides,
     Play,
     Recording,
     Recordings,
+    Review,
+    Reviews,
+    Rotation,
+    Secret,
+    Sign,
     SignedIn,
     SignIn,
+    Status,
     TakeBack,
     TakenBack,
     Whoami,
@@ -54,6 +69,7 @@ class ApiError(KikitoriError):
     def __init__(self, problem: Problem) -> None:
         """With the kind and the status of the problem."""
         super().__init__(problem.detail or problem.title)
+        self.errors = problem.errors or []
         self.code, self.status = problem.code, _STATUSES.get(problem.status, 69)
 
 
@@ -182,6 +198,75 @@ class Client:
             raise UnreachableError(_("the answer is not that of a desk of this version")) from error
         return None if calls is None else [call.model_dump(mode="json") for call in calls]
 
+    # --- accounts and keys --------------------------------------------------------------------------------------------
+
+    def enrol(self, asked: Enrolment) -> None:
+        """A one-time secret becomes a password."""
+        self._send("POST", "/v1/enrolment", json=_body(asked))
+
+    def accounts(self) -> list[Account]:
+        """Every account that ever was."""
+        return self._read(self._send("GET", "/v1/accounts"), Accounts).root
+
+    def issue(self, asked: Issue) -> Secret:
+        """An account, and its one-time secret."""
+        return self._post("/v1/accounts", asked, Secret)
+
+    def renew(self, account: str) -> Secret:
+        """Another one-time secret."""
+        return self._post(f"/v1/accounts/{_segment(account)}/secret", None, Secret)
+
+    def end_account(self, account: str, asked: End) -> None:
+        """At once and for good."""
+        self._write(f"/v1/accounts/{_segment(account)}/end", asked)
+
+    def review_account(self, account: str) -> None:
+        """It was looked through."""
+        self._write(f"/v1/accounts/{_segment(account)}/review", None)
+
+    def keys(self) -> Epochs:
+        """Every epoch, and who holds its key."""
+        return self._get("/v1/keys", Epochs)
+
+    def grant(self, account: str) -> Granted:
+        """Every key that is held here."""
+        return self._read(self._send("PUT", f"/v1/keys/{_segment(account)}"), Granted)
+
+    def revoke(self, account: str) -> Granted:
+        """Every key of somebody."""
+        return self._read(self._send("DELETE", f"/v1/keys/{_segment(account)}"), Granted)
+
+    def rotate(self) -> Rotation:
+        """Begin; `keys` tells how far it is."""
+        return self._post("/v1/keys/rotation", None, Rotation)
+
+    # --- the access log -----------------------------------------------------------------------------------------------
+
+    def log(self, first: int = 0, *, about: str | None = None, action: str | None = None) -> Iterator[Entry]:
+        """From entry `first` on, page by page."""
+        wanted = {name: value for name, value in (("object", about), ("action", action)) if value}
+        place: int | None = first
+        while place is not None:
+            page = self._get("/v1/log", Log, {"from": place, "limit": 1000, **wanted})
+            yield from page.items
+            place = page.next
+
+    def reviews(self) -> Reviews:
+        """Which months were looked through."""
+        return self._get("/v1/reviews", Reviews)
+
+    def review(self, month: str) -> Review:
+        """One month."""
+        return self._get(f"/v1/reviews/{_segment(month)}", Review)
+
+    def sign_off(self, month: str, asked: Sign) -> Review:
+        """It was looked through."""
+        return self._post(f"/v1/reviews/{_segment(month)}", asked, Review)
+
+    def status(self) -> dict[str, Any]:
+        """How everything is."""
+        return self._get("/v1/status", Status).model_dump()
+
     # --- other hours --------------------------------------------------------------------------------------------------
 
     def overrides(self) -> list[Override]:
@@ -201,13 +286,15 @@ class Client:
     def _get(self, path: str, shape: type[Shape], asked: Mapping[str, Any] | None = None) -> Shape:
         return self._read(self._send("GET", path, params=asked or {}), shape)
 
-    def _post(self, path: str, body: BaseModel, shape: type[Shape]) -> Shape:
-        more: dict[str, Any] = {"json": _body(body), "headers": {"Idempotency-Key": str(uuid4())}}
+    def _post(self, path: str, body: BaseModel | None, shape: type[Shape]) -> Shape:
+        return self._read(self._write(path, body), shape)
+
+    def _write(self, path: str, body: BaseModel | None) -> httpx.Response:
+        more: dict[str, Any] = {"headers": {"Idempotency-Key": str(uuid4())}} | ({"json": _body(body)} if body else {})
         try:
-            answer = self._send("POST", path, **more)
+            return self._send("POST", path, **more)
         except UnreachableError:
-            answer = self._send("POST", path, **more)  # a connection that broke; what was done by then is done once
-        return self._read(answer, shape)
+            return self._send("POST", path, **more)  # a connection that broke; what was done by then is done once
 
     def _send(self, method: str, path: str, **more: Any) -> httpx.Response:
         with self._reaching():

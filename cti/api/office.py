@@ -3,13 +3,14 @@
 import asyncio
 from dataclasses import asdict
 from itertools import islice
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from cti.api.service import Once, may, service_of
 from cti.api.shapes import (
     Account,
+    Accounts,
     End,
     Entry,
     Epochs,
@@ -23,6 +24,7 @@ from cti.api.shapes import (
     Rotation,
     Secret,
     Sign,
+    Status,
 )
 from cti.api.tending import Rotation as Going
 from cti.review import Month
@@ -35,9 +37,9 @@ Whose = Annotated[str, Path(pattern=r"^[a-z][a-z0-9.-]{1,31}$")]
 
 
 @router.get("/accounts", tags=["accounts"])
-async def accounts(request: Request, session: Session = may(Act.ACCOUNTS)) -> list[Account]:
+async def accounts(request: Request, session: Session = may(Act.ACCOUNTS)) -> Accounts:
     """Every account that ever was."""
-    return [Account(**asdict(one)) for one in await service_of(request).guard.accounts.all()]
+    return Accounts([Account(**asdict(one)) for one in await service_of(request).guard.accounts.all()])
 
 
 @router.post("/accounts", status_code=201, tags=["accounts"])
@@ -181,7 +183,6 @@ async def sign_off(month: Which, asked: Sign, request: Request, session: Session
 
 
 @router.get("/status", tags=["status"])
-async def status(request: Request, session: Session = may(Act.STATUS)) -> dict[str, Any]:
+async def status(request: Request, session: Session = may(Act.STATUS)) -> Status:
     """How the recorder, the gate, the disks, the clock, the keys, the statements and the promises are."""
-    found: dict[str, Any] = await service_of(request).health()
-    return found
+    return Status.model_validate(await service_of(request).health())

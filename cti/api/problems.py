@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
-from cti.errors import KikitoriError
+from cti.errors import FieldError, KikitoriError
 from cti.explain import explain, localise
 from cti.i18n import _, mark
 from cti.phrases import KINDS
@@ -40,7 +40,7 @@ INTERNAL: Final = mark("Something is wrong here; the service's journal says what
 
 
 class Problem(BaseModel):
-    """RFC 9457, and `code`: the kind of error, as the command line names it. `errors`: each field that is wrong."""
+    """RFC 9457, and `code`: the kind of error, as the command line names it. `errors`: where (`at`) what is wrong."""
 
     type: str
     title: str
@@ -97,7 +97,8 @@ def of(error: Exception) -> Response:
         headers["Retry-After"] = str(max(1, round(error.seconds)))
     if status == 500:
         log.error("a request failed", code=code, error=str(error))
-    return problem(status, code, _(KINDS.get(code, KINDS["error"])), explain(error), headers)
+    more = {"errors": [{"at": error.field, "problem": error.problem}]} if isinstance(error, FieldError) else {}
+    return problem(status, code, _(KINDS.get(code, KINDS["error"])), explain(error), headers, **more)
 
 
 def problem(

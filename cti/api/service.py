@@ -221,7 +221,9 @@ class Service:
         found = self.terminals().at(address)
         if found is None or name not in (None, found.name):
             raise DisclosureError(
-                _("{address} is no terminal that terminals.toml registers (8条)").format(address=address)
+                _(
+                    "{address} is no terminal that 課長 has registered for disclosure (policies/terminals.toml; 8条)"
+                ).format(address=address)
             )
         return found
 

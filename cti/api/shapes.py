@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from cti.desk import Purpose
 from cti.errors import UsageError
@@ -191,6 +191,10 @@ class Account(BaseModel):
     initial: bool
 
 
+class Accounts(RootModel[list[Account]]):
+    """Every one that ever was."""
+
+
 class Issue(In):
     """A new account."""
 
@@ -315,6 +319,13 @@ class Review(BaseModel):
     sha256: str
 
 
+class Status(BaseModel):
+    """What the recorder says of itself, null where it does not answer; and what was found beside it."""
+
+    recorder: dict[str, Any] | None
+    findings: list[dict[str, Any]]
+
+
 class Sign(BaseModel):
     """The report that was looked at."""
 
@@ -346,14 +357,17 @@ class Overrides(BaseModel):
 
 
 class Decide(In):
-    """A decision on other hours. `by`: who decided. `from`, `to`: a day, or a time in Japan; without `from`: now."""
+    """A decision on other hours. `by`: who decided. `from`, `to`: a day, or a time in Japan.
+
+    Without `from`: now; without `to`: the end of the day; 15:00 there: today.
+    """
 
     kind: Kind
     start: Annotated[str | None, Field(max_length=40, alias="from")] = None
-    end: Annotated[str, Field(max_length=40, alias="to")]
+    end: Annotated[str | None, Field(max_length=40, alias="to")] = None
     open: Annotated[str | None, Field(max_length=8)] = None
     close: Annotated[str | None, Field(max_length=8)] = None
-    reason: Annotated[str, Field(max_length=1000)]
+    reason: Annotated[str, Field(min_length=1, max_length=1000)]
     by: Word
     dry_run: bool = False
 
@@ -388,7 +402,7 @@ class TakeBack(In):
     """Who decided that, and why."""
 
     by: Word
-    reason: Annotated[str, Field(max_length=1000)]
+    reason: Annotated[str, Field(min_length=1, max_length=1000)]
 
 
 class TakenBack(BaseModel):

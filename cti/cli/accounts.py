@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, TypeVar
+from urllib.parse import urlsplit
 
 import segno
 import typer
@@ -13,7 +14,8 @@ from cti.app.clock import wall_clock
 from cti.app.desk import accounts_at
 from cti.cli.common import Commands, Json, agree, out, say_json, settings, table, when
 from cti.cli.local import at_desk
-from cti.cli.signin import HERE, By, Code, PasswordFile, Proof, asked, entitled, line, proof, visible
+from cti.cli.session import Ca, Server, address, at_api, by_session
+from cti.cli.signin import HERE, By, Code, PasswordFile, Proof, asked, at_desk_for, entitled, line, proof, visible
 from cti.cli.terminal import one_line
 from cti.errors import UsageError
 from cti.explain import explain
@@ -85,13 +87,26 @@ def issue(
     as_json: Json = False,
 ) -> None:
     """Issue an account."""
+    if (role is Role.SECTION) != bool(section):  # before a code is used up
+        raise UsageError(_("--section: needed for role section, and for no other"))
+    if by_session(by):
+        from cti.api.shapes import Issue  # who stays at the recorder does not wait until it is loaded
+        from cti.cli.ways import shaped
+
+        asked = shaped(Issue, account=account, name=name.strip(), role=role, section=section)
+        with at_api() as client:
+            _issued(account, client.issue(asked).secret, role, as_json=as_json)
+        return
     who = proof(by, password_file, code) if by else None
 
     async def do(accounts: Accounts) -> str:
         issuer = await _issuer(accounts, Act.ISSUE, who)
         return await accounts.issue(account, name=name.strip(), role=role, section=section, by=issuer)
 
-    secret = _with_accounts(do)
+    _issued(account, _with_accounts(do), role, as_json=as_json)
+
+
+def _issued(account: str, secret: str, role: Role, *, as_json: bool) -> None:
     if not as_json:
         out.print(_("Issued: {account}, {role}.").format(account=account, role=role.wording), style="green")
     _hand_over(account, secret, as_json=as_json)
@@ -101,12 +116,16 @@ def renew(
     account: Id, by: By = None, password_file: PasswordFile = None, code: Code = None, as_json: Json = False
 ) -> None:
     """Issue another one-time secret."""
-    who = proof(by, password_file, code) if by else None
+    if by_session(by):
+        with at_api() as client:
+            secret = client.renew(account).secret
+    else:
+        who = proof(by, password_file, code) if by else None
 
-    async def do(accounts: Accounts) -> str:
-        return await accounts.renew(account, by=await _issuer(accounts, Act.ISSUE, who))
+        async def do(accounts: Accounts) -> str:
+            return await accounts.renew(account, by=await _issuer(accounts, Act.ISSUE, who))
 
-    secret = _with_accounts(do)
+        secret = _with_accounts(do)
     if not as_json:
         out.print(
             _("{account} needs the vault's keys granted anew: kikitori vault grant {account}").format(account=account),
@@ -121,7 +140,13 @@ def _hand_over(account: str, secret: str, *, as_json: bool) -> None:
         return
     out.print(_("The one-time secret is shown once and stored nowhere. It is good for a week. Hand it over in person:"))
     out.print(f"\n    {secret}\n", highlight=False)
-    out.print(_("The person types: kikitori accounts enrol {account}").format(account=account), highlight=False)
+    out.print(
+        _(
+            "The person types at the recorder: kikitori accounts enrol {account}; from elsewhere with --server and "
+            "--ca, as for `kikitori login`"
+        ).format(account=account),
+        highlight=False,
+    )
 
 
 def enrol(
@@ -130,13 +155,16 @@ def enrol(
         Path | None, typer.Option("--secret-file", help=_("File with the one-time secret. Without it you are asked."))
     ] = None,
     password_file: PasswordFile = None,
+    server: Server = None,
+    ca: Ca = None,
     as_json: Json = False,
 ) -> None:
     """Enrol. With --json the code is read from standard input once the address was written."""
     secret = line(secret_file) if secret_file else asked(_("One-time secret: "))
     password = line(password_file) if password_file else _new_password(account)
     totp = seed()
-    issuer = f"kikitori {settings().settings.site.pbx}"
+    at = address(server, ca) if server else None
+    issuer = f"kikitori {settings().settings.site.pbx if at is None else urlsplit(at[0]).hostname}"
     uri = otpauth(account, totp, issuer)
     if as_json:
         say_json({"account": account, "otpauth": uri})
@@ -149,7 +177,15 @@ def enrol(
     async def do(accounts: Accounts) -> None:
         await accounts.enrol(account, secret, password, totp, code, HERE)
 
-    _with_accounts(do)
+    if at is None:
+        _with_accounts(do)
+    else:
+        from cti.api.client import Client
+        from cti.api.shapes import Enrolment
+        from cti.cli.ways import shaped
+
+        with Client(*at) as client:
+            client.enrol(shaped(Enrolment, account=account, secret=secret, password=password, totp=totp, code=code))
     if as_json:
         say_json({"account": account, "enrolled": True})
         return
@@ -158,14 +194,18 @@ def enrol(
 
 def list_(
     everything: Annotated[bool, typer.Option("--all", help=_("With those that have ended."))] = False,
+    by: By = None,
+    password_file: PasswordFile = None,
+    code: Code = None,
     as_json: Json = False,
 ) -> None:
     """List accounts."""
-
-    async def find(accounts: Accounts) -> list[Account]:
-        return await accounts.all()
-
-    found = [account for account in _with_accounts(find) if everything or account.live]
+    if by_session(by):
+        with at_api() as client:
+            every = [Account(**one.model_dump()) for one in client.accounts()]
+    else:
+        every = at_desk_for(Act.ACCOUNTS, by, password_file, code, lambda desk: accounts_at(desk, wall_clock).all())
+    found = [account for account in every if everything or account.live]
     if as_json:
         for account in found:
             say_json(asdict(account))
@@ -203,12 +243,19 @@ def end(
             _("{account} can never be used again, and the ID is given to nobody else. End it?").format(account=account)
         )
 
-    who = proof(by, password_file, code)
+    if by_session(by):
+        from cti.api.shapes import End
+        from cti.cli.ways import shaped
 
-    async def do(accounts: Accounts) -> None:
-        await accounts.end(account, by=(await entitled(accounts, Act.END, who)).account.id, reason=reason)
+        with at_api() as client:
+            client.end_account(account, shaped(End, reason=reason))
+    else:
+        who = proof(by, password_file, code)
 
-    _with_accounts(do)
+        async def do(accounts: Accounts) -> None:
+            await accounts.end(account, by=(await entitled(accounts, Act.END, who)).account.id, reason=reason)
+
+        _with_accounts(do)
     if as_json:
         say_json({"account": account, "ended": True})
         return
@@ -223,15 +270,19 @@ def review(
     as_json: Json = False,
 ) -> None:
     """Look accounts through."""
+    if by_session(by):
+        with at_api() as client:
+            for name in names:
+                client.review_account(name)
+    else:
+        who = proof(by, password_file, code)
 
-    who = proof(by, password_file, code)
+        async def do(accounts: Accounts) -> None:
+            found = await entitled(accounts, Act.ACCOUNTS, who)
+            for name in names:
+                await accounts.review(name, by=found.account.id)
 
-    async def do(accounts: Accounts) -> None:
-        found = await entitled(accounts, Act.ACCOUNTS, who)
-        for name in names:
-            await accounts.review(name, by=found.account.id)
-
-    _with_accounts(do)
+        _with_accounts(do)
     if as_json:
         for name in names:
             say_json({"account": name, "reviewed": True})

@@ -5,13 +5,14 @@ import sys
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from cti.cli import review
 from cti.cli.common import Commands, Json, out, say_json, table, when
 from cti.cli.local import at_desk
+from cti.cli.session import at_api, by_session
 from cti.cli.signin import By, Code, PasswordFile, Proof, allowed, proof
 from cti.cli.terminal import one_line
 from cti.desk import Desk
@@ -22,9 +23,9 @@ from policies.rights import Act
 from recorder import access
 from recorder.access.audit import Report
 from recorder.access.checkpoint import Checkpoint
-from recorder.access.entry import Entry
+from recorder.access.entry import Draft, Entry
 
-LONG = ("manifest_sha256", "note")
+LONG = ("manifest_sha256", "note", "recipient")
 """What `show` has, and a line of a list has no room for."""
 
 
@@ -34,7 +35,7 @@ def register(app: typer.Typer) -> None:
     group.command(
         "list",
         help=_("What was done, by whom, when and why."),
-        epilog=_("Example: kikitori audit list --from 120 --json"),
+        epilog=_("Examples: kikitori audit list --from 120 --json · kikitori audit list --object sato --by tanaka"),
     )(list_)
     group.command(
         "verify",
@@ -72,19 +73,29 @@ def register(app: typer.Typer) -> None:
 
 def list_(
     start: Annotated[int, typer.Option("--from", min=0, help=_("First entry."))] = 0,
+    about: Annotated[
+        str | None, typer.Option("--object", help=_("Only those about it: the id of a recording or an account."))
+    ] = None,
+    action: Annotated[
+        str | None, typer.Option("--action", help=_("Only those of it: play.result, for example."))
+    ] = None,
     by: By = None,
     password_file: PasswordFile = None,
     code: Code = None,
     as_json: Json = False,
 ) -> None:
     """List the log."""
-    who = proof(by, password_file, code) if by else None
+    if by_session(by):
+        with at_api() as client:
+            entries = [_entry(one) for one in client.log(start, about=about, action=action)]
+    else:
+        who = proof(by, password_file, code) if by else None
 
-    async def do(desk: Desk) -> list[Entry]:
-        await _reader(desk, who, start)
-        return list(desk.audit(start))
+        async def do(desk: Desk) -> list[Entry]:
+            await _reader(desk, who, start)
+            return list(desk.audit(start, about=about, action=action))
 
-    entries = at_desk(do)
+        entries = at_desk(do)
     if as_json:
         for entry in entries:
             say_json(json.loads(entry.raw))
@@ -129,13 +140,17 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show an entry."""
-    who = proof(by, password_file, code) if by else None
+    if by_session(by):
+        with at_api() as client:
+            entry = next(map(_entry, client.log(number)), None)
+    else:
+        who = proof(by, password_file, code) if by else None
 
-    async def do(desk: Desk) -> Entry | None:
-        await _reader(desk, who, number)
-        return next(desk.audit(number), None)
+        async def do(desk: Desk) -> Entry | None:
+            await _reader(desk, who, number)
+            return next(desk.audit(number), None)
 
-    entry = at_desk(do)
+        entry = at_desk(do)
     if entry is None or entry.seq != number:
         raise NotFoundError(_("the access log has no entry {number}").format(number=number))
     values = json.loads(entry.raw)
@@ -162,6 +177,12 @@ def checkpoint(as_json: Json = False) -> None:
         say_json({"origin": found.origin, "size": found.size, "root": found.root.hex(), "note": found.note})
         return
     sys.stdout.write(found.note)
+
+
+def _entry(one: Any) -> Entry:
+    """An entry that came over the API, with the bytes that it has in the log."""
+    draft = Draft(ts=one.ts, actor=one.actor, action=one.action, object=one.object, detail=one.detail)
+    return draft.at(one.seq, bytes.fromhex(one.prev))
 
 
 async def _reader(desk: Desk, who: Proof | None, start: int) -> None:

@@ -28,6 +28,7 @@ from policies.calendar import JST
 break_japanese()
 out = Terminal()
 err = Terminal(stderr=True)
+_TIME = re.compile(r"\d{4}-\d\d-\d\d")
 BLOCKS = " ▁▂▃▄▅▆▇█"
 """Bars of a picture of sound."""
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -144,6 +145,10 @@ def settings() -> Loaded:
     """The settings that apply. Raises SettingsError where no file is found."""
     file = State.config or find(os.environ, Path.cwd())
     if file is None:
+        from cti.cli.session import signed_in  # which needs what is here
+
+        if signed_in():
+            raise SettingsError(_("this is done at the recorder's host: it does not go by your session"))
         raise SettingsError(
             _("no kikitori.toml here, in KIKITORI_CONFIG or in /etc/kikitori. `kikitori init DIR` makes one")
         )
@@ -152,13 +157,19 @@ def settings() -> Loaded:
 
 def installed() -> Paths | None:
     """Where the installation lies whose settings apply; None where there are none: then the shipped policies serve."""
-    return settings().settings.paths if State.config or find(os.environ, Path.cwd()) else None
+    if State.config or find(os.environ, Path.cwd()):
+        return settings().settings.paths
+    from cti.cli.session import signed_in
+
+    if signed_in():  # somebody might take it for the desk's
+        err.print(_("by the policies that come with Kikitori: those of the desk are not here"), style="yellow")
+    return None
 
 
 def agree(question: str) -> None:
     """Ask, before anything that cannot be undone. Raises UsageError where nobody can be asked, Abort for a no."""
     if not sys.stdin.isatty():
-        raise UsageError(_("nobody to ask: add --yes, or --dry-run to see what it changes"))
+        raise UsageError(_("nobody to ask: add --yes"))
     if not typer.confirm(question):
         raise typer.Abort
 
@@ -212,10 +223,13 @@ def say_json(values: Mapping[str, Any], to: TextIO | None = None) -> None:
 def table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
     """Rows for people."""
     made = Table(box=None, header_style="bold", pad_edge=False)
+    cells = [["" if value is None else one_line(str(value)) for value in row] for row in rows]
     for number, column in enumerate(columns):
-        made.add_column(column, overflow="fold", no_wrap=number == 0)
-    for row in rows:
-        made.add_row(*("" if value is None else one_line(str(value)) for value in row))
+        # A time that is broken in its middle is read wrong.
+        whole = number == 0 or any(_TIME.match(row[number]) for row in cells)
+        made.add_column(column, overflow="fold", no_wrap=whole)
+    for row in cells:
+        made.add_row(*row)
     out.print(made)
 
 
@@ -225,9 +239,11 @@ def when(at: datetime | None) -> str:
 
 
 def length(seconds: float) -> str:
-    """`1:05.3`"""
-    minutes, rest = divmod(seconds, 60)
-    return f"{int(minutes)}:{rest:04.1f}"
+    """`1:05.3`; `2:01:05.0`"""
+    minutes, tenths = divmod(round(seconds * 10), 600)
+    hours, minutes = divmod(minutes, 60)
+    rest = f"{minutes:02}" if hours else f"{minutes}"
+    return (f"{hours}:" if hours else "") + f"{rest}:{tenths // 10:02}.{tenths % 10}"
 
 
 def seconds(text: str | None) -> float | None:

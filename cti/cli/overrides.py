@@ -1,8 +1,8 @@
 """`kikitori hours close`, `kikitori hours override`: other hours, which 水道局長 alone decides (3条2項, A-13)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Protocol
 
@@ -13,14 +13,13 @@ from cti.cli.common import Commands, Json, actor, agree, out, say_json, settings
 from cti.cli.session import at_api, signed_in
 from cti.cli.signin import By, Code, PasswordFile, at_desk_for
 from cti.cli.terminal import one_line
-from cti.deciding import Deciding, FieldError, public
+from cti.deciding import Deciding, public
 from cti.desk import Desk
-from cti.errors import UsageError
-from cti.explain import localise, word
+from cti.errors import FieldError, KikitoriError, NotFoundError, UsageError
+from cti.explain import word
 from cti.i18n import _
 from cti.sentences import day_text, moment_text
-from policies.calendar import JST, midnight
-from policies.overrides import Kind, moment
+from policies.overrides import Kind
 from policies.rights import Act
 
 SHOWN = 14  # days of a long decision
@@ -167,12 +166,10 @@ def close(
     as_json: Json = False,
 ) -> None:
     """Close now."""
-    today = wall_clock().astimezone(JST).date()
-    end = midnight(today + timedelta(days=1))
-    if until is not None:
-        end = _moment(f"{today.isoformat()}T{until.zfill(5)}" if len(until) <= 5 else until, "--until")
-    stated = {"kind": Kind.CLOSED.value, "to": end.isoformat(), "reason": reason, "by": decided_by}
-    _enter(stated, _way(by, password_file, code), yes=yes, dry_run=dry_run, as_json=as_json)
+    stated = {"kind": Kind.CLOSED.value, "to": until, "reason": reason, "by": decided_by}
+    way = _way(by, password_file, code)
+    with _options(to="--until", reason="REASON"):
+        _enter(stated, way, yes=yes, dry_run=dry_run, as_json=as_json)
 
 
 def add(
@@ -195,21 +192,35 @@ def add(
         "kind": kind.value, "from": start, "to": end, "open": opens, "close": closes, "reason": reason,
         "by": decided_by,
     }  # fmt: skip
-    _enter(stated, _way(by, password_file, code), yes=yes, dry_run=dry_run, as_json=as_json)
+    way = _way(by, password_file, code)
+    with _options():
+        _enter(stated, way, yes=yes, dry_run=dry_run, as_json=as_json)
+
+
+@contextmanager
+def _options(**named: str) -> Iterator[None]:
+    """What is said of a field is said of the option that gave it; `named`: those that are called otherwise."""
+    options = {"by": "--decided-by"} | named
+    try:
+        yield
+    except FieldError as error:
+        raise UsageError(f"{options.get(error.field, f'--{error.field}')}: {error.problem}") from error
+    except KikitoriError as error:
+        wrong: list[dict[str, str]] = getattr(error, "errors", [])
+        if len(wrong) != 1:
+            raise
+        field = wrong[0]["at"].removeprefix("body.")
+        raise UsageError(f"{options.get(field, f'--{field}')}: {wrong[0]['problem']}") from error
 
 
 def _enter(stated: Mapping[str, Any], way: Way, *, yes: bool, dry_run: bool, as_json: bool) -> None:
-    try:
-        found = way.enter(stated, dry_run=True)
-        if not as_json:
-            _show(found["changes"])
-        if not dry_run:
-            if not yes:
-                agree(_("Enter it?"))
-            found = way.enter(stated, dry_run=False)
-    except FieldError as error:
-        option = {"by": "--decided-by"}.get(error.field, f"--{error.field}")
-        raise UsageError(f"{option}: {error.problem}") from error
+    found = way.enter(stated, dry_run=True)
+    if not as_json:
+        _show(found["changes"])
+    if not dry_run:
+        if not yes:
+            agree(_("Enter it?"))
+        found = way.enter(stated, dry_run=False)
     if as_json:
         say_json(found)
     elif found["entered"]:
@@ -265,18 +276,21 @@ def revoke(
 ) -> None:
     """Take a decision back."""
     way = _way(by, password_file, code)
-    found = [row for row in way.all() if identity and row["id"].startswith(identity)]
-    if len(found) == 1 and not yes:
+    rows = way.all()
+    found = [row for row in rows if row["id"] == identity] or [
+        row for row in rows if identity and row["id"].startswith(identity)
+    ]
+    if len(found) != 1:
+        raise NotFoundError(
+            _("{count} decisions begin with {text!r}; `kikitori hours override list` shows them").format(
+                count=len(found), text=identity
+            )
+        )
+    if not yes:
         agree(_("Take back {id} ({reason})?").format(id=found[0]["id"], reason=one_line(found[0]["reason"])))
-    entry = way.take_back(identity, decided_by, reason)
+    with _options():
+        entry = way.take_back(found[0]["id"], decided_by, reason)
     if as_json:
         say_json(entry)
     else:
         out.print(_("Revoked: {id}. It counts for the next call.").format(id=entry["revoke"]), style="green")
-
-
-def _moment(text: str, option: str) -> datetime:
-    try:
-        return moment(text)
-    except ValueError as error:
-        raise UsageError(f"{option}: {localise(str(error))}") from error

@@ -83,7 +83,7 @@ class Player:
                 if moved is None:
                     break
                 self._at = min(max(0, self._at + round(moved * self.rate)), round(self.seconds * self.rate))
-        sys.stderr.write("\n")
+        sys.stderr.write("\n" if sys.stderr.isatty() else f"{self._where()}\n")
         return self._at / self.rate
 
     def _from_here(self, command: list[str], key: Callable[[float], bytes]) -> float | None:
@@ -122,13 +122,17 @@ class Player:
             self.paused()
         return b"q"
 
+    def _where(self) -> str:
+        return f"{length(self._at / self.rate)} / {length(self.seconds)}"
+
     def _show(self) -> None:
+        if not sys.stderr.isatty():
+            return
         here = self._at / self.rate / self.seconds
-        filled = round(here * WIDTH)
         bars = self.picture or [0.0] * WIDTH
+        filled = round(here * min(WIDTH, len(bars)))
         drawn = "".join(BLOCKS[min(8, round(8 * min(1.0, level * 2)))] for level in bars[:WIDTH])
-        where = f"{length(self._at / self.rate)} / {length(self.seconds)}"
-        sys.stderr.write(f"\r{where} ▕\x1b[7m{drawn[:filled]}\x1b[27m{drawn[filled:]}▏")
+        sys.stderr.write(f"\r{self._where()} ▕\x1b[7m{drawn[:filled]}\x1b[27m{drawn[filled:]}▏")
         sys.stderr.flush()
 
 

@@ -1,5 +1,7 @@
 """`kikitori recordings`."""
 
+import re
+import unicodedata
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
@@ -62,7 +64,8 @@ def list_(
 ) -> None:
     """List recordings."""
     wanted = Wanted(
-        number=number, caller=caller, callee=callee, agent=agent, direction=direction.value if direction else None,
+        number=_digits(number), caller=_digits(caller), callee=_digits(callee), agent=agent,
+        direction=direction.value if direction else None,
         since=time_of(since, "--from") if since else None, until=time_of(until, "--to") if until else None,
         shortest=seconds(shortest), longest=seconds(longest),
     )  # fmt: skip
@@ -84,6 +87,11 @@ def list_(
             for record in found
         ),
     )  # fmt: skip
+
+
+def _digits(text: str | None) -> str | None:
+    """A number as people type it, 06-6458-1132, as the catalogue has it."""
+    return re.sub(r"[\s()‐-―−ー－-]", "", unicodedata.normalize("NFKC", text)) if text else None
 
 
 def _heard(loudness: dict[str, Any] | None, most: int = 24) -> tuple[str, str]:

@@ -1,19 +1,22 @@
 """`kikitori audit review`."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from cti.app.clock import wall_clock
 from cti.app.desk import reviewing_at
 from cti.cli.common import Json, agree, out, say_json, settings, table
 from cti.cli.local import at_desk
+from cti.cli.session import at_api, by_session
 from cti.cli.signin import By, Code, PasswordFile, allowed, proof
 from cti.cli.terminal import one_line
 from cti.desk import Desk
-from cti.errors import NotEntitledError
+from cti.errors import NotEntitledError, UsageError
 from cti.explain import word
 from cti.i18n import _, ngettext
-from cti.review import Month, Report, Unusual
+from cti.review import Kind, Month, Person, Report, Unusual
 from policies.rights import Act
 
 
@@ -45,6 +48,56 @@ def review(
 ) -> None:
     """Review."""
     wanted = Month.parse(month) if month else None
+    if sign and wanted and wall_clock() < wanted.end:  # before a code is used up
+        raise UsageError(_("{month} is not over yet").format(month=wanted))
+    if by_session(by):
+        report, signed = _over_api(wanted, sign=sign, yes=yes, as_json=as_json)
+    else:
+        report, signed = _here(wanted, by, password_file, code, sign=sign, yes=yes, as_json=as_json)
+    if as_json:
+        say_json(report.values() | {"sha256": report.digest, "signed": signed})
+    elif signed:
+        out.print(
+            _("Signed for: {month}, SHA-256 {digest}.").format(month=report.month, digest=report.digest), style="green"
+        )
+
+
+def _over_api(wanted: Month | None, *, sign: bool, yes: bool, as_json: bool) -> tuple[Report, bool]:
+    from cti.api.shapes import Sign  # who stays at the recorder does not wait until it is loaded
+
+    with at_api() as client:
+        found = client.review(str(wanted or client.reviews().next))
+        report = Report(
+            month=Month.parse(found.month), first=found.first, next=found.next,
+            people=tuple(Person(**one.model_dump()) for one in found.people),
+            unusual=tuple(
+                Unusual(**one.model_dump() | {"what": Kind(one.what), "entries": tuple(one.entries)})
+                for one in found.unusual
+            ),
+        )  # fmt: skip
+        if not as_json:
+            _say(report)
+        if sign:
+            _ask(report, yes=yes)
+            client.sign_off(str(report.month), Sign(sha256=report.digest))
+    return report, sign
+
+
+def _ask(report: Report, *, yes: bool) -> None:
+    if not yes:
+        agree(_("You have looked through {month}, and at what is unusual in it?").format(month=report.month))
+
+
+def _here(
+    wanted: Month | None,
+    by: str | None,
+    password_file: Path | None,
+    code: str | None,
+    *,
+    sign: bool,
+    yes: bool,
+    as_json: bool,
+) -> tuple[Report, bool]:
     who = proof(by, password_file, code) if by else None
 
     async def do(desk: Desk) -> tuple[Report, bool]:
@@ -59,18 +112,11 @@ def review(
             return report, False
         if held is None:
             raise NotEntitledError(_("who signs has an account (B-06): name your own ID with --by"))
-        if not yes:
-            agree(_("You have looked through {month}, and at what is unusual in it?").format(month=report.month))
+        _ask(report, yes=yes)
         await reviewing.sign_off(report.month, report.digest, held.account)
         return report, True
 
-    report, signed = at_desk(do)
-    if as_json:
-        say_json(report.values() | {"sha256": report.digest, "signed": signed})
-    elif signed:
-        out.print(
-            _("Signed for: {month}, SHA-256 {digest}.").format(month=report.month, digest=report.digest), style="green"
-        )
+    return at_desk(do)
 
 
 def _say(report: Report) -> None:

@@ -14,13 +14,30 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from cti.cli.common import Json, length, out, say_json, settings
+from cti.cli.common import Json, State, length, out, say_json, settings
 from cti.cli.signin import Code, PasswordFile, proof
 from cti.errors import KikitoriError, SettingsError, UsageError
 from cti.i18n import _
+from cti.settings import find
 from recorder.vault.folder import replace_whole
 
 Result = TypeVar("Result")
+
+
+Server = Annotated[
+    str | None,
+    typer.Option(
+        "--server", envvar="KIKITORI_SERVER", show_envvar=True,
+        help=_("Address of the desk. Default: by the settings of this host."),
+    ),
+]  # fmt: skip
+Ca = Annotated[
+    Path | None,
+    typer.Option(
+        "--ca", envvar="KIKITORI_CA", show_envvar=True,
+        help=_("Certificate that the desk is known by: keys/api.crt of its host. Default: by the settings."),
+    ),
+]  # fmt: skip
 
 
 class SignedOutError(KikitoriError):
@@ -45,7 +62,8 @@ def register(app: typer.Typer) -> None:
     app.command(
         "login",
         help=_(
-            "Sign in at the desk: from then on `recordings`, `play` and `export` go by your session. It ends by itself "
+            "Sign in at the desk: from then on what you do with recordings, other hours, accounts, keys and the access "
+            "log goes by your session. It ends by itself "
             "after 15 minutes without a command, and after 10 hours."
         ),
         epilog=_("Example: kikitori login sato --server https://recorder.example:8443 --ca api.crt"),
@@ -64,22 +82,8 @@ def register(app: typer.Typer) -> None:
 
 def login(
     account: Annotated[str, typer.Argument(help=_("Your own ID."), metavar="ID")],
-    server: Annotated[
-        str | None,
-        typer.Option(
-            envvar="KIKITORI_SERVER",
-            show_envvar=True,
-            help=_("Address of the desk. Default: by the settings of this host."),
-        ),
-    ] = None,
-    ca: Annotated[
-        Path | None,
-        typer.Option(
-            envvar="KIKITORI_CA",
-            show_envvar=True,
-            help=_("Certificate that the desk is known by: keys/api.crt of its host. Default: by the settings."),
-        ),
-    ] = None,
+    server: Server = None,
+    ca: Ca = None,
     password_file: PasswordFile = None,
     code: Code = None,
     as_json: Json = False,
@@ -89,11 +93,11 @@ def login(
     from cti.api.shapes import SignIn
     from cti.cli.ways import shaped
 
-    address, trusted = _address(server, ca)
+    at, trusted = address(server, ca)
     who = proof(account, password_file, code)
-    with Client(address, trusted) as client:
+    with Client(at, trusted) as client:
         found = client.sign_in(shaped(SignIn, account=who.account, password=who.password, code=who.code))
-    _write(Kept(server=address, ca=str(trusted or ""), account=found.account, token=found.token))
+    _write(Kept(server=at, ca=str(trusted or ""), account=found.account, token=found.token))
     if as_json:
         say_json(found.model_dump(mode="json", exclude={"token"}))
         return
@@ -145,6 +149,16 @@ def whoami(as_json: Json = False) -> None:
         out.print(f"  {name}: {value}", highlight=False)
 
 
+def by_session(by: str | None) -> bool:
+    """Whether a command goes by the session: there is one, and nobody is named."""
+    return by is None and signed_in()
+
+
+def from_afar() -> bool:
+    """Whether the session alone leads to a desk: no settings are here."""
+    return State.config is None and find(os.environ, Path.cwd()) is None and signed_in()
+
+
 def signed_in() -> bool:
     """Whether commands go by a session."""
     return _file().exists()
@@ -176,7 +190,7 @@ def _client(kept: Kept) -> Any:
     return Client(kept.server, Path(kept.ca) if kept.ca else None, kept.token)
 
 
-def _address(server: str | None, ca: Path | None) -> tuple[str, Path | None]:
+def address(server: str | None, ca: Path | None) -> tuple[str, Path | None]:
     """Where the desk is and what it is known by. Raises SettingsError, UsageError."""
     if server is None:
         try:

@@ -83,10 +83,13 @@ async def entitled(accounts: Accounts, act: Act, who: Proof) -> SignedIn:
 
 
 async def allowed(desk: Desk, act: Act, who: Proof | None) -> Held | None:
-    """As `holding`; None for nobody, as long as nobody has an account. Raises NotEntitledError."""
+    """As `holding`; None for nobody, as long as nobody ever had an account. Raises NotEntitledError.
+
+    The log is asked: whoever renews an account, or writes into the database, does not open the host to everybody.
+    """
     if who is not None:
         return await holding(desk, act, who)
-    if await accounts_at(desk, wall_clock).managed():
+    if desk.ever("account.enrolled"):
         raise NotEntitledError(
             _("people have accounts here (B-06): name your own ID with --by, or for recordings `kikitori login ID`")
         )
@@ -133,7 +136,7 @@ def visible(question: str, *, piped: bool = False) -> str:
 
 def _somebody() -> None:
     if not sys.stdin.isatty():
-        raise UsageError(_("no terminal to ask: name the file of the secret, and --code"))
+        raise UsageError(_("no terminal to ask: give --password-file and --code; to enrol, --secret-file too"))
 
 
 def line(file: Path) -> str:

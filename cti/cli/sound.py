@@ -107,6 +107,8 @@ def play(
     if as_json:
         # Sound and words do not share standard output.
         _report(heard, output, {"side": side.value}, sys.stderr if output == "-" else sys.stdout)
+    elif output not in (None, "-"):
+        _written(heard, output)
 
 
 def _on_loudspeaker(client: Any, play: Any) -> None:
@@ -142,13 +144,15 @@ def export(
         raise UsageError(_("--format age needs --recipient age1...: whom the file is for"))
     by_way = way(by, password_file, code, passphrase_file)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    with whole_file(output) as file, Progress(*columns, console=err, transient=True) as shown:
+    quiet = not err.is_terminal
+    with whole_file(output) as file, Progress(*columns, console=err, transient=True, disable=quiet) as shown:
         written = by_way.export(recording, why, kind.value, recipient, file, _Bar(shown))
     if as_json:
         values = {"format": kind.value, "segments": written.segments, "bytes": output.stat().st_size}
         _report(written, str(output), values, sys.stdout)
         return
     _state_gaps(written.gaps)
+    _written(written, output)
     if kind is Format.age and written.segments > 1:
         err.print(
             _(
@@ -177,6 +181,13 @@ def _report(heard: Heard, output: str | None, values: Mapping[str, object], to: 
     """What was written, for programs."""
     gaps = [{"at": at, "seconds": lost} for at, lost in heard.gaps]
     say_json({"recording": heard.recording, "output": output, **values, "seconds": heard.seconds, "gaps": gaps}, to)
+
+
+def _written(heard: Heard, output: object) -> None:
+    said = _("{file}: {length} of {recording}").format(
+        file=output, length=length(heard.seconds), recording=heard.recording[:8]
+    )
+    err.print(said, style="green", highlight=False)
 
 
 def _state_gaps(gaps: Gaps) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 from rich.table import Table
@@ -15,6 +15,7 @@ from cti.app.desk import build_desk
 from cti.app.site import want_of
 from cti.cli.common import Json, out, say_json, settings
 from cti.cli.doctor import NOT_MADE, SIGNS
+from cti.cli.session import at_api, from_afar
 from cti.cli.terminal import printable
 from cti.doctor import storage
 from cti.doctor.finding import Finding, Severity
@@ -41,6 +42,8 @@ def register(app: typer.Typer) -> None:
 
 def status(as_json: Json = False) -> None:
     """Look."""
+    if from_afar():
+        _from_afar(as_json=as_json)
     loaded = settings().settings
     seen = asyncio.run(_look(loaded))
     down = None
@@ -60,6 +63,20 @@ def status(as_json: Json = False) -> None:
     _tell(seen, findings, as_json=as_json)
     if down is not None:
         raise down
+    raise typer.Exit(1 if any(finding.severity is Severity.error for finding in findings) else 0)
+
+
+def _from_afar(*, as_json: bool) -> NoReturn:
+    """As the desk tells whoever is signed in."""
+    with at_api() as client:
+        found = client.status()
+    findings = [Finding(**one | {"severity": Severity(one["severity"])}) for one in found["findings"]]
+    if as_json:
+        say_json({**(found["recorder"] or {}), "findings": found["findings"]})
+    else:
+        if found["recorder"]:
+            _say(found["recorder"])
+        _show(findings)
     raise typer.Exit(1 if any(finding.severity is Severity.error for finding in findings) else 0)
 
 

@@ -1,7 +1,10 @@
 """`kikitori vault`: who holds the keys, another epoch, whether every header is for them."""
 
-from dataclasses import asdict
-from typing import Annotated, Any
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Annotated, Any, Final
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -11,18 +14,21 @@ from cti.app.desk import accounts_at, keys_at
 from cti.cli import escrow
 from cti.cli.common import Commands, Json, PassphraseFile, agree, err, out, passphrase, say_json, settings, table, when
 from cti.cli.local import at_desk
+from cti.cli.session import at_api, by_session, from_afar
 from cti.cli.signin import By, Code, PasswordFile, allowed, holding, proof
 from cti.cli.terminal import one_line
 from cti.desk import Desk
 from cti.i18n import _, ngettext
 from cti.vaultkeys import Giver, Plan, Rotated, Tested
 from policies.rights import Act, Role
-from recorder.access.grants import Grant, Held
+from recorder.access.grants import Held
 from recorder.access.tables import SIGNING
 from recorder.vault.age import Identity, Passphrase
+from recorder.vault.keys import RotationError, unlock, unlock_manager
 from recorder.vault.keys import epochs as filed
-from recorder.vault.keys import unlock, unlock_manager
 
+LOOK: Final = 0.3
+"""Seconds between two looks at a rotation of the desk's."""
 Id = Annotated[str, typer.Argument(help=_("ID of the account."), metavar="ID")]
 
 
@@ -67,15 +73,45 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="vault")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Epochs:
+    """What there is of keys, here or as the API tells it."""
+
+    epoch: int
+    since: datetime
+    every: list[int]
+    held: Sequence[Any]
+    tested: Tested
+    unfinished: bool
+
+
 def epochs(as_json: Json = False) -> None:
     """List epochs."""
+    if from_afar():
+        with at_api() as client:
+            told = client.keys()
+        going = told.rotation
+        found = _Epochs(
+            epoch=told.epoch, since=told.since, every=told.epochs, held=told.holders,
+            tested=Tested(slots=told.tested, foreign=tuple(told.foreign)),
+            unfinished=going is not None and not going.running and going.problem is not None,
+        )  # fmt: skip
+    else:
 
-    async def find(desk: Desk) -> tuple[Plan, list[Grant], Tested]:
-        keys = keys_at(desk, settings().settings, wall_clock)
-        return await keys.plan(), await keys.grants.all(), keys.tested()
+        async def find(desk: Desk) -> _Epochs:
+            keys = keys_at(desk, settings().settings, wall_clock)
+            plan = await keys.plan()
+            return _Epochs(
+                epoch=plan.epoch, since=plan.since, every=list(plan.before), held=await keys.grants.all(),
+                tested=keys.tested(), unfinished=plan.unfinished,
+            )  # fmt: skip
 
-    plan, held, tested = at_desk(find)
-    every = list(plan.before)
+        found = at_desk(find)
+    _say_epochs(found, as_json=as_json)
+
+
+def _say_epochs(plan: _Epochs, *, as_json: bool) -> None:
+    every, held, tested = plan.every, plan.held, plan.tested
     signing = [one.account for one in held if one.epoch == SIGNING]
     if as_json:
         for epoch in every:
@@ -107,6 +143,10 @@ def grant(
     as_json: Json = False,
 ) -> None:
     """Grant keys."""
+    if by_session(by) and passphrase_file is None:
+        with at_api() as client:
+            _granted(account, client.grant(account).epochs, as_json=as_json)
+        return
     who = proof(by, password_file, code)
     # Read as whoever types. Without one it is asked for where it is needed.
     given_secret = passphrase(passphrase_file) if passphrase_file else None
@@ -124,7 +164,10 @@ def grant(
         await keys.give_all(account, given, signer, giver.account)
         return every
 
-    given = at_desk(do, unlocked=True)
+    _granted(account, at_desk(do, unlocked=True), as_json=as_json)
+
+
+def _granted(account: str, given: list[int], *, as_json: bool) -> None:
     if as_json:
         say_json({"account": account, "epochs": given})
         return
@@ -138,13 +181,17 @@ def revoke(
     account: Id, by: By = None, password_file: PasswordFile = None, code: Code = None, as_json: Json = False
 ) -> None:
     """Take keys away."""
-    who = proof(by, password_file, code)
+    if by_session(by):
+        with at_api() as client:
+            count = len(client.revoke(account).epochs)
+    else:
+        who = proof(by, password_file, code)
 
-    async def do(desk: Desk) -> int:
-        taker = await holding(desk, Act.KEYS, who)
-        return await keys_at(desk, settings().settings, wall_clock).revoke(account, taker.account)
+        async def do(desk: Desk) -> int:
+            taker = await holding(desk, Act.KEYS, who)
+            return await keys_at(desk, settings().settings, wall_clock).revoke(account, taker.account)
 
-    count = at_desk(do)
+        count = at_desk(do)
     if as_json:
         say_json({"account": account, "revoked": count})
         return
@@ -178,6 +225,9 @@ def rotate(
         plan = at_desk(lambda desk: keys_at(desk, settings().settings, wall_clock).plan())
         _say_plan(plan, as_json=as_json)
         return
+    if by_session(by) and passphrase_file is None and not (give_up or no_recorder):
+        _rotate_by_session(as_json=as_json)
+        return
     if give_up and not yes:
         agree(_("What these headers are for can never be heard again. Go on?"))
     who = proof(by, password_file, code) if by else None
@@ -195,6 +245,29 @@ def rotate(
             )
 
     done = at_desk(do, unlocked=True)
+    if as_json:
+        say_json(asdict(done))
+    else:
+        _say_rotated(done)
+    if done.kept:
+        raise typer.Exit(1)
+
+
+def _rotate_by_session(*, as_json: bool) -> None:
+    """The desk goes on with it whatever becomes of this command: `vault epochs` tells how far it is."""
+    columns = (TextColumn(_("headers")), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with at_api() as client, Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        going, task = client.rotate(), bar.add_task("", total=None)
+        while going.running:
+            time.sleep(LOOK)
+            going = client.keys().rotation
+            bar.update(task, total=going.of, completed=going.looked)
+    if going.problem is not None or going.epoch is None:
+        raise RotationError(going.problem or "")
+    done = Rotated(
+        epoch=going.epoch, moved=going.moved or 0, kept=bool(going.kept), foreign=tuple(going.foreign),
+        lost=tuple(going.lost), slots=going.of // 2, holders=(), without=(),
+    )  # fmt: skip
     if as_json:
         say_json(asdict(done))
     else:

@@ -22,10 +22,15 @@ from recorder.access.entry import NO_ENTRY, fields_of
 from recorder.access.errors import LogDamagedError
 from recorder.access.merkle import Frontier, leaf_hash
 
-# Texts as bytes: made texts of one by one they take as long as a hash.
-_EVERY = (
-    "SELECT seq, entry, leaf, CAST(object AS BLOB), CAST(action AS BLOB), CAST(at AS BLOB) FROM entries ORDER BY seq"
-)
+# Texts as bytes: SQLite hands over each text by a call of ours, as dear as a hash. What is no text is NULL: whoever
+# searches for the text would not find it.
+_EVERY = """
+SELECT seq, entry, leaf,
+  CASE typeof(object) WHEN 'text' THEN CAST(object AS BLOB) END,
+  CASE typeof(action) WHEN 'text' THEN CAST(action AS BLOB) END,
+  CASE typeof(at) WHEN 'text' THEN CAST(at AS BLOB) END
+FROM entries ORDER BY seq
+"""
 # A rotten file of millions of entries must not become millions of lines.
 MOST_PROBLEMS = 100
 
@@ -63,8 +68,8 @@ class Problems:
         return bool(self._said)
 
 
-def audit(connection: sqlite3.Connection) -> Report:
-    """Check the log behind `connection`, which holds one read transaction."""
+def audit(connection: sqlite3.Connection, schema: frozenset[tuple[str, ...]]) -> Report:
+    """Check the log behind `connection`, which holds one read transaction. `schema`: what it is made of (`made_of`)."""
     check = _Audit()
     try:
         for row in connection.execute(_EVERY):
@@ -74,7 +79,26 @@ def audit(connection: sqlite3.Connection) -> Report:
         check.problems.say(f"database: cannot be read after entry {check.expected - 1} ({error})")
         return check.report()
     check.close(head)
+    _check_database(connection, schema, check.problems)
     return check.report()
+
+
+def made_of(connection: sqlite3.Connection) -> frozenset[tuple[str, ...]]:
+    """Tables, indexes and triggers, each with its text."""
+    return frozenset(connection.execute("SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_master"))
+
+
+def _check_database(connection: sqlite3.Connection, schema: frozenset[tuple[str, ...]], problems: Problems) -> None:
+    """What is searched goes by an index: one that lacks a line would hide it from all who ask, and from nobody else."""
+    try:
+        for kind, name in sorted({(kind, name) for kind, name, *_ in made_of(connection) ^ schema}):
+            problems.say(f"database: {kind} {name} is not as this program makes it")
+        for (said,) in connection.execute(f"PRAGMA integrity_check({MOST_PROBLEMS})"):
+            for line in said.splitlines():
+                if line != "ok" and not line.startswith("***"):
+                    problems.say(f"database: {line}")
+    except sqlite3.DatabaseError as error:
+        problems.say(f"database: cannot be checked ({error})")
 
 
 @dataclass(slots=True)
@@ -171,8 +195,12 @@ def _read(seq: int, raw: bytes, columns: tuple[object, ...]) -> tuple[str | None
         values, _ts = fields_of(seq, raw)
     except LogDamagedError as error:
         return None, error.detail.partition(": ")[2]
-    wrong = columns != (values["object"].encode(), values["action"].encode(), values["ts"].encode())
+    wrong = columns != (_bytes(values["object"]), _bytes(values["action"]), _bytes(values["ts"]))
     return values["prev"], "the columns to search by were changed" if wrong else ""
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")  # JSON can escape what no text of ours has
 
 
 def _span(first: int, last: int) -> str:

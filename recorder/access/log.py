@@ -19,11 +19,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from recorder.access.audit import Report, audit
+from recorder.access.audit import Report, audit, made_of
 from recorder.access.entry import Draft, Entry, parse_entry
 from recorder.access.errors import LogBusyError, LogDamagedError, LogFileError, LogWriteError
 from recorder.access.merkle import Frontier, leaf_hash
@@ -54,6 +55,13 @@ BEGIN SELECT RAISE(ABORT, 'the access log is append-only'); END;
 CREATE TRIGGER head_grows BEFORE UPDATE ON head WHEN NEW.size IS NOT OLD.size + 1
 BEGIN SELECT RAISE(ABORT, 'the access log is append-only'); END;
 """
+
+
+@cache
+def _schema() -> frozenset[tuple[str, ...]]:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(_SCHEMA)
+        return made_of(connection)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +158,12 @@ class AccessLog:
             seq = connection.execute(query, (object, *action)).fetchone()[0]
         return next(self.entries(seq), None) if seq is not None else None
 
+    def ever(self, action: str) -> bool:
+        """Whether it was ever done. Raises LogDamagedError."""
+        with self._reader() as connection:
+            found = connection.execute("SELECT EXISTS (SELECT 1 FROM entries WHERE action = ?)", (action,)).fetchone()
+        return bool(found[0])
+
     def leaves(self) -> Iterator[tuple[int, bytes]]:
         """Number and leaf hash of each entry, recomputed from its bytes; what is no bytes counts as empty."""
         for seq, raw in self._rows("", {}, 0):
@@ -158,7 +172,7 @@ class AccessLog:
     def verify(self) -> Report:
         """Recompute everything over one snapshot; what is wrong is reported by entry, never raised."""
         with self._reader() as connection:
-            return audit(connection)
+            return audit(connection, _schema())
 
     def _rows(self, clause: str, values: Mapping[str, str], start: int) -> Iterator[tuple[int, bytes]]:
         # In batches, so that a slow consumer does not hold a snapshot and with it an ever growing WAL.

@@ -17,7 +17,6 @@ hash, nonce and ids is what ties them (B-13). Read strictly, so that a manifest 
 import dataclasses
 import hashlib
 import json
-import math
 import re
 import uuid
 from collections.abc import Callable, Iterable
@@ -28,6 +27,8 @@ from typing import Any, Final
 from recorder.vault.errors import VaultError
 from recorder.vault.note import NoteError, Signer, Verifier, open_note, sign
 
+LONGEST: Final = 1e12
+"""Seconds; no gap is longer."""
 FIRST_LINE: Final = "kikitori/manifest/v1"
 _NEW = "(new manifest)"
 _STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
@@ -164,6 +165,8 @@ def load(text: str, verifiers: Iterable[Verifier], where: str) -> Manifest:
         return Manifest(**values)
     except ManifestError as error:
         raise ManifestError(where, error.field, error.problem) from error
+    except OverflowError as error:
+        raise ManifestError(where, "", "a number is larger than any of ours") from error
 
 
 def digest(note_text: str) -> str:
@@ -260,8 +263,9 @@ def _matching(pattern: str, form: str) -> _Check:
 
 def _whole(least: int) -> _Check:
     def check(value: object) -> str | None:
-        # type() and not isinstance: true is no number.
-        return None if type(value) is int and value >= least else f"{value!r} is not a whole number from {least}"
+        # type() and not isinstance: true is no number. A database takes 64 bits.
+        good = type(value) is int and least <= value < 2**63
+        return None if good else f"{value!r} is not a whole number from {least}"
 
     return check
 
@@ -289,7 +293,7 @@ def _aware(value: object) -> str | None:
 
 
 def _seconds(value: object) -> str | None:
-    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+    good = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LONGEST
     return None if good else f"{value!r} is not a number of seconds from 0"
 
 

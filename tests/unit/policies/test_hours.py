@@ -123,7 +123,7 @@ overrides = st.lists(
                 "from": (date(2026, 11, 1) + timedelta(days=day)).isoformat(),
                 "to": (date(2026, 11, 1) + timedelta(days=day + length)).isoformat(),
             }
-            | ({"open": f"{opens:02}:30", "close": f"{opens + hours:02}:00"} if kind == "hours" else {})
+            | ({"open": f"{opens:02}:30", "close": f"{opens + hours:02}:00"} if kind != "closed" else {})
         ),
         st.sampled_from(["closed", "hours", "open"]),
         st.integers(0, 60),
@@ -141,17 +141,55 @@ def test_the_last_decision_on_a_moment_counts(entries: list[dict[str, str]], min
     expected = HOURS.at(at).open
     for entry in entries:
         if entry["from"] <= at.date().isoformat() <= entry["to"]:
-            expected = {
-                "closed": False,
-                "open": True,
-                "hours": entry.get("open", "") <= f"{at:%H:%M}" < entry.get("close", ""),
-            }[entry["kind"]]
+            inside = entry.get("open", "") <= f"{at:%H:%M}" < entry.get("close", "")
+            expected = {"closed": False, "open": expected or inside, "hours": inside}[entry["kind"]]
     hours = decided(*entries)
     assert hours.at(at).open is expected
     spans = hours.day(at.date()).spans
     assert spans[0].start == 0
     assert spans[-1].end == 24 * 3600
     assert all(before.end == after.start for before, after in pairwise(spans))
+    assert all(span.start < span.end for span in spans)
+
+
+@given(overrides, st.integers(0, 70 * 24 * 60))
+def test_until_is_right_among_decisions(entries: list[dict[str, str]], minute: int) -> None:
+    hours = decided(*entries)
+    at = midnight(date(2026, 11, 1)) + timedelta(minutes=minute)
+    state = hours.at(at)
+    assert state.until is not None
+    assert hours.at(state.until).open is not state.open
+    between = int((state.until - at).total_seconds() // 60)
+    assert {hours.at(at + timedelta(minutes=later)).open for later in range(0, between, 7)} <= {state.open}
+
+
+def test_thousands_of_decisions_of_before_are_not_looked_through_for_each_moment() -> None:
+    made = [
+        {
+            "id": f"a{n}",
+            "kind": "closed",
+            "from": (day := (date(2016, 1, 1) + timedelta(days=n)).isoformat()),
+            "to": day,
+        }
+        for n in range(3000)
+    ]
+    hours = decided(*made, {"id": "long", "kind": "closed", "from": "2026-01-01", "to": "2040-01-01"})
+    assert hours.at(moment("2027-05-06T10:00")).until is None
+    assert len(hours._cuts) < 20, "of 400 days ahead each class is cut once"
+    assert opens(hours, "2016-01-04T10:00") is False
+    assert opens(hours, "2025-12-22T10:00") is True
+
+
+def test_a_second_revocation_changes_nothing() -> None:
+    whole = {"id": "a", "kind": "closed", "from": "2026-11-26", "to": "2026-11-26"}
+    once = {"revoke": "a", "entered_at": "2026-11-26T10:00:00+09:00"}
+    hours = decided(whole, once, once | {"entered_at": "2026-11-26T15:00:00+09:00"})
+    assert [opens(hours, f"2026-11-26T{at}") for at in ("09:00", "10:00", "14:00", "16:00")] == [
+        False,
+        True,
+        True,
+        True,
+    ]
 
 
 def test_a_decision_counts_from_when_it_was_entered_until_it_was_revoked() -> None:
@@ -257,4 +295,4 @@ def test_a_number_whose_hours_nobody_knows_is_refused(tmp_path: Path) -> None:
 
 def test_nobody_decides_where_the_policy_names_nobody() -> None:
     assert parse('{"from": "2026-01-01", "to": "2026-01-02", "kind": "closed", "by": ""}', "-", "").all == ()
-    assert Overrides().find("") == []
+    assert Overrides().find("") is None

@@ -75,10 +75,26 @@ def test_nobody_but_staff_can_be_given_a_right_to_the_recorder(folder: Path, rol
 
 @pytest.mark.rule("B-06", "B-30")
 @pytest.mark.parametrize("role", sorted(set(Role) - {Role.MANAGER}))
-@pytest.mark.parametrize("act", ["accounts.issue", "accounts.end", "accounts.review", "log.review"])
+@pytest.mark.parametrize("act", ["accounts.issue", "accounts.end", "accounts.review", "log.review", "hours.override"])
 def test_nobody_but_the_manager_can_be_made_to_issue_or_review(folder: Path, role: Role, act: str) -> None:
     give(folder, act, role)
     with pytest.raises(PolicyError, match=f"{act} is given to {role}: only 課長 does"):
+        _ = Policies(folder).rights
+
+
+@pytest.mark.rule("B-30")
+@pytest.mark.parametrize("role", sorted(OPERATORS - {Role.MANAGER}))
+def test_of_the_operators_only_the_manager_gives_keys(folder: Path, role: Role) -> None:
+    give(folder, "keys.manage", role)
+    with pytest.raises(PolicyError, match=f"keys.manage is given to {role}: only 課長 does"):
+        _ = Policies(folder).rights
+
+
+@pytest.mark.rule("B-28")
+@pytest.mark.parametrize("role", sorted(OPERATORS - {Role.STAFF}))
+def test_only_staff_disclose(folder: Path, role: Role) -> None:
+    give(folder, "recordings.disclose", role)
+    with pytest.raises(PolicyError, match="given to others than 職員"):
         _ = Policies(folder).rights
 
 

@@ -7,13 +7,18 @@ import pty
 import subprocess
 import sys
 import time
+from asyncio.subprocess import PIPE
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
+import pyotp
 import pytest
 
+from recorder.access.log import AccessLog
 from tests.unit.cti.api.conftest import PASSWORD, Served
 from tests.unit.cti.office import BOTH, SECONDS, samples
 from tests.unit.recorder.rig import RATE, uuid
@@ -122,6 +127,95 @@ async def test_other_hours_by_a_session(desk: Desk) -> None:
     assert "revoked" in (await desk.run("hours", "override", "list")).stdout.decode()
     wrong = await desk.run("hours", "close", "停電", "--decided-by", "課長", "--yes")
     assert (wrong.returncode, "水道局長 alone" in wrong.stderr.decode()) == (77, True)
+
+
+@pytest.mark.rule("B-06", "B-07", "B-30")
+async def test_what_the_manager_does_by_a_session(desk: Desk) -> None:
+    await desk.login("tanaka")
+
+    async def rows(*command: str) -> list[dict[str, Any]]:
+        done = await desk.run(*command, "--json")
+        assert done.returncode == 0, done.stderr
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    # accounts
+    (made,) = await rows("accounts", "issue", "suzuki", "--name", "鈴木", "--role", "section", "--section", "給水課")
+    (desk.home / "secret").write_text(made["secret"], "utf-8")
+    enrolling = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "cti.cli", "accounts", "enrol", "suzuki", "--server", desk.served.url,
+        "--ca", str(desk.served.settings.certificate), "--secret-file", str(desk.home / "secret"),
+        "--password-file", str(desk.home / "password"), "--json",
+        stdin=PIPE, stdout=PIPE, env=desk.environment(), cwd=desk.home,
+    )  # fmt: skip
+    assert enrolling.stdin is not None
+    assert enrolling.stdout is not None
+    seed = parse_qs(urlsplit(json.loads(await enrolling.stdout.readline())["otpauth"]).query)["secret"][0]
+    enrolling.stdin.write(f"{pyotp.TOTP(seed).at(desk.served.api.at)}\n".encode())
+    enrolling.stdin.close()
+    assert await enrolling.wait() == 0
+    listed = {row["id"]: row for row in await rows("accounts", "list")}
+    assert (listed["suzuki"]["section"], listed["suzuki"]["initial"]) == ("給水課", False)
+    await rows("accounts", "review", "sato", "mori")
+    await rows("accounts", "end", "suzuki", "--reason", "異動", "--yes")
+    assert "suzuki" not in {row["id"] for row in await rows("accounts", "list")}
+    (again,) = await rows("accounts", "renew", "kansa")
+    assert again["secret"]
+    assert [entry["object"] for entry in desk.served.api.entries("account.reviewed")] == ["sato", "mori"]
+
+    # keys
+    (epoch,) = await rows("vault", "epochs")
+    assert (epoch["epoch"], "sato" in {one["account"] for one in epoch["holders"]}) == (1, True)
+    (taken,) = await rows("vault", "revoke", "sato")
+    assert taken == {"account": "sato", "revoked": 1}
+    (given,) = await rows("vault", "grant", "sato")
+    assert given == {"account": "sato", "epochs": [1]}
+    (changed,) = await rows("vault", "rotate")
+    assert (changed["epoch"], changed["moved"], changed["kept"]) == (2, 6, False)
+    assert [row["epoch"] for row in await rows("vault", "epochs")] == [2]
+
+    # the log
+    entries = await rows("audit", "list")
+    assert [entry["seq"] for entry in entries] == list(range(len(entries)))
+    about = await rows("audit", "list", "--object", "suzuki", "--action", "account.ended")
+    assert [(entry["object"], entry["action"], entry["actor"]) for entry in about] == [
+        ("suzuki", "account.ended", "tanaka")
+    ]
+    (shown,) = await rows("audit", "show", "0")
+    with AccessLog(desk.served.api.office.log) as access:
+        first = next(access.entries())
+    assert shown == json.loads(first.raw) | {"sha256": first.digest}, "the bytes that the log has"
+    assert (await desk.run("audit", "show", "99999")).returncode == 66
+    (month,) = await rows("audit", "review", "2026-04")
+    assert (month["month"], month["signed"]) == ("2026-04", False)
+    early = await desk.run("audit", "review", "2026-04", "--sign", "--yes")
+    assert (early.returncode, b"not over yet" in early.stderr) == (64, True)  # by the desk's clock
+
+    # how it is
+    (status,) = await rows("status")
+    assert status == {"findings": []}
+
+
+async def test_what_is_done_at_the_recorder_alone_says_so(desk: Desk) -> None:
+    await desk.login("tanaka")
+    for command in (("intake", "list"), ("calls", "list"), ("completeness", "check"), ("verify", "--all")):
+        refused = (
+            await desk.run(*command, "--password-file", "password") if "--by" in command else await desk.run(*command)
+        )
+        assert refused.returncode == 78, command
+        assert b"at the recorder's host" in refused.stderr, command
+    hours = await desk.run("hours", "check", "2026-12-30T10:00", "--json")
+    assert (hours.returncode, b"those of the desk are not here" in hours.stderr) == (0, True)
+
+
+async def test_who_may_not_is_refused_by_the_desk(desk: Desk) -> None:
+    await desk.login("sato")
+    for command in (
+        ("accounts", "list"), ("accounts", "end", "mori", "--reason", "x", "--yes"), ("audit", "list"),
+        ("vault", "epochs"), ("vault", "grant", "mori"), ("audit", "review"),
+        ("hours", "close", "x", "--decided-by", "水道局長", "--yes"),
+    ):  # fmt: skip
+        refused = await desk.run(*command)
+        assert (refused.returncode, refused.stdout) == (77, b""), command
 
 
 async def test_the_loudspeaker_gets_every_sample_in_order(desk: Desk) -> None:

@@ -11,7 +11,7 @@ import pytest
 import structlog
 
 from cti import setup, users
-from cti.cli import accounts, common, escrow, hours, local, overrides, signin, vault
+from cti.cli import accounts, common, escrow, hours, local, overrides, review, signin, vault
 from cti.cli.common import State
 from cti.cli.root import main
 from cti.settings import FILE
@@ -84,7 +84,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    for module in (accounts, signin, vault, escrow, local, overrides, hours):
+    for module in (accounts, signin, vault, escrow, local, overrides, hours, review):
         monkeypatch.setattr(module, "wall_clock", made.now)
     for module in (accounts, signin):
         monkeypatch.setattr(module, "visible", made.code)

@@ -16,19 +16,21 @@ def test_from_the_first_manager_to_the_end_of_an_account(kikitori: Kikitori, hou
     manager = ("--by", "tanaka", *password(house))
     enrolled(kikitori, house, "sato", "staff", *manager)
     assert kikitori("accounts", "review", "sato", *manager).status == 0
-    rows = {row["id"]: row for row in map(json.loads, kikitori("accounts", "list", "--json").out.splitlines())}
+    rows = {
+        row["id"]: row for row in map(json.loads, kikitori("accounts", "list", "--json", *manager).out.splitlines())
+    }
     assert rows["tanaka"]["issued_by"] == "init"
     assert (rows["sato"]["issued_by"], rows["sato"]["role"], rows["sato"]["reviewed_by"]) == (
         "tanaka",
         "staff",
         "tanaka",
     )
-    shown = kikitori("accounts", "list").out
+    shown = kikitori("accounts", "list", *manager).out
     assert "課長" in shown
     assert "職員" in shown
     assert kikitori("accounts", "end", "sato", "--reason", "異動", "--yes", *manager).status == 0
-    assert "sato" not in kikitori("accounts", "list").out
-    assert "異動" in kikitori("accounts", "list", "--all").out
+    assert "sato" not in kikitori("accounts", "list", *manager).out
+    assert "異動" in kikitori("accounts", "list", "--all", *manager).out
     actions = [json.loads(line)["action"] for line in kikitori("audit", "list", "--json", *manager).out.splitlines()]
     assert [action for action in actions if action.startswith("account.") and action != "account.signed-in"] == [
         "account.issued", "account.enrolled", "account.issued", "account.enrolled", "account.reviewed", "account.ended",
@@ -133,7 +135,7 @@ def test_an_extract_that_cannot_be_made_leaves_nothing(
         ("recordings", "list"), ("calls", "list"), ("calls", "why", "x"), ("completeness", "check"),
         ("completeness", "statement"), ("audit", "list"), ("audit", "show", "0"), ("audit", "review"),
         ("audit", "proof", "0", "--out", "x"), ("calls", "answering"), ("intake", "list"),
-        ("intake", "done", "x", "--done-by", "給水課", "--note", "済"),
+        ("intake", "done", "x", "--done-by", "給水課", "--note", "済"), ("accounts", "list"),
     ],
 )  # fmt: skip
 def test_once_people_have_accounts_nobody_asks_without_a_name(
@@ -165,3 +167,13 @@ def test_once_people_have_accounts_other_hours_are_entered_by_the_manager(kikito
     assert kikitori(*back, "--by", "tanaka", *password(house)).status == 0
     (row,) = kikitori("hours", "override", "list", "--json").out.splitlines()
     assert json.loads(row)["state"] == "revoked"
+
+
+@pytest.mark.rule("B-06")
+def test_an_account_that_is_renewed_does_not_open_the_host_to_everybody(kikitori: Kikitori, house: Path) -> None:
+    enrolled(kikitori, house, "tanaka", "manager")
+    assert kikitori("accounts", "renew", "tanaka", "--by", "tanaka", *password(house)).status == 0
+    for command in (("recordings", "list"), ("calls", "list"), ("intake", "list"), ("audit", "list")):
+        said = kikitori(*command)
+        assert (said.status, said.out) == (77, ""), command
+    assert kikitori("accounts", "renew", "tanaka").status == 0, "whoever installs lets the first 課長 in again"

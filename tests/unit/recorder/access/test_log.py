@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -66,9 +66,12 @@ def start(path: Path, name: str, times: int) -> subprocess.Popen[str]:
 def attack(path: Path, *statements: str) -> None:
     """Change the file as someone would who can write it: the triggers are no obstacle."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")]
-        for statement in (*(f"DROP TRIGGER {name}" for name in names), *statements):
+        triggers = list(connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"))
+        for statement in (*(f"DROP TRIGGER {name}" for name, _ in triggers), *statements):
             connection.execute(statement)
+        for _, sql in triggers:
+            with suppress(sqlite3.OperationalError):  # its table may be gone
+                connection.execute(sql)
 
 
 def test_the_bytes_are_as_documented(log: AccessLog) -> None:
@@ -349,6 +352,22 @@ def test_an_entry_rewritten_with_its_leaf_is_named(log: AccessLog, seq: int) -> 
     assert log.verify().problems == (f"entry {seq}: was rewritten: what follows was chained to other bytes",)
 
 
+def test_an_entry_that_holds_half_a_character_is_named(log: AccessLog) -> None:
+    put(log, 3)
+    raw = next(log.entries(1)).raw.replace(b'"object":"recording-1"', b'"object":"\\ud800"')
+    attack(log.path, f"UPDATE entries SET entry = x'{raw.hex()}' WHERE seq = 1")  # noqa: S608  # as above
+    assert log.verify().problems == ("entry 1: its bytes were changed",)
+    attack(log.path, f"UPDATE entries SET leaf = x'{leaf_hash(raw).hex()}' WHERE seq = 1")  # noqa: S608  # as above
+    assert "entry 1: the columns to search by were changed" in log.verify().problems
+
+
+def test_whether_something_was_ever_done(log: AccessLog) -> None:
+    put(log, 3)
+    action = next(log.entries(0)).action
+    assert log.ever(action)
+    assert not log.ever("account.enrolled")
+
+
 @pytest.mark.parametrize(
     ("statements", "problems"),
     [
@@ -364,6 +383,35 @@ def test_an_entry_rewritten_with_its_leaf_is_named(log: AccessLog, seq: int) -> 
         (["UPDATE entries SET object = 'other' WHERE seq = 2"], ["entry 2: the columns to search by were changed"]),
         (["UPDATE entries SET action = NULL WHERE seq = 5"], ["entry 5: the columns to search by were changed"]),
         (["UPDATE entries SET at = x'ff' WHERE seq = 1"], ["entry 1: the columns to search by were changed"]),
+        (
+            ["UPDATE entries SET object = CAST(object AS BLOB) WHERE seq = 2"],
+            ["entry 2: the columns to search by were changed"],
+        ),
+        (
+            ["UPDATE entries SET action = CAST(action AS BLOB) WHERE seq = 2"],
+            ["entry 2: the columns to search by were changed"],
+        ),
+        (
+            ["UPDATE entries SET at = CAST(at AS BLOB) WHERE seq = 2"],
+            ["entry 2: the columns to search by were changed"],
+        ),
+        (["DROP INDEX entries_object"], ["database: index entries_object is not as this program makes it"]),
+        (["CREATE TABLE more (x)"], ["database: table more is not as this program makes it"]),
+        (
+            [
+                "CREATE INDEX other ON entries (object, action) WHERE seq <> 2",
+                "PRAGMA writable_schema = ON",
+                "UPDATE sqlite_master SET rootpage = (SELECT rootpage FROM sqlite_master WHERE name = 'other') "
+                "WHERE name = 'entries_object'",
+                "DELETE FROM sqlite_master WHERE name = 'other'",
+                "PRAGMA writable_schema = RESET",
+            ],
+            [
+                "database: Page 3 is never used",
+                "database: row 3 missing from index entries_object",
+                "database: wrong # of entries in index entries_object",
+            ],
+        ),
         (["UPDATE entries SET entry = CAST(entry AS TEXT) WHERE seq = 2"], ["entry 2: its bytes were changed"]),
         (["UPDATE entries SET leaf = 'x' WHERE seq = 2"], ["entry 2: its leaf hash was changed"]),
         (["UPDATE head SET last = zeroblob(32)"], ["head: its hash of the last entry was changed"]),

@@ -133,6 +133,7 @@ def test_an_unknown_field_is_named() -> None:
         load(note_of({"mood": "good"}), [SIGNER.verifier], WHERE)
 
 
+LOUD: dict[str, Any] = {"left": "0", "right": "f", "speech": [0, 1]}
 WRONG: list[tuple[str, object]] = [
     *(
         (name, value)
@@ -163,7 +164,27 @@ WRONG: list[tuple[str, object]] = [
     ("key_id", "0123"),
     ("state", "fine"),
     ("direction", "sideways"),
-    *(("gap_before", value) for value in (-1, "1", True)),
+    *(("gap_before", value) for value in (-1, "1", True, 2e12)),
+    *((name, 2**63) for name in ("segment", "epoch", "rate", "take_offset", "frames", "slot", "body_size")),
+    *(
+        ("loudness", LOUD | change)
+        for change in (
+            {"left": ""},
+            {"left": "0g"},
+            {"left": "F"},
+            {"left": 25 * "0"},
+            {"left": "00"},
+            {"left": "0\n"},
+            {"right": None},
+            {"speech": [0.5]},
+            {"speech": [0, 0, 0]},
+            {"speech": [-0.1, 0]},
+            {"speech": [0, 1.1]},
+            {"speech": ["0", 1]},
+            {"speech": [True, 0]},
+            {"speech": [None, 0]},
+        )
+    ),
     ("marks", None),
     ("marks", {}),
 ]
@@ -174,6 +195,16 @@ def test_a_wrong_value_is_named(name: str, value: object) -> None:
     with pytest.raises(ManifestError, match=f"{WHERE}: {name}: ") as caught:
         load(note_of({name: value}), [SIGNER.verifier], WHERE)
     assert (caught.value.where, caught.value.field) == (WHERE, name)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"gap_before": 10**400}, {"frames": 10**400}, {"loudness": LOUD | {"speech": [10**400, 0]}}, {"loudness": []},
+     {"loudness": LOUD | {"speech": 5}}, {"loudness": LOUD | {"more": 1}}, {"loudness": {"left": "0", "right": "0"}}],
+)  # fmt: skip
+def test_whatever_stands_there_is_an_error_of_ours(change: dict[str, Any]) -> None:
+    with pytest.raises(ManifestError, match=WHERE):
+        load(note_of(change), [SIGNER.verifier], WHERE)
 
 
 @pytest.mark.parametrize(
