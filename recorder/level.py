@@ -10,7 +10,8 @@ import numpy.typing as npt
 from recorder.vault.manifest import Loudness
 
 LOUD: Final = 200
-"""A frame of 20 ms is speech above this mean of |sample|: -44 dBFS. A quiet line has 10 to 40, a low voice 500."""
+"""A frame of 20 ms counts as speech above this mean of |sample|: -44 dBFS. A quiet line has 10 to 40, a low voice 500;
+music on hold, a ringing tone and a fax are as loud as speech and count too."""
 
 POINTS: Final = 24
 """Stretches of a small picture."""
@@ -73,7 +74,7 @@ def level(blocks: Iterable[bytes], samples: int, rate: int, points: int) -> Leve
 
 
 class Meter:
-    """Measures a segment while it is written: the highest |sample| of each second, and speech."""
+    """Measures a segment while it is written: the highest |sample| of each second, and speech. 19 us a call-second."""
 
     def __init__(self, rate: int) -> None:
         """`rate`: samples a second."""

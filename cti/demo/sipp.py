@@ -71,6 +71,8 @@ class _HungUp(asyncio.DatagramProtocol):
         self._transport = transport
 
     def datagram_received(self, data: bytes, addr: tuple[str | Any, int]) -> None:
+        if not data.startswith(b"NOTIFY "):
+            return
         echoed = (b"via:", b"from:", b"to:", b"call-id:", b"cseq:")
         lines = [line for line in data.split(b"\r\n") if line.lower().startswith(echoed)]
         self._transport.sendto(b"\r\n".join([b"SIP/2.0 200 OK", *lines, b"Content-Length: 0", b"", b""]), addr)

@@ -1,7 +1,7 @@
 """An hour of sound heard over the API: TLS on loopback, one listener, places at random; and what stands around it.
 
 `python -m tests.bench.listen` prints one JSON object: ms to the first byte of a part of one second, against the seconds
-that `age -d` of the whole recording takes; how many listeners a core serves; access-log appends and verified entries a
+that `age -d` of the whole recording takes; seconds of sound that a core gives away in a second; access-log appends and verified entries a
 second; seconds of a sign-in.
 """
 
@@ -162,9 +162,9 @@ def first_bytes(http: httpx.Client, recording: str, seconds: int) -> list[float]
 
 
 def listeners(http: httpx.Client, recording: str, seconds: int) -> float:
-    """Seconds of sound that the desk gives away in one second of CPU: so many hear it at once by one core.
+    """Seconds of sound that the desk gives away in one second of CPU: a listener in his own time takes one.
 
-    Four hear the whole; another process takes it in.
+    Four hear the whole as fast as it comes, in one answer each; other processes take it in.
     """
     asked = [
         http.post(f"/v1/recordings/{recording}/plays", json={"purpose": "quality"}).json()["audio"]

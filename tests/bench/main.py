@@ -180,7 +180,7 @@ ROWS: tuple[tuple[str, str, Callable[[Run], float]], ...] = (
         "",
         lambda run: run["listen"]["age_seconds"] * 1e3 / run["listen"]["first_byte_p50_ms"],
     ),
-    ("- listeners at once by one core of the desk", "", lambda run: run["listen"]["listeners"]),
+    ("- seconds of sound given in a second of one core", "", lambda run: run["listen"]["listeners"]),
     ("Access log: durable appends a second", "", lambda run: run["listen"]["appends"]),
     ("- entries verified a second", "200000", lambda run: run["listen"]["verified"]),
     ("A sign-in over the API: seconds", "", lambda run: run["listen"]["sign_in_seconds"]),

@@ -70,6 +70,13 @@ def test_a_segment_is_measured_while_it_is_written() -> None:
     assert found == Loudness(left="ff55", right="5558", speech=(0.5, 0.25))
 
 
+@pytest.mark.parametrize(("height", "share"), [(10, 0.0), (40, 0.0), (190, 0.0), (210, 1.0), (500, 1.0), (8000, 1.0)])
+def test_a_quiet_line_is_no_speech_and_a_low_voice_is(height: int, share: float) -> None:
+    found = measured(tone(height, 2), tone(40, 2))
+    assert found is not None
+    assert found.speech == (share, 0.0)
+
+
 def test_of_nothing_there_is_no_loudness() -> None:
     assert Meter(RATE).loudness is None
 
