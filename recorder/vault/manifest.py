@@ -3,7 +3,8 @@
 ```
 kikitori/manifest/v1
 {
- "agent": ...,          JSON: keys sorted, indent 1, UTF-8; the fields of `Manifest`, all of them (the first had no `loudness`), no other
+ "agent": ...,          JSON: keys sorted, indent 1, UTF-8; the fields of `Manifest`, no other, and all of them
+                        (the first ones had no `loudness`)
  ...
 }
 

@@ -1,8 +1,8 @@
 """An hour of sound heard over the API: TLS on loopback, one listener, places at random; and what stands around it.
 
 `python -m tests.bench.listen` prints one JSON object: ms to the first byte of a part of one second, against the seconds
-that `age -d` of the whole recording takes; seconds of sound that a core gives away in a second; access-log appends and verified entries a
-second; seconds of a sign-in.
+that `age -d` of the whole recording takes; seconds of sound that a core gives away in a second; access-log appends and
+verified entries a second; seconds of a sign-in.
 """
 
 import argparse
