@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from cti.settings import Settings, load
 from policies.load import Policies
 
 PASSPHRASE = "a passphrase for the demonstration"  # noqa: S105  # it protects tones
+YEARS_OPEN = timedelta(days=3650)  # more is taken for a slip
 TRUNK_HOST = "127.0.0.2"
 TRUNK_PORT = 5070
 READY = _("Kikitori is ready.")  # as the service says it, which inherits our language
@@ -131,14 +133,15 @@ class Lab:
 
     def _open(self) -> None:
         """Whatever the hour is: a demonstration at night is decided by the same rules."""
+        today = wall_clock().date()
         self.kikitori(
-            *("hours", "override", "add", "--kind", "open", "--from", "2026-01-01", "--to", "2099-12-31"),
+            *("hours", "override", "add", "--kind", "open", "--from", str(today), "--to", str(today + YEARS_OPEN)),
             *("--reason", "laboratory", "--decided-by", "水道局長", "--yes"),
         )
         # As if entered long ago: one counts from then on, also where a test sets the clock back. At night that decides.
         path = self.settings.paths.hours / "overrides.jsonl"
         text = path.read_text("utf-8")
-        path.write_text(re.sub(r'("entered_at": ?)"[^"]*"', r'\1"2026-01-01T00:00:00+09:00"', text), "utf-8")
+        path.write_text(re.sub(r'("(?:entered_at|from)": ?)"[^"]*"', r'\1"2026-01-01T00:00:00+09:00"', text), "utf-8")
 
     def _settings(self) -> str:
         asterisk = self.disk / "asterisk"
