@@ -15,5 +15,6 @@ Along the way of a call, read:
     app                         the composition root: builds all of it, and reads the only clock
 
 `cli` is the command line, one file a noun; `supervise` runs the three processes; `demo` shows it all on real calls.
-`prompts` is what callers hear, `routing.speech` how a time and a number are said with it.
+`prompts` is what callers hear, `routing.speech` how a time and a number are said with it. `cases` is what becomes of a
+question.
 """

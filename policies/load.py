@@ -17,6 +17,7 @@ from policies.model import Plan, Policy, Recording, Routing
 from policies.overrides import Overrides, parse
 from policies.review import Review
 from policies.rights import Rights
+from policies.sections import Sections
 from policies.terminals import Terminals
 from policies.toml import Document, read
 
@@ -76,6 +77,11 @@ class Policies:
     def review(self) -> Review:
         """How the access log is looked through (B-30); of an installation that was made before, ours."""
         return check(read(self._own_or_shipped("review.toml")), Review)
+
+    @cached_property
+    def sections(self) -> Sections:
+        """Who answers what the centre cannot (A-05, A-06); of an installation that was made before, ours."""
+        return check(read(self._own_or_shipped("sections.toml")), Sections)
 
     def _own_or_shipped(self, name: str) -> Path:
         own = self.folder / name
@@ -146,6 +152,7 @@ class Policies:
             "rights.toml": self.rights,
             "terminals.toml": self.terminals,
             "review.toml": self.review,
+            "sections.toml": self.sections,
         }
         return plain | dict(self.hours) | {"holidays.toml": self.holiday_files}
 

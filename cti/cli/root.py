@@ -42,6 +42,7 @@ Root.modules = {
     "hours": "hours",
     "intake": "intake",
     "policy": "policy",
+    "section": "sections",
     "asterisk": "asterisk",
     "deploy": "deploy",
     "prompts": "prompts",

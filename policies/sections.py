@@ -1,0 +1,106 @@
+"""Who answers what the centre cannot: the 所管課 and their 所管広聴担当; whose which question is (A-05, A-06). Pure."""
+
+from collections.abc import Iterator
+from datetime import date
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field, StringConstraints, model_validator
+
+from policies.model import Name, Part, Policy
+
+Reached = Annotated[str, StringConstraints(pattern=r"^[0-9]{2,15}$")]
+
+
+class SectionKind(StrEnum):
+    """What a 所管課 is, one of these (2条(5))."""
+
+    SECTION = "section"
+    WATER_CENTRE = "water-centre"
+    PURIFICATION = "purification"
+    MAINTENANCE = "maintenance"
+    QUALITY = "quality"
+    CONTRACTOR = "contractor"
+
+    @property
+    def wording(self) -> str:
+        """As the rules call it."""
+        return _TITLES[self]
+
+
+_TITLES = {
+    SectionKind.SECTION: "課",
+    SectionKind.WATER_CENTRE: "水道センター",
+    SectionKind.PURIFICATION: "浄水場",
+    SectionKind.MAINTENANCE: "設備保全センター",
+    SectionKind.QUALITY: "水質管理研究センター",
+    SectionKind.CONTRACTOR: "業務委託先",
+}
+
+
+class Section(Part):
+    """A 所管課. `title`: as accounts name it, too. `phone`: an extension or a number outside that takes hand-overs.
+
+    `since`, `until`: the days on which it takes any, the last one included. `liaison`: its 所管広聴担当, by name or ID.
+    `hours`: the calendar of `hours.toml`. `instead`: the section that takes what comes while it is closed, or retired.
+    """
+
+    name: Name
+    title: str = Field(min_length=1, max_length=120)
+    kind: SectionKind
+    phone: Reached
+    hours: Name = "office"
+    since: date | None = None
+    until: date | None = None
+    liaison: tuple[str, ...] = ()
+    instead: Name | None = None
+
+    def takes(self, day: date) -> bool:
+        """Whether something can be handed over to it on that day."""
+        return (self.since is None or self.since <= day) and (self.until is None or day <= self.until)
+
+
+class Category(Part):
+    """A kind of question, and whose it is."""
+
+    name: Name
+    title: str = Field(min_length=1, max_length=120)
+    section: Name | None = None
+    urgent: bool = False
+
+
+class Sections(Policy):
+    """`sections.toml`: the 所管課 and the kinds of questions (A-05, A-06)."""
+
+    section: tuple[Section, ...]
+    category: tuple[Category, ...] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Sections":
+        names, titles = [one.name for one in self.section], [one.title for one in self.section]
+        for what, values in (("section", names), ("title", titles), ("category", [one.name for one in self.category])):
+            if twice := sorted({value for value in values if values.count(value) > 1}):
+                raise ValueError(f"{what} named twice: {', '.join(twice)}")
+        for one in self.section:
+            if one.instead is not None and (one.instead not in names or one.instead == one.name):
+                raise ValueError(f"section {one.name}: instead of it {one.instead!r}, which is no other [[section]]")
+            if one.since and one.until and one.until < one.since:
+                raise ValueError(f"section {one.name}: until lies before since")
+        for category in self.category:
+            if category.section is not None and category.section not in names:
+                raise ValueError(
+                    f"category {category.name}: section {category.section!r}, which no [[section]] defines"
+                )
+        return self
+
+    def find(self, name: str) -> Section | None:
+        """The one of that name."""
+        return next((one for one in self.section if one.name == name), None)
+
+    def taking(self, day: date) -> list[Section]:
+        """Those that something can be handed over to on that day."""
+        return [one for one in self.section if one.takes(day)]
+
+    def without_liaison(self, day: date) -> Iterator[Section]:
+        """Those that lack a 所管広聴担当, of whom 2条(6) asks one at least."""
+        return (one for one in self.taking(day) if not one.liaison)

@@ -1,0 +1,76 @@
+"""The 所管課 and the kinds of questions: as the rules have them, and what a file may not say."""
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from policies.errors import PolicyError
+from policies.load import Policies, shipped
+from policies.sections import SectionKind
+
+DAY = date(2027, 4, 1)
+HEAD = 'basis = "A-05"\ndecided_by = "課長"\neffective_from = 2025-12-01\n'
+ONE = '[[section]]\nname = "kyusui"\ntitle = "給水課"\nkind = "section"\nphone = "3101"\n'
+
+
+def given(folder: Path, text: str) -> Policies:
+    (folder / "sections.toml").write_text(HEAD + text, "utf-8")
+    return Policies(folder)
+
+
+@pytest.mark.rule("A-05")
+def test_all_six_kinds_can_be_handed_over_to(tmp_path: Path) -> None:
+    text = "".join(
+        f'[[section]]\nname = "s{place}"\ntitle = "t{place}"\nkind = "{kind}"\nphone = "31{place}"\n'
+        for place, kind in enumerate(SectionKind)
+    )
+    found = given(tmp_path, text).sections.taking(DAY)
+    assert [one.kind.wording for one in found] == [
+        "課", "水道センター", "浄水場", "設備保全センター", "水質管理研究センター", "業務委託先",
+    ]  # fmt: skip
+
+
+@pytest.mark.rule("A-05")
+def test_one_that_is_retired_takes_nothing(tmp_path: Path) -> None:
+    sections = given(tmp_path, ONE + "since = 2026-04-01\nuntil = 2027-03-31\n").sections
+    days = (date(2026, 3, 31), date(2026, 4, 1), date(2027, 3, 31), DAY)
+    assert [bool(sections.taking(day)) for day in days] == [False, True, True, False]
+    assert sections.find("kyusui") is not None, "what it has is still its own"
+
+
+@pytest.mark.rule("A-06")
+def test_one_without_a_liaison_is_named(tmp_path: Path) -> None:
+    two = ONE + '[[section]]\nname = "shomu"\ntitle = "庶務課"\nkind = "section"\nphone = "3001"\nliaison = ["山本"]\n'
+    assert [one.name for one in given(tmp_path, two).sections.without_liaison(DAY)] == ["kyusui"]
+    assert list(Policies(shipped()).sections.without_liaison(DAY)) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (ONE + ONE, "section named twice: kyusui"),
+        (ONE + ONE.replace("kyusui", "other"), "title named twice: 給水課"),
+        (ONE + 'instead = "none"\n', "instead of it 'none', which is no other"),
+        (ONE + 'instead = "kyusui"\n', "which is no other"),
+        (ONE + "since = 2027-04-01\nuntil = 2027-03-31\n", "until lies before since"),
+        (ONE + '[[category]]\nname = "leak"\ntitle = "漏水"\nsection = "none"\n', "which no [[section]] defines"),
+        (ONE + 2 * '[[category]]\nname = "a"\ntitle = "b"\n', "category named twice"),
+        (ONE.replace('"3101"', '"03-1"'), "phone"), (ONE.replace('"section"', '"office"'), "kind"),
+        (ONE + "more = 1\n", "more"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_named(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(PolicyError) as raised:
+        _ = given(tmp_path, text).sections
+    assert says in str(raised.value)
+    assert "sections.toml" in str(raised.value)
+
+
+def test_an_installation_of_before_has_the_shipped_ones(tmp_path: Path) -> None:
+    assert Policies(tmp_path).sections == Policies(shipped()).sections
+
+
+def test_the_shipped_phones_are_those_of_the_plan() -> None:
+    policies = Policies(shipped())
+    assert all(policies.plan.kind(one.phone) for one in policies.sections.section)
