@@ -31,7 +31,7 @@ MOST: Final = 1 << 20
 
 LONGEST: Final = 8192
 """Bytes of a decision."""
-RESERVE: Final = 64 * LONGEST // 8
+RESERVE: Final = 64 * 1024
 """Bytes that are left for taking decisions back."""
 
 TOLD: Final = 5
