@@ -168,6 +168,7 @@ class OpeningHours:
             if len(self._days) >= _REMEMBERED:
                 self._days.clear()
                 self._answers.clear()
+                self._cuts.clear()
             found = self._days[calendar, day] = self._cut(day, calendar)
         return found
 
@@ -235,7 +236,7 @@ class OpeningHours:
     def _beyond(self, calendar: str, day: Day, *, now: bool) -> datetime | None:
         """When, after `day`, it is not `now` any more."""
         for later in self._from(day.date, calendar):
-            if later is day:
+            if later.date == day.date:
                 continue
             for span in later.spans:
                 if span.open is not now:

@@ -90,9 +90,14 @@ class Contact:
         return phonenumbers.number_type(phonenumbers.parse(self.e164)) in _MOBILE
 
 
+def folded(text: str) -> str:
+    """Digits and hyphens as ASCII has them, whatever was typed for them."""
+    return unicodedata.normalize("NFKC", text).translate(_DASHES)
+
+
 def contact(text: str) -> Contact:
     """What somebody typed or a trunk sent. Raises ContactError, whose words do not repeat it."""
-    plain = unicodedata.normalize("NFKC", text[: LONGEST + 1]).translate(_DASHES).strip()
+    plain = folded(text[: LONGEST + 1]).strip()
     if len(plain) > LONGEST:
         raise ContactError(f"longer than {LONGEST} characters")
     extension = _EXTENSION.search(plain)

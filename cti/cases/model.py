@@ -249,20 +249,21 @@ def _registered(act: Register, identity: str) -> Case:
     _needed(act.inquiry, "A-16", "what the customer asks")
     if act.received_at > act.at:
         raise RuleError("A-18", "it was received after it is entered")
-    if act.channel in WRITTEN and act.received_by in UNITS:
+    direct = act.received_by not in UNITS
+    if act.channel in WRITTEN and not direct:
         if act.received_by != CENTRE:
             raise RuleError("A-20", "fax, web and letters are received by CC")
         if act.unit != CONTRACTOR:
             raise RuleError("A-20", "what CC received in writing is entered by 運営会社")
     if (act.channel is Channel.EMERGENCY) != (act.received_by == EMERGENCY):
         raise RuleError("A-21", "what is urgent outside the hours is received by 緊急受付窓口, and nothing else is")
-    if act.received_by not in UNITS and act.unit != act.received_by:
+    if direct and act.unit != act.received_by:
         raise RuleError("A-26", "what a 所管課 took itself it enters itself")
     return Case(
         id=identity, channel=act.channel, received_by=act.received_by, received_at=act.received_at,
         entered_at=act.at, entered_by=act.unit, inquiry=act.inquiry, category=act.category,
-        conversation=act.conversation, owner=act.received_by if act.received_by not in UNITS else CONTRACTOR,
-        main=act.received_by if act.received_by not in UNITS else None, last_at=act.at, history=(act,),
+        conversation=act.conversation, owner=act.received_by if direct else CONTRACTOR,
+        main=act.received_by if direct else None, last_at=act.at, history=(act,),
     )  # fmt: skip
 
 
@@ -275,8 +276,7 @@ def _consented(case: Case, act: Consent) -> Case:
 
 
 def _assigned(case: Case, act: Assign) -> Case:
-    if act.unit not in (case.owner, CENTRE):
-        raise RuleError("A-31", "whoever sees to a case says whose it is")
+    _sees_to(case, act)
     if act.main in UNITS or UNITS & set(act.related):
         raise RuleError("A-15", "those whom it concerns are 所管課")
     if case.state is State.HANDED_OVER and act.main != case.main:
@@ -290,8 +290,7 @@ def _handed_over(case: Case, act: HandOver) -> Case:
     to = case.main
     if to is None or to == case.owner:
         raise RuleError("A-14", "a hand-over has a main 所管課 that it goes to")
-    if act.unit not in (case.owner, CENTRE):
-        raise RuleError("A-31", "whoever sees to a case hands it over")
+    _sees_to(case, act)
     if act.way is Way.SYSTEM:
         if case.channel not in WRITTEN:
             raise RuleError("A-18", "only what came in writing is handed over without a word to the customer")
@@ -371,8 +370,12 @@ def _noted(case: Case, act: Note) -> Case:
 def _working(case: Case, act: Act) -> None:
     if case.state is State.HANDED_OVER:
         raise RuleError("A-23", "the 所管課 takes it first")
+    _sees_to(case, act)
+
+
+def _sees_to(case: Case, act: Act) -> None:
     if act.unit not in (case.owner, CENTRE):
-        raise RuleError("A-31", "whoever sees to a case answers it")
+        raise RuleError("A-31", "whoever sees to the case does that")
 
 
 def _same(channel: Channel) -> Channel:

@@ -141,9 +141,14 @@ class State:
     config: Path | None = None
 
 
+def settings_file() -> Path | None:
+    """The file whose settings apply; None where there is none."""
+    return State.config or find(os.environ, Path.cwd())
+
+
 def settings() -> Loaded:
     """The settings that apply. Raises SettingsError where no file is found."""
-    file = State.config or find(os.environ, Path.cwd())
+    file = settings_file()
     if file is None:
         from cti.cli.session import signed_in  # which needs what is here
 
@@ -157,7 +162,7 @@ def settings() -> Loaded:
 
 def installed() -> Paths | None:
     """Where the installation lies whose settings apply; None where there are none: then the shipped policies serve."""
-    if State.config or find(os.environ, Path.cwd()):
+    if settings_file():
         return settings().settings.paths
     from cti.cli.session import signed_in
 

@@ -214,12 +214,11 @@ def _options(**named: str) -> Iterator[None]:
 
 
 def _enter(stated: Mapping[str, Any], way: Way, *, yes: bool, dry_run: bool, as_json: bool) -> None:
-    found = way.enter(stated, dry_run=True)
+    found = way.enter(stated, dry_run=dry_run or not yes)
     if not as_json:
         _show(found["changes"])
-    if not dry_run:
-        if not yes:
-            agree(_("Enter it?"))
+    if not (dry_run or yes):
+        agree(_("Enter it?"))
         found = way.enter(stated, dry_run=False)
     if as_json:
         say_json(found)

@@ -1,7 +1,6 @@
 """`kikitori recordings`."""
 
 import re
-import unicodedata
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
@@ -91,7 +90,11 @@ def list_(
 
 def _digits(text: str | None) -> str | None:
     """A number as people type it, 06-6458-1132, as the catalogue has it."""
-    return re.sub(r"[\s()‐-―−ー－-]", "", unicodedata.normalize("NFKC", text)) if text else None
+    if not text:
+        return None
+    from cti.cases.contact import folded  # whoever asks for no number does not wait until it is loaded
+
+    return re.sub(r"[\s()-]", "", folded(text))
 
 
 def _heard(loudness: dict[str, Any] | None, most: int = 24) -> tuple[str, str]:

@@ -14,11 +14,10 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from cti.cli.common import Json, State, length, out, say_json, settings
+from cti.cli.common import Json, length, out, say_json, settings, settings_file
 from cti.cli.signin import Code, PasswordFile, proof
 from cti.errors import KikitoriError, SettingsError, UsageError
 from cti.i18n import _
-from cti.settings import find
 from recorder.vault.folder import replace_whole
 
 Result = TypeVar("Result")
@@ -156,7 +155,7 @@ def by_session(by: str | None) -> bool:
 
 def from_afar() -> bool:
     """Whether the session alone leads to a desk: no settings are here."""
-    return State.config is None and find(os.environ, Path.cwd()) is None and signed_in()
+    return settings_file() is None and signed_in()
 
 
 def signed_in() -> bool:

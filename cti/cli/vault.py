@@ -236,15 +236,22 @@ def rotate(
     async def do(desk: Desk) -> Rotated:
         keys = keys_at(desk, settings().settings, wall_clock)
         giver = _giver(desk, await allowed(desk, Act.KEYS, who), secret)
-        columns = (TextColumn(_("headers")), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        with _bar() as bar:
             # Once to seal them anew, and once more for what came meanwhile.
             task = bar.add_task("", total=2 * desk.vault.slots.count())
             return await keys.rotate(
                 giver, lambda count: bar.advance(task, count), give_up=give_up, no_recorder=no_recorder
             )
 
-    done = at_desk(do, unlocked=True)
+    _end(at_desk(do, unlocked=True), as_json=as_json)
+
+
+def _bar() -> Progress:
+    columns = (TextColumn(_("headers")), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=err, transient=True, disable=not err.is_terminal)
+
+
+def _end(done: Rotated, *, as_json: bool) -> None:
     if as_json:
         say_json(asdict(done))
     else:
@@ -255,8 +262,7 @@ def rotate(
 
 def _rotate_by_session(*, as_json: bool) -> None:
     """The desk goes on with it whatever becomes of this command: `vault epochs` tells how far it is."""
-    columns = (TextColumn(_("headers")), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with at_api() as client, Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+    with at_api() as client, _bar() as bar:
         going, task = client.rotate(), bar.add_task("", total=None)
         while going.running:
             time.sleep(LOOK)
@@ -268,12 +274,7 @@ def _rotate_by_session(*, as_json: bool) -> None:
         epoch=going.epoch, moved=going.moved or 0, kept=bool(going.kept), foreign=tuple(going.foreign),
         lost=tuple(going.lost), slots=going.of // 2, holders=(), without=(),
     )  # fmt: skip
-    if as_json:
-        say_json(asdict(done))
-    else:
-        _say_rotated(done)
-    if done.kept:
-        raise typer.Exit(1)
+    _end(done, as_json=as_json)
 
 
 def _giver(desk: Desk, held: Held | None, secret: str | None) -> Giver:
