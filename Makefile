@@ -31,9 +31,8 @@ asterisk: ## a working Asterisk >= 18: the host's own, or a root file system of 
 demo: packages env asterisk ## real calls, a recorder killed mid-sentence, every claim proved
 	@$(BIN)/kikitori demo $(if $(KEEP),--keep)
 
-test: packages env asterisk lint ## everything: checks, unit tests, properties, real Asterisk, faults
+test: packages env asterisk check ## everything: checks, unit tests, properties, real Asterisk, faults
 	@$(BIN)/bandit -q -c pyproject.toml --severity-level medium -r cti recorder retention policies
-	@$(CHECKS)
 	@scripts/test-real
 
 check: lint ## format, lint, types, import contracts, unit tests without the thorough ones (under a minute)
