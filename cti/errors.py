@@ -30,7 +30,7 @@ class DeployError(KikitoriError):
 
 
 class NotFoundError(KikitoriError):
-    """There is no such recording."""
+    """There is nothing of that name."""
 
     code = "not-found"
     status = 66

@@ -19,6 +19,7 @@ SECRET_FILES: Final = (
     "phones.toml",
     "manager.key.age",
     "api.key",
+    "cases.key",
 )
 
 
@@ -101,6 +102,7 @@ def key_file(name: str, who: Users) -> Owned:
         "log.key": Owned(who.recorder, LOG, 0o440),
         "manager.key.age": Owned(who.desk, VAULT, 0o400),
         "api.key": Owned(who.desk, VAULT, 0o400),
+        "cases.key": Owned(who.desk, VAULT, 0o400),
     }.get(name, Owned(who.desk, VAULT, 0o400 if number_of(Path(name)) else 0o444))
 
 

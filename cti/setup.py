@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cti import places, users
 from cti.api import certificate
+from cti.cases import sealing
 from cti.errors import InitError
 from cti.i18n import _
 from cti.places import Owned
@@ -99,6 +100,10 @@ def _fill(folder: Path, settings: Settings, *, passphrase: str, now: datetime, w
         epoch_start=now,
         work_factor=work_factor,
     )
+    cases = sealing.generate()
+    for file in (paths.keys / sealing.FILE, paths.mirror / "escrow" / sealing.FILE):
+        write_new(file, cases, 0o400)
+        _own(file, places.key_file(sealing.FILE, settings.users))
     write_new(paths.keys / "ami.secret", f"{secrets.token_urlsafe(24)}\n".encode(), 0o600)
     made_out = certificate.make(certificate.names_here(), now)
     write_new(there.api.certificate, made_out.certificate, 0o444)

@@ -45,6 +45,7 @@ class Act(StrEnum):
     DISCLOSE = "recordings.disclose"
     LIVE = "calls.live"
     INTAKE = "intake.work"
+    CASES = "cases.work"
     STATUS = "status.read"
     HOURS = "hours.override"
     LOG = "log.read"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import date
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -101,6 +101,13 @@ class Sections(Policy):
         """Those that something can be handed over to on that day."""
         return [one for one in self.section if one.takes(day)]
 
-    def without_liaison(self, day: date) -> Iterator[Section]:
-        """Those that lack a 所管広聴担当, of whom 2条(6) asks one at least."""
-        return (one for one in self.taking(day) if not one.liaison)
+
+def public(sections: Sections, day: date) -> Iterator[dict[str, Any]]:
+    """Each 所管課 for programs, with the titles of its kinds of questions, and whether it takes anything on `day`."""
+    for one in sections.section:
+        yield one.model_dump(mode="json") | {
+            "kind_title": one.kind.wording,
+            "categories": [category.title for category in sections.category if category.section == one.name],
+            "takes": one.takes(day),
+            "lacks_liaison": one.takes(day) and not one.liaison,  # 2条(6) asks one at least (A-06)
+        }

@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 import httpx
 from pydantic import BaseModel, ValidationError
 
+from cti.api.caseshapes import Case, CaseLine, Cases, Do, Enter, Sections
 from cti.api.problems import Problem
 from cti.api.shapes import (
     Account,
@@ -280,6 +281,36 @@ class Client:
     def take_back(self, override: str, asked: TakeBack) -> TakenBack:
         """From now on it does not count."""
         return self._post(f"/v1/hours/overrides/{_segment(override)}/revocation", asked, TakenBack)
+
+    # --- cases --------------------------------------------------------------------------------------------------------
+
+    def enter_case(self, asked: Enter) -> Case:
+        """A question."""
+        return self._post("/v1/cases", asked, Case)
+
+    def cases(self, wanted: Mapping[str, Any], most: int) -> Iterator[CaseLine]:
+        """Page by page, at most `most`; `wanted` as the address takes it. What is `soonest` is one page."""
+        asked = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in wanted.items()}
+        given = 0
+        while given < most:
+            page = self._get("/v1/cases", Cases, asked | {"limit": min(most - given, 500)})
+            yield from page.items
+            given += len(page.items)
+            if page.next is None:
+                return
+            asked["after"] = page.next
+
+    def case(self, case: str) -> Case:
+        """One, by its number or the beginning of its id."""
+        return self._get(f"/v1/cases/{_segment(case)}", Case)
+
+    def act(self, case: str, asked: Do) -> Case:
+        """Do something with it."""
+        return self._post(f"/v1/cases/{_segment(case)}/acts", asked, Case)
+
+    def sections(self) -> Sections:
+        """The 所管課, and which kind of question is whose."""
+        return self._get("/v1/sections", Sections)
 
     # --- inside -------------------------------------------------------------------------------------------------------
 

@@ -27,9 +27,9 @@ TYPE: Final = "application/problem+json"
 
 _STATUS: Final[Mapping[str, int]] = {
     "usage": 400, "refused": 401, "no-session": 401, "not-entitled": 403, "disclosure": 403, "forged": 403,
-    "no-key-held": 403, "not-found": 404, "account": 409, "idempotency": 409, "rotation": 409, "slot-erased": 410,
-    "password": 422, "recipient": 422, "key-format": 422, "too-soon": 429, "too-fast": 429, "log-unavailable": 503,
-    "database": 503, "not-running": 503,
+    "no-key-held": 403, "not-found": 404, "account": 409, "idempotency": 409, "order": 409, "changed": 409,
+    "rotation": 409, "slot-erased": 410, "password": 422, "recipient": 422, "key-format": 422, "too-soon": 429,
+    "too-fast": 429, "log-unavailable": 503, "database": 503, "not-running": 503,
     "policy": 503, "access": 503, "access-file": 503, "access-damaged": 503, "access-write": 503, "access-busy": 503,
 }  # fmt: skip
 """What is not here is 500: something is wrong that the caller cannot put right."""

@@ -10,8 +10,9 @@ from cti.api.app import application
 from cti.api.server import serve
 from cti.api.service import Service
 from cti.app.clock import Clock
-from cti.app.desk import accounts_at, keys_at, reviewing_at
+from cti.app.desk import accounts_at, book_at, keys_at, reviewing_at, teller
 from cti.app.site import want_of
+from cti.cases.desk import CaseDesk
 from cti.deciding import Deciding
 from cti.desk import Desk
 from cti.doctor import storage
@@ -38,6 +39,9 @@ async def run_api(settings: Settings, desk: Desk, clock: Clock) -> None:
     service = Service(
         desk, guard, terminals=lambda: policies.now().terminals, health=status, keys=keys_at(desk, settings, clock),
         reviewing=reviewing_at(desk, settings), deciding=Deciding(settings.paths.policies, settings.paths.hours),
+        cases=CaseDesk(
+            book_at(desk, settings), lambda: policies.now().sections, desk.catalogue.pbx, teller(desk), clock
+        ),
     )  # fmt: skip
     async with asyncio.TaskGroup() as group:
         group.create_task(service.keep())

@@ -14,6 +14,9 @@ from cti import control, health
 from cti.app.clock import Clock
 from cti.app.process import every, terminated
 from cti.app.site import want_of
+from cti.cases import sealing
+from cti.cases.adopting import Adopting
+from cti.cases.book import CaseBook, Tell
 from cti.desk import Desk
 from cti.doctor import storage
 from cti.errors import KikitoriError, SettingsError
@@ -38,7 +41,7 @@ from recorder.access.accounts import Accounts
 from recorder.access.known import DECIDING, Known, known
 from recorder.access.log import AccessLog
 from recorder.catalogue import Catalogue
-from recorder.vault.folder import VaultFolder
+from recorder.vault.folder import VaultFolder, write_new
 
 log = structlog.get_logger()
 
@@ -88,16 +91,28 @@ async def build_desk(settings: Settings, clock: Clock, actor: str) -> Desk:
     )
 
 
-def accounts_at(desk: Desk, clock: Clock) -> Accounts:
-    """The accounts in the database of `desk`, with its access log."""
+def teller(desk: Desk) -> Tell:
+    """Puts actor, action, object and detail into the access log of `desk`."""
 
     def tell(actor: str, action: str, about: str, detail: Mapping[str, Any]) -> None:
         desk.log(action, about, detail, actor=actor)
 
+    return tell
+
+
+def accounts_at(desk: Desk, clock: Clock) -> Accounts:
+    """The accounts in the database of `desk`, with its access log."""
+
     def logged(account: str) -> Known | None:
         return known(desk.logged_of(account, DECIDING))
 
-    return Accounts(desk.catalogue.engine, desk.catalogue.pbx, tell=tell, logged=logged, now=clock)
+    return Accounts(desk.catalogue.engine, desk.catalogue.pbx, tell=teller(desk), logged=logged, now=clock)
+
+
+def book_at(desk: Desk, settings: Settings) -> CaseBook:
+    """The cases in the database of `desk`, with its access log."""
+    file = settings.paths.keys / sealing.FILE
+    return CaseBook(desk.catalogue.engine, lambda: sealing.FieldKeys.read(file), desk.catalogue.pbx, teller(desk))
 
 
 def keys_at(desk: Desk, settings: Settings, clock: Clock) -> VaultKeys:
@@ -123,10 +138,14 @@ async def run_desk(settings: Settings, clock: Clock, notifier: Notifier) -> None
     desk = await build_desk(settings, clock, "desk")
 
     desk.kept_up = True
+    book = book_at(desk, settings)
+    await _key_of_cases(settings, book)
+    adopting = Adopting(desk.intake, book, desk.keep, clock)
 
     async def look() -> None:
         await desk.catch_up()
         await desk.intake.alarm()
+        await adopting.look()
 
     async with asyncio.TaskGroup() as group:
         beating = group.create_task(notifier.beat())
@@ -140,6 +159,16 @@ async def run_desk(settings: Settings, clock: Clock, notifier: Notifier) -> None
         for task in (beating, indexing, stating, watching, asked):
             task.cancel()
     await desk.close()
+
+
+async def _key_of_cases(settings: Settings, book: CaseBook) -> None:
+    """Of an installation that was made before there were cases: made now, unless there are cases of another key."""
+    files = [folder / sealing.FILE for folder in (settings.paths.keys, settings.paths.mirror / "escrow")]
+    if any(file.exists() for file in files) or await book.any():
+        return
+    made = sealing.generate()
+    for file in files:
+        write_new(file, made, 0o400)
 
 
 async def _watching(settings: Settings, desk: Desk, clock: Clock) -> None:

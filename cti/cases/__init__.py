@@ -1,4 +1,6 @@
-"""Cases of every channel, and the promises in them.
+"""Cases of every channel, and the promises in them. Read in this order:
 
-`contact` is how a person is reached, `model` what may be done with a case, and in which order; both are pure.
+`contact` how a person is reached, `model` what may be done with a case and in which order, `seeing` whose it is to see
+(all pure); `form` an act as it is kept, `sealing` what nobody reads without the key, `tables`, `book` the store; `desk`
+what people do with it, `adopting` how the night's calls become cases.
 """

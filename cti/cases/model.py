@@ -13,6 +13,8 @@ from typing import Final
 
 from cti.cases.contact import Contact, Missing
 
+SYSTEM: Final = "kikitori:desk"
+"""Who enters what a call left without anybody typing it; no account can be called so."""
 CENTRE: Final = "cc"
 """お客さまサービス課's own staff (CC)."""
 CONTRACTOR: Final = "contractor"
@@ -95,12 +97,25 @@ class Act:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Register(Act):
-    """Enter a question. `received_by`: the unit that took it, `received_at` when."""
+    """Enter a question. `received_by`: the unit that took it, `received_at` when. `due`: until when somebody acts.
+
+    `inquiry` may be empty where SYSTEM enters what a call left: somebody asks the customer, and amends it.
+    """
 
     channel: Channel
     received_by: str
     received_at: datetime
     inquiry: str
+    category: str | None = None
+    conversation: str | None = None
+    due: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Amend(Act):
+    """What is asked, put right; what it said before stays in the history. None: as it was."""
+
+    inquiry: str | None = None
     category: str | None = None
     conversation: str | None = None
 
@@ -178,6 +193,14 @@ class Reopen(Act):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Expect(Act):
+    """Until when somebody acts next, and why; None: nothing is waited for."""
+
+    until: datetime | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Note(Act):
     """Something to be known."""
 
@@ -189,7 +212,10 @@ class Note(Act):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """A question and how it stands. `owner`: the unit that sees to it that it goes on (7条; A-31, A-32)."""
+    """A question and how it stands. `owner`: the unit that sees to it that it goes on (7条; A-31, A-32).
+
+    `promised`: when the customer will be called, as they were told (E-16), until they are.
+    """
 
     id: str
     channel: Channel
@@ -202,6 +228,8 @@ class Case:
     state: State = State.OPEN
     category: str | None = None
     conversation: str | None = None
+    due: datetime | None = None
+    promised: datetime | None = None
     reach: Reach | None = None
     consent: Consent | None = None
     main: str | None = None
@@ -219,6 +247,13 @@ class Case:
     def direct(self) -> bool:
         """Whether a 所管課 took it itself (5条, A-26, A-32)."""
         return self.received_by not in UNITS
+
+    @property
+    def next_at(self) -> datetime | None:
+        """Until when somebody acts: as the customer was told, or as it was to be done; None: no time is set (7条)."""
+        if self.state is State.CLOSED:
+            return None
+        return min((at for at in (self.promised, self.due) if at is not None), default=None)
 
 
 def taken(case: Case | None, act: Act, *, identity: str = "") -> Case:
@@ -246,7 +281,8 @@ def fold(acts: Iterable[Act], identity: str = "") -> Case:
 
 
 def _registered(act: Register, identity: str) -> Case:
-    _needed(act.inquiry, "A-16", "what the customer asks")
+    if act.by != SYSTEM:
+        _needed(act.inquiry, "A-16", "what the customer asks is missing")
     if act.received_at > act.at:
         raise RuleError("A-18", "it was received after it is entered")
     direct = act.received_by not in UNITS
@@ -262,8 +298,19 @@ def _registered(act: Register, identity: str) -> Case:
     return Case(
         id=identity, channel=act.channel, received_by=act.received_by, received_at=act.received_at,
         entered_at=act.at, entered_by=act.unit, inquiry=act.inquiry, category=act.category,
-        conversation=act.conversation, owner=act.received_by if direct else CONTRACTOR,
+        conversation=act.conversation, due=act.due, owner=act.received_by if direct else CONTRACTOR,
         main=act.received_by if direct else None, last_at=act.at, history=(act,),
+    )  # fmt: skip
+
+
+def _amended(case: Case, act: Amend) -> Case:
+    if act.inquiry is None and act.category is None and act.conversation is None:
+        raise RuleError("A-03", "nothing is put right")
+    if act.inquiry is not None:
+        _needed(act.inquiry, "A-16", "what the customer asks is missing")
+    return replace(
+        case, inquiry=act.inquiry or case.inquiry, category=act.category or case.category,
+        conversation=act.conversation or case.conversation,
     )  # fmt: skip
 
 
@@ -291,6 +338,7 @@ def _handed_over(case: Case, act: HandOver) -> Case:
     if to is None or to == case.owner:
         raise RuleError("A-14", "a hand-over has a main 所管課 that it goes to")
     _sees_to(case, act)
+    _asked(case)
     if act.way is Way.SYSTEM:
         if case.channel not in WRITTEN:
             raise RuleError("A-18", "only what came in writing is handed over without a word to the customer")
@@ -298,11 +346,12 @@ def _handed_over(case: Case, act: HandOver) -> Case:
         if act.why is None:
             raise RuleError("A-19", "why the caller is put through: their wish, urgent, or other")
         if act.why is Why.OTHER:
-            _needed(act.words, "A-19", "the other reason")
+            _needed(act.words, "A-19", "the other reason is missing")
     else:
         _called_back(case, act)
     return replace(
-        case, state=State.HANDED_OVER, owner=to, hand_over=act, accepted_at=None, reply=None, result=None
+        case, state=State.HANDED_OVER, owner=to, hand_over=act, accepted_at=None, reply=None, result=None, due=None,
+        promised=act.promised,
     )  # fmt: skip
 
 
@@ -321,7 +370,7 @@ def _called_back(case: Case, act: HandOver) -> None:
     if act.promised <= act.at:
         raise RuleError("E-16", "what is promised lies ahead")
     if act.way is Way.TELEPHONE:
-        _needed(act.reached, "A-21", "the number on which the 所管課 was told")
+        _needed(act.reached, "A-21", "the number on which the 所管課 was told is missing")
 
 
 def _accepted(case: Case, act: Accept) -> Case:
@@ -335,13 +384,14 @@ def _accepted(case: Case, act: Accept) -> Case:
 def _replied(case: Case, act: Reply) -> Case:
     _working(case, act)
     if act.channel is not _same(case.channel):
-        _needed(act.wish, "A-25", "the customer's wish to be answered otherwise than they asked")
-    return replace(case, reply=act, result=None)
+        _needed(act.wish, "A-25", "the customer's wish to be answered otherwise than they asked is missing")
+    return replace(case, reply=act, result=None, due=None, promised=None)
 
 
 def _resulted(case: Case, act: Result) -> Case:
     _working(case, act)
-    _needed(act.text, "C-19" if act.outcome is Outcome.DECLINED else "A-24", "what was done, and why")
+    _asked(case)
+    _needed(act.text, "C-19" if act.outcome is Outcome.DECLINED else "A-24", "what was done, and why, is missing")
     if case.reply is None and act.outcome is not Outcome.WITHDRAWN:
         raise RuleError("A-24", "the customer is answered first, then the result is entered")
     return replace(case, result=act)
@@ -351,19 +401,23 @@ def _closed(case: Case, act: Close) -> Case:
     _working(case, act)
     if case.result is None:
         raise RuleError("A-14", "a case ends with a result, or is handed over")
-    return replace(case, state=State.CLOSED, closed_at=act.at)
+    return replace(case, state=State.CLOSED, closed_at=act.at, promised=None)
 
 
 def _reopened(case: Case, act: Reopen) -> Case:
     if case.state is not State.CLOSED:
         raise RuleError("A-14", "the case is not closed")
-    _needed(act.reason, "A-14", "why it is opened again")
+    _needed(act.reason, "A-14", "why it is opened again is missing")
     state = State.ACCEPTED if case.hand_over else State.OPEN
     return replace(case, state=state, closed_at=None, reply=None, result=None, reopened=case.reopened + 1)
 
 
+def _expected(case: Case, act: Expect) -> Case:
+    return replace(case, due=act.until)
+
+
 def _noted(case: Case, act: Note) -> Case:
-    _needed(act.text, "A-03", "a note")
+    _needed(act.text, "A-03", "the note is empty")
     return case
 
 
@@ -383,12 +437,17 @@ def _same(channel: Channel) -> Channel:
     return Channel.PHONE if channel is Channel.EMERGENCY else channel
 
 
-def _needed(text: str, rule: str, what: str) -> None:
+def _asked(case: Case) -> None:
+    _needed(case.inquiry, "A-16", "what the customer asks is missing")
+
+
+def _needed(text: str, rule: str, problem: str) -> None:
     if not text.strip():
-        raise RuleError(rule, f"{what} is missing")
+        raise RuleError(rule, problem)
 
 
 _AFTER: Final[dict[type[Act], Callable[..., Case]]] = {
+    Amend: _amended,
     Reach: _reached,
     Consent: _consented,
     Assign: _assigned,
@@ -398,5 +457,6 @@ _AFTER: Final[dict[type[Act], Callable[..., Case]]] = {
     Result: _resulted,
     Close: _closed,
     Reopen: _reopened,
+    Expect: _expected,
     Note: _noted,
 }

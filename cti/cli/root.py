@@ -42,6 +42,7 @@ Root.modules = {
     "hours": "hours",
     "intake": "intake",
     "policy": "policy",
+    "case": "case",
     "section": "sections",
     "asterisk": "asterisk",
     "deploy": "deploy",

@@ -1,16 +1,17 @@
 """`kikitori section`: who answers what the centre cannot."""
 
-from datetime import date
+from pathlib import Path
 from typing import Any
 
 import typer
 
 from cti.app.clock import wall_clock
 from cti.cli.common import Commands, Json, PolicyFolder, err, installed, out, say_json, table
+from cti.cli.session import at_api, from_afar
 from cti.i18n import _
 from policies.calendar import JST
 from policies.load import Policies, shipped
-from policies.sections import Section
+from policies.sections import public
 
 
 def register(app: typer.Typer) -> None:
@@ -26,47 +27,50 @@ def register(app: typer.Typer) -> None:
 
 def list_(folder: PolicyFolder = None, as_json: Json = False) -> None:
     """List sections."""
-    if folder is None and (paths := installed()):
-        folder = paths.policies
-    sections = Policies(folder or shipped()).sections
-    today = wall_clock().astimezone(JST).date()
-    categories = {
-        one.name: [category.title for category in sections.category if category.section == one.name]
-        for one in sections.section
-    }
+    rows = _of_desk() if folder is None and from_afar() else _here(folder)
     if as_json:
-        for one in sections.section:
-            say_json(_public(one, today) | {"categories": categories[one.name]})
+        for row in rows:
+            say_json(row)
         return
-    if not sections.section:
+    if not rows:
         out.print(_("No 所管課: sections.toml names none."))
         return
     table(
         (_("Name"), _("Title"), _("Kind"), _("Telephone"), _("Hours"), "所管広聴担当", _("Of"), _("State")),
         (
-            (one.name, one.title, one.kind.wording, one.phone, one.hours, ", ".join(one.liaison),
-             ", ".join(categories[one.name]), _state(one, today))
-            for one in sections.section
+            (row["name"], row["title"], row["kind_title"], row["phone"], row["hours"], ", ".join(row["liaison"]),
+             ", ".join(row["categories"]), _state(row))
+            for row in rows
         ),
     )  # fmt: skip
-    for one in sections.without_liaison(today):
-        err.print(
-            _("{section} has no 所管広聴担当, of whom 2条(6) asks one at least: enter it in sections.toml").format(
-                section=one.title
-            ),
-            style="yellow",
-        )
+    for row in rows:
+        if row["lacks_liaison"]:
+            err.print(
+                _("{section} has no 所管広聴担当, of whom 2条(6) asks one at least: enter it in sections.toml").format(
+                    section=row["title"]
+                ),
+                style="yellow",
+            )
 
 
-def _state(one: Section, today: date) -> str:
-    if one.takes(today):
+def _here(folder: Path | None) -> list[dict[str, Any]]:
+    """By the policies of this host, or of that folder."""
+    if folder is None and (paths := installed()):
+        folder = paths.policies
+    today = wall_clock().astimezone(JST).date()
+    return list(public(Policies(folder or shipped()).sections, today))
+
+
+def _of_desk() -> list[dict[str, Any]]:
+    """By those of the desk."""
+    with at_api() as client:
+        return [one.model_dump(mode="json") for one in client.sections().sections]
+
+
+def _state(row: dict[str, Any]) -> str:
+    if row["takes"]:
         return _("in use")
-    return (
-        _("from {day}").format(day=one.since)
-        if one.since and today < one.since
-        else _("until {day}").format(day=one.until)
-    )
-
-
-def _public(one: Section, today: date) -> dict[str, Any]:
-    return one.model_dump(mode="json") | {"kind_title": one.kind.wording, "takes": one.takes(today)}
+    today = wall_clock().astimezone(JST).date().isoformat()
+    if row["since"] and today < row["since"]:
+        return _("from {day}").format(day=row["since"])
+    return _("until {day}").format(day=row["until"])

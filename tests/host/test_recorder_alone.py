@@ -19,7 +19,7 @@ from tests.real import PASSPHRASE, House, a_house
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.rule("B-12")]
 
-PRIVATE = ("keys/epoch-*.age", "keys/manager.key.age", "keys/api.key", "mirror/escrow/*")
+PRIVATE = ("keys/epoch-*.age", "keys/manager.key.age", "keys/api.key", "keys/cases.key", "mirror/escrow/*")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -11,6 +11,9 @@ from typing import Any
 import soundfile
 
 from cti import store
+from cti.cases.book import CaseBook
+from cti.cases.desk import CaseDesk
+from cti.cases.sealing import FieldKeys
 from cti.desk import Desk, Purpose, Sound
 from cti.intake import IntakeBook
 from cti.reviewing import Reviewing
@@ -138,6 +141,16 @@ def keys_of(desk: Desk, accounts: Accounts) -> VaultKeys:
 def reviewing_of(desk: Desk, policies: Path) -> Reviewing:
     """The office's log, by the policies of that folder."""
     return Reviewing(desk, lambda: Policies(policies).review, lambda: Policies(policies).opening_hours())
+
+
+def cases_of(desk: Desk, policies: Path) -> CaseDesk:
+    """The office's cases, and the 所管課 of that folder."""
+
+    def tell(actor: str, action: str, about: str, detail: Mapping[str, Any]) -> None:
+        desk.log(action, about, detail, actor=actor)
+
+    book = CaseBook(desk.catalogue.engine, lambda: FieldKeys(bytes(32)), desk.catalogue.pbx, tell)
+    return CaseDesk(book, lambda: Policies(policies).sections, desk.catalogue.pbx, tell, lambda: desk.now())
 
 
 def samples(wav: bytes) -> bytes:

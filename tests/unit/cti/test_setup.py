@@ -31,6 +31,8 @@ TABLE = {
     "keys": (D, users.VAULT, 0o755),
     "keys/epoch-0001.age": (D, users.VAULT, 0o400),
     "keys/manager.key.age": (D, users.VAULT, 0o400),
+    "keys/cases.key": (D, users.VAULT, 0o400),
+    "mirror/escrow/cases.key": (D, users.VAULT, 0o400),
     "keys/api.key": (D, users.VAULT, 0o400),
     "keys/api.crt": (D, users.VAULT, 0o444),
     "keys/manager.pub": (D, users.VAULT, 0o444),

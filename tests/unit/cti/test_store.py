@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import inspect, text
 
 from cti import intake, store
+from cti.cases import tables as cases
 from recorder import catalogue
 from recorder.access import tables
 from tests import databases
@@ -35,7 +36,7 @@ async def test_the_migrations_make_exactly_the_tables_of_the_code(tmp_path: Path
         found = await connection.run_sync(shape)
         expected = {
             table.name: {column.name: (str(column.type), bool(column.nullable)) for column in table.columns}
-            for metadata in (tables.metadata, catalogue.metadata, intake.metadata)
+            for metadata in (tables.metadata, catalogue.metadata, intake.metadata, cases.metadata)
             for table in metadata.tables.values()
         }
         assert found == expected

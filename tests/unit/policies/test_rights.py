@@ -18,6 +18,7 @@ MATRIX = {
     "recordings.disclose": ". . x . . . .",  # 7条, 8条: 職員 does, by forms 1 and 3
     "calls.live": "x x x x x . .",
     "intake.work": "x x x x x . .",
+    "cases.work": "x x x x x x .",  # 4条 to 7条: each for their own unit
     "status.read": "x x x . . . .",  # 9条3: responsible, and who assists
     "hours.override": "x . . . . . .",  # 水道局長 decides, 課長 enters
     "log.read": "x . . . . . x",  # 9条2

@@ -7,7 +7,7 @@ import pytest
 
 from policies.errors import PolicyError
 from policies.load import Policies, shipped
-from policies.sections import SectionKind
+from policies.sections import SectionKind, public
 
 DAY = date(2027, 4, 1)
 HEAD = 'basis = "A-05"\ndecided_by = "課長"\neffective_from = 2025-12-01\n'
@@ -42,8 +42,8 @@ def test_one_that_is_retired_takes_nothing(tmp_path: Path) -> None:
 @pytest.mark.rule("A-06")
 def test_one_without_a_liaison_is_named(tmp_path: Path) -> None:
     two = ONE + '[[section]]\nname = "shomu"\ntitle = "庶務課"\nkind = "section"\nphone = "3001"\nliaison = ["山本"]\n'
-    assert [one.name for one in given(tmp_path, two).sections.without_liaison(DAY)] == ["kyusui"]
-    assert list(Policies(shipped()).sections.without_liaison(DAY)) == []
+    assert [row["name"] for row in public(given(tmp_path, two).sections, DAY) if row["lacks_liaison"]] == ["kyusui"]
+    assert not any(row["lacks_liaison"] for row in public(Policies(shipped()).sections, DAY))
 
 
 @pytest.mark.parametrize(

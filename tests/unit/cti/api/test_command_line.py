@@ -396,3 +396,102 @@ async def test_a_long_list_comes_by_pages(desk: Desk, monkeypatch: pytest.Monkey
     assert len(few) == 2
     rows = (await desk.run("recordings", "list", "--json", "--way", "in", "--agent", "nobody")).stdout
     assert rows == b""
+
+
+@pytest.mark.rule("A-14", "A-18", "A-23", "A-24")
+async def test_a_case_from_the_question_to_the_answer(desk: Desk) -> None:
+    refused = await desk.run("case", "list")
+    assert (refused.returncode, b"kikitori login" in refused.stderr) == (77, True)
+    await desk.login("gyosha")
+    asked = ("--inquiry", "検針票の金額が 先月の倍です", "--name", "山田 太郎", "--contact", "０６−６４５８−１１３２")
+    made = await desk.run("case", "enter", *asked, "--read-back", "--callback", "--main", "給水課")
+    assert made.returncode == 0, made.stderr
+    (row,) = (json.loads(line) for line in (await desk.run("case", "list", "--json")).stdout.splitlines())
+    number = str(row["number"])
+    assert made.stdout.decode() == f"Entered: case {number}. being worked on.\n"
+    early = await desk.run("case", "hand-over", number)
+    assert (early.returncode, "(E-16)" in early.stderr.decode()) == (65, True), early.stderr
+    over = await desk.run("case", "hand-over", number, "--promised", "2030-04-01T15:00")
+    assert over.stdout.decode() == f"Done: case {number}. handed over. Until: 2030-04-01 (Mon) 15:00\n"
+    found = (await desk.run("case", "list", "--number", "+81 6 6458 1132", "--state", "handed-over")).stdout.decode()
+    assert "山田 太郎 06-6458-1132" in found
+    assert "給水課" in found
+    await desk.login("kyusui")
+    assert (await desk.run("case", "accept", number)).returncode == 0
+    wrong = await desk.run("case", "answer", number, "--result", "案内", "--channel", "letter")
+    assert "(A-25)" in wrong.stderr.decode()
+    done = await desk.run("case", "answer", number, "--result", "修繕業者を案内", "--json")
+    assert json.loads(done.stdout)["state"] == "closed"
+    shown = (await desk.run("case", "show", number, LC_ALL="ja_JP.UTF-8")).stdout.decode()
+    for part in (
+        f"案件 {number}: 完了", "山田 太郎 06-6458-1132", "検針票の金額が 先月の倍です", "運営会社", "給水課",
+        "引継ぎ: 折り返し, 2030-04-01 (月) 15:00", "対応結果: 回答, 修繕業者を案内",
+    ):  # fmt: skip
+        assert part in shown, shown
+    again = await desk.run("case", "reopen", number, "もう一度電話があった")
+    assert again.stdout.decode() == f"Done: case {number}. taken on.\n"
+
+
+async def test_each_command_of_a_case_says_what_it_cannot_take(desk: Desk) -> None:
+    await desk.login("gyosha")
+    for command, status, said in (
+        (("enter", "--inquiry", "x", "--main", "下水課"), 64, "--main: no 所管課 '下水課': there are shomu, kyusui"),
+        (("enter", "--inquiry", "x", "--contact", "110"), 64, "--contact: no number that is given out"),
+        (
+            ("enter", "--inquiry", "x", "--contact", "0664581132", "--no-number", "withheld"),
+            64,
+            "--no-number: there is",
+        ),
+        (("enter", "--inquiry", "x", "--received-at", "tomorrow"), 64, "--received-at"),
+        (("show", "999"), 66, "no case '999' that you may see"),
+        (("amend", "1"), 64, "--inquiry, --category or --call"),
+        (("reach", "1", "--name", "山田"), 64, "--no-number"),
+        (("reach", "1"), 64, "--no-number"),
+        (("hand-over", "1", "--written", "--transfer", "wish"), 64, "one of --transfer"),
+        (("expect", "1", "soon"), 64, "TIME"),
+        (("list", "--number", "x"), 64, "--number: "),
+    ):
+        done = await desk.run("case", *command)
+        assert (done.returncode, said in done.stderr.decode()) == (status, True), (command, done.stderr.decode())
+        assert done.stdout == b""
+    assert (await desk.run("case", "list")).stdout.decode() == "No cases.\n"
+
+
+async def test_a_case_is_put_right_and_waited_for(desk: Desk) -> None:
+    await desk.login("gyosha")
+    number = str(json.loads((await desk.run("case", "enter", "--inquiry", "断水", "--json")).stdout)["number"])
+    for command in (
+        ("note", number, "家の裏に止水栓"),
+        ("amend", number, "--inquiry", "断水の時間", "--category", "漏水"),
+        ("reach", number, "--no-number", "payphone", "--no-callback"),
+        ("assign", number, "給水課", "--related", "庶務課"),
+        ("expect", number, "2020-04-02T10:00", "--reason", "在宅の日"),
+    ):
+        done = await desk.run("case", *command)
+        assert done.returncode == 0, (command, done.stderr)
+    (late,) = (await desk.run("case", "list", "--late", "--soonest")).stdout.decode().splitlines()[1:]
+    assert "LATE" in late
+    await desk.run("case", "expect", number, "-")
+    assert (await desk.run("case", "list", "--late", "--json")).stdout == b""
+    history = json.loads((await desk.run("case", "show", number, "--json")).stdout)["history"]
+    assert [act["kind"] for act in history] == [
+        "register",
+        "note",
+        "amend",
+        "reach",
+        "consent",
+        "assign",
+        "expect",
+        "expect",
+    ]
+    shown = (await desk.run("case", "show", number)).stdout.decode()
+    for part in (
+        "register: 断水",
+        "amend: 断水の時間, 漏水",
+        "reach: payphone",
+        "assign: 給水課, 庶務課",
+        "expect: no longer",
+    ):
+        assert part in shown, shown
+    listed = json.loads((await desk.run("section", "list", "--json")).stdout.splitlines()[1])
+    assert (listed["title"], listed["categories"]) == ("給水課", ["漏水"])

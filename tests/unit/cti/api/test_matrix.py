@@ -34,6 +34,11 @@ MATRIX = [
     ("POST", "/v1/hours/overrides", {"kind": "closed", "from": "2027-05-06", "to": "2027-05-06", "reason": "停電",
                                      "by": "水道局長", "dry_run": True},  "o - - - - - -"),
     ("POST", "/v1/hours/overrides/none/revocation", {"by": "水道局長", "reason": "復旧"}, "o - - - - - -"),
+    ("GET", "/v1/cases", {},                                              "o o o o o o -"),
+    ("POST", "/v1/cases", {"channel": "phone", "inquiry": "断水の時間"},   "o o o o o o -"),
+    ("GET", "/v1/cases/1", {},                                            "o o o o o o -"),
+    ("POST", "/v1/cases/1/acts", {"acts": [{"kind": "note", "text": "確認"}]}, "o o o o o o -"),
+    ("GET", "/v1/sections", {},                                           "o o o o o o o"),
     ("GET", "/v1/status", {},                                             "o o o - - - -"),
     ("DELETE", "/v1/session", {},                                         "o o o o o o o"),
 ]  # fmt: skip
@@ -56,7 +61,8 @@ async def test_every_role_at_every_address(api: Api, place: int) -> None:
     for method, path, body, _ in MATRIX:
         answer = await api.ask(account, method, path, **({"json": body} if body else {}))
         # A month that is not over cannot be signed for, nor what nobody decided be taken back: said to who may.
-        said = ("not over yet", "no decision 'none'")
+        # Nor is another unit's case shown: to who has cases of their own.
+        said = ("not over yet", "no decision 'none'", "no case '1' that you may see")
         assert answer.status_code == 403 or answer.status_code < 300 or any(one in answer.text for one in said), path
         await api.service.tending.settled()  # while keys are changed none is given
         found[method, path] = "-" if answer.status_code == 403 else "o"
@@ -89,6 +95,7 @@ NAMES = {
     "keys": "account",
     "reviews": "month",
     "overrides": "override",
+    "cases": "case",
 }
 
 

@@ -26,7 +26,7 @@ async def test_who_signs_in_is_told_what_they_may(api: Api) -> None:
     assert (answer["account"], answer["role"], answer["acts"]) == (
         "gyosha",
         "contractor",
-        ["calls.live", "intake.work"],
+        ["calls.live", "intake.work", "cases.work"],
     )
     assert answer["epochs"] == []
     assert 0 < answer["seconds_left"] <= sessions.IDLE
@@ -192,6 +192,7 @@ async def test_another_desk_knows_nothing_of_a_session(api: Api) -> None:
     other = Service(
         api.office.desk, api.service.guard, terminals=api.service.terminals, health=api.service.health,
         keys=api.service.tending.keys, reviewing=api.service.reviewing, deciding=api.service.deciding,
+        cases=api.service.cases,
     )  # fmt: skip
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(application(other)), base_url="https://localhost"

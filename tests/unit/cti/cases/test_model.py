@@ -14,14 +14,17 @@ from cti.cases.model import (
     CENTRE,
     CONTRACTOR,
     EMERGENCY,
+    SYSTEM,
     WRITTEN,
     Accept,
     Act,
+    Amend,
     Assign,
     Case,
     Channel,
     Close,
     Consent,
+    Expect,
     HandOver,
     Note,
     Outcome,
@@ -278,6 +281,51 @@ def test_who_is_declined_is_told_why() -> None:
 
 def test_who_wants_no_answer_any_more_gets_none() -> None:
     assert entered()(Result, outcome=Outcome.WITHDRAWN, text="取下げ")(Close).now.reply is None
+
+
+@pytest.mark.rule("A-03", "A-16")
+def test_what_is_asked_is_put_right_and_what_it_said_stays() -> None:
+    story = entered()(Amend, inquiry="先々月の倍")(Amend, category="bill")(Amend, conversation="c2")
+    assert (story.now.inquiry, story.now.category, story.now.conversation) == ("先々月の倍", "bill", "c2")
+    assert isinstance(story.now.history[0], Register)
+    assert story.now.history[0].inquiry == entered().now.inquiry
+    story.refused("A-03", Amend)
+    story.refused("A-16", Amend, inquiry=" ")
+
+
+@pytest.mark.rule("A-16", "A-18")
+def test_what_a_call_left_is_asked_for_before_it_is_answered_or_handed_over() -> None:
+    story = Story()
+    register = Register(
+        at=START, by=SYSTEM, unit=CONTRACTOR, channel=Channel.PHONE, received_by=CONTRACTOR, received_at=START,
+        inquiry="",
+    )  # fmt: skip
+    story.case = taken(None, register, identity="c1")
+    reached(story)(Assign, main="kyusui")(Reply, channel=Channel.PHONE)
+    story.refused("A-16", HandOver, way=Way.CALLBACK, promised=story.at + timedelta(hours=1))
+    story.refused("A-16", Result, outcome=Outcome.ANSWERED, text="案内した")
+    story(Amend, inquiry="水圧が低い")(Result, outcome=Outcome.ANSWERED, text="案内した")(Close)
+    assert story.now.state is State.CLOSED
+
+
+@pytest.mark.rule("A-22", "A-33", "E-16")
+def test_no_time_is_set_but_what_was_promised_or_somebody_expects() -> None:
+    story, soon, later = (
+        reached(entered())(Assign, main="kyusui"),
+        START + timedelta(hours=3),
+        START + timedelta(days=2),
+    )
+    assert story.now.next_at is None, "案件により完了時期を統一できない"
+    assert story(Expect, until=later, reason="在宅の日").now.next_at == later
+    story(HandOver, way=Way.CALLBACK, promised=soon)
+    assert story.now.next_at == soon, "what was to be done before is done"
+    assert story(Expect, unit="kyusui", until=later).now.next_at == soon, "a promise is not put off by ourselves"
+    assert story(Expect, unit="kyusui", until=START).now.next_at == START
+    story(Accept, unit="kyusui")(Reply, unit="kyusui", channel=Channel.PHONE)
+    assert story.now.next_at is None
+    story(Expect, unit="kyusui", until=later)(Result, unit="kyusui", outcome=Outcome.ANSWERED, text="した")
+    assert story.now.next_at == later
+    assert story(Close, unit="kyusui").now.next_at is None
 
 
 @pytest.mark.rule("A-14")

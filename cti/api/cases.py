@@ -1,0 +1,98 @@
+"""Cases: every question of every channel, and what was done with it (事務取扱要綱4条 to 7条)."""
+
+import asyncio
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request
+from pydantic import AwareDatetime
+
+from cti.api.caseshapes import Case, CaseLine, Cases, Category, Do, Enter, Section, Sections
+from cti.api.service import Once, may, service_of
+from cti.cases.book import Wanted
+from cti.cases.contact import ContactError, contact
+from cti.cases.model import Channel, State
+from cti.errors import FieldError
+from cti.explain import localise
+from policies.calendar import JST
+from policies.rights import Act
+from policies.sections import public
+from recorder.access.sessions import Session
+
+router = APIRouter(route_class=Once, tags=["cases"])
+
+Which = Annotated[str, Path(pattern=r"^[0-9a-fA-F-]{1,36}$", description="Its number, or the beginning of its id")]
+Unit = Annotated[str | None, Query(max_length=64)]
+
+
+@router.get("/cases")
+async def cases(
+    request: Request,
+    session: Session = may(Act.CASES),
+    state: Annotated[list[State] | None, Query(description="One or several")] = None,
+    owner: Unit = None,
+    main: Unit = None,
+    category: Unit = None,
+    channel: Channel | None = None,
+    conversation: Annotated[str | None, Query(max_length=36)] = None,
+    number: Annotated[str | None, Query(max_length=64, description="Of the customer, in any writing")] = None,
+    since: Annotated[AwareDatetime | None, Query(alias="from")] = None,
+    until: Annotated[AwareDatetime | None, Query(alias="to")] = None,
+    late: bool = False,
+    soonest: Annotated[bool, Query(description="What is to be done first, first; without further pages")] = False,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    after: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
+) -> Cases:
+    """Those that one may see, the newest first. What was looked for, but not whom, is in the access log."""
+    service, now = service_of(request), service_of(request).desk.now()
+    wanted = Wanted(
+        states=tuple(state or ()), owner=owner, main=main, category=category, channel=channel,
+        conversation=conversation, number=_number(number), since=since, until=until, late=now if late else None,
+    )  # fmt: skip
+    more = 0 if soonest else 1
+    found = await service.cases.lines(
+        session.who.account, wanted, limit=limit + more, after=None if soonest else after, soonest=soonest
+    )
+    page = [CaseLine.of(line, now) for line in found[:limit]]
+    return Cases(items=page, next=page[-1].number if len(found) > limit else None)
+
+
+@router.post("/cases", status_code=201)
+async def enter(asked: Enter, request: Request, session: Session = may(Act.CASES)) -> Case:
+    """Enter a question, with what is known of whoever asks (4条, A-16 to A-18)."""
+    service = service_of(request)
+    kept = await service.cases.enter(session.who.account, asked.model_dump(exclude_unset=True))
+    return Case.whole(kept, service.desk.now())
+
+
+@router.get("/cases/{case}")
+async def show(case: Which, request: Request, session: Session = may(Act.CASES)) -> Case:
+    """One, with its history. The access log has who looked."""
+    service = service_of(request)
+    return Case.whole(await service.cases.look(session.who.account, case), service.desk.now())
+
+
+@router.post("/cases/{case}/acts", status_code=201)
+async def act(case: Which, asked: Do, request: Request, session: Session = may(Act.CASES)) -> Case:
+    """Do something with it, in the order that the rules ask for; 409 says which rule is in the way."""
+    service = service_of(request)
+    stated = [one.model_dump(exclude_unset=True) for one in asked.acts]
+    kept = await service.cases.act(session.who.account, case, stated, asked.seen)
+    return Case.whole(kept, service.desk.now())
+
+
+@router.get("/sections")
+async def sections(request: Request, session: Session = may(None)) -> Sections:
+    """The 所管課, and which kind of question is whose (A-05, A-06)."""
+    service = service_of(request)
+    found, today = await asyncio.to_thread(service.cases.sections), service.desk.now().astimezone(JST).date()
+    return Sections(
+        sections=[Section.model_validate(one) for one in public(found, today)],
+        categories=[Category(**one.model_dump()) for one in found.category],
+    )  # fmt: skip
+
+
+def _number(text: str | None) -> str | None:
+    try:
+        return contact(text).e164 if text is not None else None
+    except ContactError as error:
+        raise FieldError("number", localise(str(error))) from error

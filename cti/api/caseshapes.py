@@ -1,0 +1,308 @@
+"""What goes in and out of the addresses of cases, as OpenAPI shows it."""
+
+import unicodedata
+from datetime import date, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
+
+from cti.api.shapes import In
+from cti.cases import form
+from cti.cases.book import Kept, Line
+from cti.cases.contact import Contact as Number
+from cti.cases.contact import Missing
+from cti.cases.model import Act, Channel, Outcome, Reach, State, Way, Why
+
+
+def _readable(text: str) -> str:
+    """Without what could not be kept, or steers a terminal."""
+    if any(unicodedata.category(one) in ("Cc", "Cs") and one not in "\n\t" for one in text):
+        raise ValueError("holds something that is no text")
+    return text.strip()
+
+
+Text = Annotated[str, Field(max_length=8000), AfterValidator(_readable)]
+Short = Annotated[str, Field(max_length=200), AfterValidator(_readable)]
+Unit = Annotated[str, Field(min_length=1, max_length=120)]
+Call = Annotated[str, Field(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")]
+Typed = Annotated[str, Field(max_length=64, description="A telephone number in any writing")]
+
+
+# --- in ---------------------------------------------------------------------------------------------------------------
+
+
+class _Reaching(In):
+    name: Short | None = None
+    contact: Typed | None = None
+    missing: Missing | None = None
+    read_back: bool = False
+
+
+class Enter(_Reaching):
+    """A question. `received_by`: cc, contractor, emergency or a 所管課; without it, by the channel and who enters it.
+
+    `read_back`: the number was read to them (A-16). `consent`: they agree to be called back (A-17).
+    """
+
+    channel: Channel
+    received_by: Unit | None = None
+    received_at: AwareDatetime | None = None
+    inquiry: Text
+    category: Unit | None = None
+    conversation: Call | None = None
+    consent: bool | None = None
+    main: Unit | None = None
+    related: Annotated[tuple[Unit, ...], Field(max_length=20)] = ()
+
+
+class Amend(In):
+    """What is asked, put right."""
+
+    kind: Literal["amend"]
+    inquiry: Text | None = None
+    category: Unit | None = None
+    conversation: Call | None = None
+
+
+class ReachIn(_Reaching):
+    """How they are reached."""
+
+    kind: Literal["reach"]
+
+
+class Consent(In):
+    """Whether they agree to be called back."""
+
+    kind: Literal["consent"]
+    given: bool
+
+
+class Assign(In):
+    """Whose it is."""
+
+    kind: Literal["assign"]
+    main: Unit
+    related: Annotated[tuple[Unit, ...], Field(max_length=20)] = ()
+    category: Unit | None = None
+
+
+class HandOver(In):
+    """To the main 所管課: `promised` for callback and telephone, `why` for transfer, `reached` for telephone."""
+
+    kind: Literal["hand-over"]
+    way: Way
+    promised: AwareDatetime | None = None
+    why: Why | None = None
+    words: Text = ""
+    reached: Typed | None = None
+
+
+class Accept(In):
+    """The 所管課 takes it."""
+
+    kind: Literal["accept"]
+
+
+class Reply(In):
+    """The customer was answered; by another channel than they used, by their wish (5条(1))."""
+
+    kind: Literal["reply"]
+    channel: Channel
+    wish: Text = ""
+
+
+class Result(In):
+    """What came of it."""
+
+    kind: Literal["result"]
+    outcome: Outcome
+    text: Text
+
+
+class Close(In):
+    """Nothing is left to be done."""
+
+    kind: Literal["close"]
+
+
+class Reopen(In):
+    """It was not over."""
+
+    kind: Literal["reopen"]
+    reason: Text
+
+
+class Expect(In):
+    """Until when somebody acts next; null: nothing is waited for."""
+
+    kind: Literal["expect"]
+    until: AwareDatetime | None = None
+    reason: Text = ""
+
+
+class Note(In):
+    """Something to be known."""
+
+    kind: Literal["note"]
+    text: Text
+
+
+class Do(In):
+    """Acts, all of them or none. `seen`: how many the case had when it was looked at, if that matters."""
+
+    acts: Annotated[
+        list[
+            Annotated[
+                Amend
+                | ReachIn
+                | Consent
+                | Assign
+                | HandOver
+                | Accept
+                | Reply
+                | Result
+                | Close
+                | Reopen
+                | Expect
+                | Note,
+                Field(discriminator="kind"),
+            ]
+        ],
+        Field(min_length=1, max_length=10),
+    ]
+    seen: Annotated[int | None, Field(ge=1)] = None
+
+
+# --- out --------------------------------------------------------------------------------------------------------------
+
+
+class Reached(BaseModel):
+    """A number: as it is written in Japan, and as E.164; or why there is none."""
+
+    number: str | None = None
+    e164: str | None = None
+    extension: str | None = None
+    hiding: str | None = None
+    missing: Missing | None = None
+
+    @classmethod
+    def of(cls, found: Number | Missing | None) -> "Reached | None":
+        """None for nobody asked."""
+        if found is None:
+            return None
+        if isinstance(found, Missing):
+            return cls(missing=found)
+        return cls(number=found.written, e164=found.e164, extension=found.extension, hiding=found.hiding)
+
+
+class CaseLine(BaseModel):
+    """A case in a list. `next_at`: until when somebody acts; `late`: it is past. `acts`: how many it has."""
+
+    number: int
+    id: str
+    state: State
+    channel: Channel
+    received_by: str
+    received_at: datetime
+    entered_by: str
+    entered_at: datetime
+    owner: str
+    main: str | None
+    category: str | None
+    conversation: str | None
+    way: Way | None
+    promised: datetime | None
+    next_at: datetime | None
+    late: bool
+    accepted_at: datetime | None
+    replied_at: datetime | None
+    outcome: Outcome | None
+    closed_at: datetime | None
+    reopened: int
+    last_at: datetime
+    acts: int
+    inquiry: str
+    name: str
+    contact: Reached | None
+
+    @classmethod
+    def of(cls, line: Line, now: datetime) -> "CaseLine":
+        """As it stands in the list of the store."""
+        values = {name: getattr(line, name) for name in line.__dataclass_fields__}
+        return cls(**values | {"contact": Reached.of(line.contact), "late": line.late(now)})
+
+
+class Cases(BaseModel):
+    """A page; `next`: the number that goes into `after` for the page behind it, null at the end."""
+
+    items: list[CaseLine]
+    next: int | None
+
+
+class Case(CaseLine):
+    """A case, with all that was done: `history`, each act with its kind, time, account and unit, in order."""
+
+    related: list[str]
+    read_back: bool
+    consent: bool | None
+    history: list[dict[str, Any]]
+
+    @classmethod
+    def whole(cls, kept: Kept, now: datetime) -> "Case":
+        """Of the store's."""
+        case = kept.case
+        same = (
+            "id", "state", "channel", "received_by", "received_at", "entered_by", "entered_at", "owner", "main",
+            "category", "conversation", "promised", "next_at", "accepted_at", "closed_at", "reopened", "last_at",
+            "inquiry",
+        )  # fmt: skip
+        return cls(
+            **{name: getattr(case, name) for name in same}, number=kept.number, acts=len(case.history),
+            way=case.hand_over.way if case.hand_over else None, late=case.next_at is not None and case.next_at < now,
+            replied_at=case.reply.at if case.reply else None, outcome=case.result.outcome if case.result else None,
+            name=case.reach.name if case.reach else "", contact=Reached.of(case.reach.contact if case.reach else None),
+            related=list(case.related), read_back=case.reach is not None and case.reach.read_back,
+            consent=case.consent.given if case.consent else None, history=[_act(act) for act in case.history],
+        )  # fmt: skip
+
+
+def _act(act: Act) -> dict[str, Any]:
+    found = form.public(act)
+    if isinstance(act, Reach):
+        reached = Reached.of(act.contact)
+        found["contact"] = reached.model_dump(mode="json") if reached else None
+    return found
+
+
+class Section(BaseModel):
+    """A 所管課. `takes`: whether something can be handed over to it today."""
+
+    name: str
+    title: str
+    kind: str
+    kind_title: str
+    phone: str
+    hours: str
+    since: date | None
+    until: date | None
+    liaison: list[str]
+    instead: str | None
+    categories: list[str]
+    takes: bool
+    lacks_liaison: bool
+
+
+class Category(BaseModel):
+    """A kind of question, and whose it is."""
+
+    name: str
+    title: str
+    section: str | None
+    urgent: bool
+
+
+class Sections(BaseModel):
+    """Who answers what the centre cannot."""
+
+    sections: list[Section]
+    categories: list[Category]

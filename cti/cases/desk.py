@@ -1,0 +1,199 @@
+"""What people do with cases: for which unit they act, what they may see, and a line in the access log for each look."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from cti.cases import form
+from cti.cases.book import CaseBook, Kept, Line, Tell, Wanted
+from cti.cases.contact import Contact, ContactError, Missing, contact
+from cti.cases.model import (
+    CENTRE,
+    EMERGENCY,
+    UNITS,
+    WRITTEN,
+    Act,
+    Assign,
+    Channel,
+    Consent,
+    HandOver,
+    Reach,
+    Register,
+)
+from cti.cases.seeing import sees, unit_of
+from cti.errors import FieldError, NotEntitledError, NotFoundError
+from cti.explain import localise
+from cti.i18n import _
+from policies.calendar import JST
+from policies.sections import Section, Sections
+from recorder.access.people import Account
+
+Stated = Mapping[str, Any]
+"""What was asked for, field by field; None: not said."""
+
+
+class CaseDesk:
+    """The cases, for whoever has an account."""
+
+    def __init__(
+        self, book: CaseBook, sections: Callable[[], Sections], site: str, tell: Tell, now: Callable[[], datetime]
+    ) -> None:
+        """`sections` reads the policy in force; `site`: whose access log `tell` writes."""
+        self.book, self.sections, self._site, self._tell, self._now = book, sections, site, tell, now
+
+    def unit(self, who: Account) -> str:
+        """For which unit somebody acts. Raises NotEntitledError."""
+        found = unit_of(who.role, who.section, self.sections())
+        if found is None:
+            raise NotEntitledError(
+                _("{account} acts for no unit: sections.toml has no 所管課 {section!r}").format(
+                    account=who.id, section=who.section or ""
+                )
+            )
+        return found
+
+    # --- looking ------------------------------------------------------------------------------------------------------
+
+    async def look(self, who: Account, text: str) -> Kept:
+        """The case that `text` names. The log has who looked. Raises NotFoundError, LogUnavailableError."""
+        kept = await self._find(who, text)
+        await self._say(who, "case.shown", kept.case.id, {"number": kept.number, "unit": self.unit(who)})
+        return kept
+
+    async def lines(
+        self, who: Account, wanted: Wanted, *, limit: int, after: int | None = None, soonest: bool = False
+    ) -> list[Line]:
+        """As `CaseBook.lines`, of what somebody may see. What was looked for, but not whom, is in the log."""
+        unit = self.unit(who)
+        found = await self.book.lines(wanted, unit, limit=limit, after=after, soonest=soonest)
+        await self._say(who, "cases.searched", self._site, {"by": wanted.by, "unit": unit, "found": len(found)})
+        return found
+
+    async def _find(self, who: Account, text: str) -> Kept:
+        unit, found = self.unit(who), await self.book.beginning(text)
+        if len(found) > 1:
+            raise NotFoundError(_("{text!r} begins the ids of several cases: give more of it").format(text=text))
+        kept = await self.book.get(found[0]) if found else None
+        if kept is not None and not sees(kept.case, unit):
+            await self._say(who, "act.denied", kept.case.id, {"act": "cases.work", "unit": unit})
+            kept = None  # whether there is one is not theirs to know
+        if kept is None:
+            raise NotFoundError(
+                _("no case {text!r} that you may see; `kikitori case list` shows them").format(text=text)
+            )
+        return kept
+
+    async def _say(self, who: Account, action: str, about: str, detail: Mapping[str, Any]) -> None:
+        await asyncio.to_thread(self._tell, who.id, action, about, detail)
+
+    # --- doing --------------------------------------------------------------------------------------------------------
+
+    async def enter(self, who: Account, stated: Stated) -> Kept:
+        """A question, with what is known of whoever asks. Raises FieldError, OrderError, LogUnavailableError."""
+        by = self._by(who)
+        given = {name: value for name, value in stated.items() if value is not None}
+        channel = Channel(given["channel"])
+        received_by = self._unit(given["received_by"]) if "received_by" in given else _taken_by(channel, by["unit"])
+        acts: list[Act] = [Register(
+            **by, channel=channel, received_by=received_by, received_at=given.get("received_at", by["at"]),
+            inquiry=given["inquiry"], category=self._category(given.get("category")),
+            conversation=given.get("conversation"),
+        )]  # fmt: skip
+        if given.keys() & {"name", "contact", "missing"}:
+            acts.append(Reach(
+                **by, name=given.get("name", ""), contact=_contact(given), read_back=given.get("read_back", False),
+            ))  # fmt: skip
+        if "consent" in given:
+            acts.append(Consent(**by, given=given["consent"]))
+        if "main" in given:
+            acts.append(self._assign(by, given))
+        return await self.book.enter(acts)
+
+    async def act(self, who: Account, text: str, stated: Sequence[Stated], seen: int | None) -> Kept:
+        """Do something with a case that somebody may see: all of `stated`, each with its kind, or nothing.
+
+        Raises FieldError, OrderError, ChangedError, NotFoundError, LogUnavailableError.
+        """
+        kept = await self._find(who, text)
+        by = self._by(who)
+        return await self.book.add(kept.number, [self._act(by, one) for one in stated], seen=seen)
+
+    def _by(self, who: Account) -> dict[str, Any]:
+        """Who does something, when, and for which unit."""
+        return {"at": self._now(), "by": who.id, "unit": self.unit(who)}
+
+    def _act(self, by: Mapping[str, Any], stated: Stated) -> Act:
+        given = {name: value for name, value in stated.items() if value is not None and name != "kind"}
+        made = form.KINDS[stated["kind"]]
+        if made is Assign:
+            return self._assign(by, given)
+        if made is Reach:
+            more = {name: given[name] for name in ("name", "read_back") if name in given}
+            return Reach(**by, contact=_contact(given), **more)
+        if "category" in given:
+            given["category"] = self._category(given["category"])
+        if made is HandOver and "reached" in given:
+            given["reached"] = _number("reached", given["reached"]).e164
+        return made(**by, **given)
+
+    def _assign(self, by: Mapping[str, Any], given: Stated) -> Assign:
+        day = by["at"].astimezone(JST).date()
+        main, related = (
+            [self._section(name, text).name for text in texts]
+            for name, texts in (("main", [given["main"]]), ("related", given.get("related", ())))
+        )
+        found = self.sections().find(main[0])
+        if found is not None and not found.takes(day):
+            other = self.sections().find(found.instead or "")
+            said = _("{section} takes nothing today").format(section=found.title)
+            instead = _("; instead of it: {section}").format(section=other.title) if other else ""
+            raise FieldError("main", said + instead)
+        return Assign(
+            **by, main=main[0], related=tuple(related), category=self._category(given.get("category"))
+        )  # fmt: skip
+
+    def _section(self, field: str, text: str) -> Section:
+        sections = self.sections()
+        found = sections.find(text) or next((one for one in sections.section if one.title == text), None)
+        if found is None:
+            names = ", ".join(one.name for one in sections.section)
+            raise FieldError(field, _("no 所管課 {text!r}: there are {names}").format(text=text, names=names))
+        return found
+
+    def _unit(self, text: str) -> str:
+        return text if text in UNITS else self._section("received_by", text).name
+
+    def _category(self, text: str | None) -> str | None:
+        if text is None:
+            return None
+        known = self.sections().category
+        found = next((one for one in known if text in (one.name, one.title)), None)
+        if found is None:
+            names = ", ".join(one.name for one in known)
+            raise FieldError(
+                "category", _("no kind of question {text!r}: there are {names}").format(text=text, names=names)
+            )
+        return found.name
+
+
+def _taken_by(channel: Channel, unit: str) -> str:
+    """Who took what came in so, where nobody says otherwise."""
+    if channel is Channel.EMERGENCY:
+        return EMERGENCY
+    return CENTRE if channel in WRITTEN and unit in UNITS else unit
+
+
+def _contact(given: Stated) -> Contact | Missing:
+    if "contact" in given and "missing" in given:
+        raise FieldError("missing", _("there is a number: leave out why there would be none"))
+    if "contact" in given:
+        return _number("contact", given["contact"])
+    return Missing(given.get("missing", Missing.WITHHELD))
+
+
+def _number(field: str, text: str) -> Contact:
+    try:
+        return contact(text)
+    except ContactError as error:
+        raise FieldError(field, localise(str(error))) from error

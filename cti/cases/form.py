@@ -1,0 +1,93 @@
+"""Acts and cases as they are kept: what says who did what when, in the clear, and what is the customer's. Pure."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from typing import Any, Final
+
+from pydantic import TypeAdapter, ValidationError
+
+from cti.cases import model
+from cti.cases.contact import Contact, Missing
+from cti.cases.model import Act, Case
+
+KINDS: Final[Mapping[str, type[Act]]] = {
+    "register": model.Register, "amend": model.Amend, "reach": model.Reach, "consent": model.Consent,
+    "assign": model.Assign, "hand-over": model.HandOver, "accept": model.Accept, "reply": model.Reply,
+    "result": model.Result, "close": model.Close, "reopen": model.Reopen, "expect": model.Expect, "note": model.Note,
+}  # fmt: skip
+"""What each act is called, in the database and at the API."""
+_NAMES: Final = {made: name for name, made in KINDS.items()}
+_ADAPTERS: Final[Mapping[str, TypeAdapter[Any]]] = {name: TypeAdapter(made) for name, made in KINDS.items()}
+_CLEAR: Final = frozenset(one.name for one in fields(Act))
+
+
+class FormError(ValueError):
+    """What was kept of an act is no act."""
+
+
+def kind(act: Act) -> str:
+    """What it is called."""
+    return _NAMES[type(act)]
+
+
+def private(act: Act) -> bytes:
+    """All of an act but who did it when, as JSON."""
+    values = _ADAPTERS[kind(act)].dump_python(act, mode="json")
+    return _json({name: value for name, value in values.items() if name not in _CLEAR})
+
+
+def act_of(name: str, at: datetime, by: str, unit: str, kept: bytes) -> Act:
+    """The act again. Raises FormError."""
+    try:
+        values = json.loads(kept)
+        made: Act = _ADAPTERS[name].validate_python(
+            values | {"at": at, "by": by, "unit": unit}, strict=False
+        )  # fmt: skip
+    except (KeyError, ValueError, TypeError, ValidationError) as error:
+        raise FormError(f"{name}: {type(error).__name__}") from error
+    return made
+
+
+def public(act: Act) -> dict[str, Any]:
+    """For programs: with its name."""
+    values: dict[str, Any] = _ADAPTERS[kind(act)].dump_python(act, mode="json")
+    return {"kind": kind(act)} | values
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What a list shows of a case and is the customer's."""
+
+    inquiry: str
+    name: str
+    contact: Contact | Missing | None
+
+    def kept(self) -> bytes:
+        """As JSON."""
+        return _json(asdict(self))
+
+    @classmethod
+    def of(cls, case: Case) -> "Summary":
+        """Of how it stands."""
+        return cls(
+            inquiry=case.inquiry,
+            name=case.reach.name if case.reach else "",
+            contact=case.reach.contact if case.reach else None,
+        )
+
+    @classmethod
+    def read(cls, kept: bytes) -> "Summary":
+        """It again. Raises FormError."""
+        try:
+            return _SUMMARY.validate_json(kept)
+        except ValidationError as error:
+            raise FormError("summary") from error
+
+
+def _json(values: Mapping[str, Any]) -> bytes:
+    return json.dumps(values, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
+
+
+_SUMMARY: Final = TypeAdapter(Summary)

@@ -1,0 +1,73 @@
+"""The tables of the cases: acts are the truth, a case's row is their sum; what is the customer's is sealed."""
+
+from sqlalchemy import (
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+cases = Table(
+    "cases",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("id", String(36), nullable=False, unique=True),
+    Column("acts", Integer, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("channel", String(16), nullable=False),
+    Column("received_by", String(64), nullable=False),
+    Column("received_at", DateTime, nullable=False),
+    Column("entered_by", String(64), nullable=False),
+    Column("entered_at", DateTime, nullable=False),
+    Column("owner", String(64), nullable=False),
+    Column("main", String(64)),
+    Column("category", String(64)),
+    Column("conversation", String(36), index=True),
+    Column("way", String(16)),
+    Column("promised", DateTime),
+    Column("next_at", DateTime),
+    Column("accepted_at", DateTime),
+    Column("replied_at", DateTime),
+    Column("outcome", String(16)),
+    Column("closed_at", DateTime),
+    Column("reopened", Integer, nullable=False),
+    Column("last_at", DateTime, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Index("cases_state", "state", "next_at"),
+    Index("cases_owner", "owner", "state", "next_at"),
+    sqlite_autoincrement=True,  # a number is given once, whatever becomes of the row
+)
+
+acts = Table(
+    "acts",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("case", Integer, ForeignKey("cases.number"), nullable=False),
+    Column("act", Integer, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("at", DateTime, nullable=False),
+    Column("by", String(64), nullable=False),
+    Column("unit", String(64), nullable=False),
+    Column("site", String(32), nullable=False),
+    Column("key", String(120), unique=True),
+    Column("tag", String(32), index=True),
+    Column("sealed", LargeBinary, nullable=False),
+    UniqueConstraint("case", "act", name="acts_in_order"),
+)
+"""`key`: what caused an act that nobody typed; it is done once. `site`: whose access log knows of it."""
+
+seers = Table(
+    "case_units",
+    metadata,
+    Column("unit", String(64), primary_key=True),
+    Column("case", Integer, ForeignKey("cases.number"), primary_key=True),
+)
+"""Whose people see which case."""

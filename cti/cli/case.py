@@ -1,0 +1,465 @@
+"""`kikitori case`: every question of every channel, and what was done with it. By a session alone."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from cti.app.clock import wall_clock
+from cti.cases.contact import Missing
+from cti.cases.model import CENTRE, CONTRACTOR, EMERGENCY, SYSTEM, Channel, Outcome, State, Why
+from cti.cli.common import Commands, Json, out, say_json, table
+from cti.cli.hours import time_of
+from cti.cli.session import at_api
+from cti.cli.terminal import one_line
+from cti.errors import KikitoriError, UsageError
+from cti.explain import word
+from cti.i18n import _
+from cti.sentences import moment_text
+from policies.calendar import JST
+
+if TYPE_CHECKING:
+    from cti.api.caseshapes import Case, CaseLine
+
+WIDE: Final = 40
+"""Characters of a question in a list."""
+_CLOCK = re.compile(r"\d{1,2}:\d\d", re.ASCII)
+
+Which = Annotated[str, typer.Argument(help=_("Number of the case, or the beginning of its id."), metavar="CASE")]
+Category = Annotated[str | None, typer.Option("--category", help=_("Kind of question, as `section list` has them."))]
+Main = Annotated[str | None, typer.Option("--main", help=_("The one main 所管課: name or title."))]
+Related = Annotated[
+    list[str] | None, typer.Option("--related", help=_("Another 所管課 that it concerns; again for more."))
+]
+Name = Annotated[str | None, typer.Option("--name", help=_("Name of the customer."))]
+Contact = Annotated[str | None, typer.Option("--contact", help=_("Telephone number of the customer, in any writing."))]
+NoNumber = Annotated[Missing | None, typer.Option("--no-number", help=_("Why there is no number."))]
+ReadBack = Annotated[bool, typer.Option("--read-back", help=_("The number was read to them, and they said yes (4条)."))]
+Agrees = Annotated[
+    bool | None, typer.Option("--callback/--no-callback", help=_("They agree to be called back, or do not (4条)."))
+]
+Call = Annotated[str | None, typer.Option("--call", help=_("Conversation that it came up in, as `calls list` has it."))]
+When = Annotated[
+    str | None,
+    typer.Option("--promised", help=_("When they will be called, as they were told: 15:00 today, or a time.")),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = Commands(
+        help=_("Cases: every question of every channel, and what was done with it. `kikitori login` first.")
+    )
+    for name, function, said, *examples in (
+        ("enter", enter, _("Enter a question, with what is known of whoever asks."),
+         "enter --inquiry 断水の予定 --name 山田 --contact 06-6458-1132 --read-back --callback --main 給水課",
+         "enter --channel fax --inquiry 検針票の金額が先月の倍"),
+        ("list", list_, _("Cases that you may see, the newest first; or what is to be done first."),
+         "list --state open --soonest", "list --number 06-6458-1132 --json"),
+        ("show", show, _("One case, with everything that was done."), "show 12"),
+        ("note", note, _("Write down something to be known."), "note 12 家の裏に止水栓"),
+        ("amend", amend, _("Put right what is asked; what it said before stays in the history."),
+         "amend 12 --inquiry 検針票の金額が先々月の倍 --category 料金"),
+        ("reach", reach, _("How the customer is reached, and whether they agree to be called back."),
+         "reach 12 --name 山田 --contact 090-1234-5678 --read-back --callback"),
+        ("assign", assign, _("Whose it is: one main 所管課, and others that it concerns."),
+         "assign 12 給水課 --related 庶務課"),
+        ("hand-over", hand_over, _("Hand it over to the main 所管課, which calls back; or as the options say (4条)."),
+         "hand-over 12 --main 給水課 --promised 15:00", "hand-over 12 --transfer wish",
+         "hand-over 12 --told 06-6458-7160 --promised 15:00"),
+        ("accept", accept, _("Take what was handed over to your 所管課."), "accept 12"),
+        ("answer", answer, _("The customer was answered: how, and what came of it. Closes the case."),
+         "answer 12 --result 修繕業者を案内", "answer 12 --outcome declined --result 条例により減額できない"),
+        ("expect", expect, _("Until when somebody acts next."), "expect 12 2027-04-02T10:00 --reason 在宅の日"),
+        ("reopen", reopen, _("It was not over."), "reopen 12 もう一度電話があった"),
+    ):  # fmt: skip
+        shown = " · ".join(f"kikitori case {example}" for example in examples)
+        group.command(name, help=said, epilog=_("Examples: {examples}").format(examples=shown))(function)
+    app.add_typer(group, name="case")
+
+
+def enter(
+    inquiry: Annotated[str, typer.Option("--inquiry", help=_("What they ask."), prompt=_("What they ask"))],
+    channel: Annotated[Channel, typer.Option("--channel", help=_("How it came in."))] = Channel.PHONE,
+    category: Category = None,
+    main: Main = None,
+    related: Related = None,
+    name: Name = None,
+    contact: Contact = None,
+    no_number: NoNumber = None,
+    read_back: ReadBack = False,
+    agrees: Agrees = None,
+    call: Call = None,
+    received_by: Annotated[
+        str | None, typer.Option("--received-by", help=_("Who took it: cc, contractor, emergency, or a 所管課."))
+    ] = None,
+    received_at: Annotated[
+        str | None, typer.Option("--received-at", help=_("When it was taken. Default: now."))
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Enter a case."""
+    from cti.api.caseshapes import Enter
+    from cti.cli.ways import shaped
+
+    with _options():
+        asked = shaped(Enter, **_given(
+            channel=channel, inquiry=inquiry, category=category, main=main, related=related, name=name, contact=contact,
+            missing=no_number, read_back=read_back or None, consent=agrees, conversation=call, received_by=received_by,
+            received_at=_then(received_at, "--received-at") if received_at else None,
+        ))  # fmt: skip
+        with at_api() as client:
+            case = client.enter_case(asked)
+    _say(case, _("Entered: case {number}."), as_json=as_json)
+
+
+def list_(
+    state: Annotated[list[State] | None, typer.Option("--state", help=_("Where it stands; again for more."))] = None,
+    owner: Annotated[
+        str | None, typer.Option("--owner", help=_("Who sees to it: cc, contractor, or a 所管課's name."))
+    ] = None,
+    main: Annotated[str | None, typer.Option("--main", help=_("Main 所管課, by name."))] = None,
+    category: Category = None,
+    channel: Annotated[Channel | None, typer.Option("--channel", help=_("How it came in."))] = None,
+    number: Annotated[str | None, typer.Option("--number", help=_("Telephone number of the customer."))] = None,
+    call: Call = None,
+    since: Annotated[str | None, typer.Option("--from", help=_("Received then or later: 2027-04-01T09:00."))] = None,
+    until: Annotated[str | None, typer.Option("--to", help=_("Received before then."))] = None,
+    late: Annotated[bool, typer.Option("--late", help=_("Only what should have been done."))] = False,
+    soonest: Annotated[bool, typer.Option("--soonest", help=_("What is to be done first, first."))] = False,
+    most: Annotated[int, typer.Option("--limit", min=1, max=100_000, help=_("At most so many."))] = 100,
+    as_json: Json = False,
+) -> None:
+    """List cases."""
+    wanted = _given(
+        state=state, owner=owner, main=main, category=category, channel=channel, number=number, conversation=call,
+        late=late or None, soonest=soonest or None,
+        **{"from": time_of(since, "--from") if since else None, "to": time_of(until, "--to") if until else None},
+    )  # fmt: skip
+    with _options(), at_api() as client:
+        found = list(client.cases(wanted, most))
+        names = {} if as_json else _names(client)
+    if as_json:
+        for line in found:
+            say_json(line.model_dump(mode="json"))
+        return
+    if not found:
+        out.print(_("No cases."))
+        return
+    table(
+        (_("No."), _("Received"), _("By"), _("State"), _("Of"), _("Until"), _("Customer"), _("What they ask")),
+        (
+            (line.number, moment_text(line.received_at), word(line.channel), _stands(line.state),
+             names.get(line.owner, line.owner), _until(line), _customer(line), _short(line.inquiry))
+            for line in found
+        ),
+    )  # fmt: skip
+
+
+def show(case: Which, as_json: Json = False) -> None:
+    """Show a case."""
+    with at_api() as client:
+        found = client.case(case)
+        names = {} if as_json else _names(client)
+    if as_json:
+        say_json(found.model_dump(mode="json"))
+        return
+    title = _("Case {number}: {state}").format(number=found.number, state=_stands(found.state))
+    out.print(title, style="bold", highlight=False)
+    rows = [
+        (_("Received"), f"{moment_text(found.received_at)}, {word(found.channel)}, {_of(names, found.received_by)}"),
+        (_("Seen to by"), _of(names, found.owner)),
+        (_("Main 所管課"), _of(names, found.main) if found.main else ""),
+        (_("Also concerned"), ", ".join(_of(names, unit) for unit in found.related)),
+        (_("Kind of question"), _of(names, f"category:{found.category}") if found.category else ""),
+        (_("Customer"), _customer(found)),
+        (_("Until"), _until(found)),
+        (_("Conversation"), found.conversation or ""),
+    ]
+    for name, value in rows:
+        if value:
+            out.print(f"  {name}: {one_line(value)}", highlight=False, soft_wrap=True)
+    out.print()
+    out.print(one_line(found.inquiry) or _("(what they ask is not entered yet)"), highlight=False, soft_wrap=True)
+    out.print()
+    table(
+        (_("When"), _("Who"), _("Unit"), _("What was done")),
+        (
+            (moment_text(datetime.fromisoformat(act["at"])), _("by itself") if act["by"] == SYSTEM else act["by"],
+             _of(names, act["unit"]), _what(act, names))
+            for act in found.history
+        ),
+    )  # fmt: skip
+
+
+def note(
+    case: Which,
+    text: Annotated[str, typer.Argument(help=_("What is to be known."), metavar="TEXT")],
+    as_json: Json = False,
+) -> None:
+    """Add a note."""
+    _do(case, [{"kind": "note", "text": text}], as_json=as_json)
+
+
+def amend(
+    case: Which,
+    inquiry: Annotated[str | None, typer.Option("--inquiry", help=_("What they ask."))] = None,
+    category: Category = None,
+    call: Call = None,
+    as_json: Json = False,
+) -> None:
+    """Put right."""
+    given = _given(inquiry=inquiry, category=category, conversation=call)
+    if not given:
+        raise UsageError(_("name what is put right: --inquiry, --category or --call"))
+    _do(case, [{"kind": "amend", **given}], as_json=as_json)
+
+
+def reach(
+    case: Which,
+    name: Name = None,
+    contact: Contact = None,
+    no_number: NoNumber = None,
+    read_back: ReadBack = False,
+    agrees: Agrees = None,
+    as_json: Json = False,
+) -> None:
+    """How they are reached."""
+    acts = []
+    if given := _given(name=name, contact=contact, missing=no_number, read_back=read_back or None):
+        if contact is None and no_number is None:
+            raise UsageError(_("name --contact, or why there is none: --no-number"))
+        acts.append({"kind": "reach", **given})
+    if agrees is not None:
+        acts.append({"kind": "consent", "given": agrees})
+    if not acts:
+        raise UsageError(_("name --contact, or why there is none: --no-number"))
+    _do(case, acts, as_json=as_json)
+
+
+def assign(
+    case: Which,
+    main: Annotated[str, typer.Argument(help=_("The one main 所管課: name or title."), metavar="所管課")],
+    related: Related = None,
+    category: Category = None,
+    as_json: Json = False,
+) -> None:
+    """Whose it is."""
+    _do(case, [{"kind": "assign", "main": main, **_given(related=related, category=category)}], as_json=as_json)
+
+
+def hand_over(
+    case: Which,
+    main: Main = None,
+    promised: When = None,
+    transfer: Annotated[
+        Why | None, typer.Option("--transfer", help=_("They were put through at once: why (4条ただし書)."))
+    ] = None,
+    words: Annotated[str | None, typer.Option("--words", help=_("The other reason."))] = None,
+    told: Annotated[
+        str | None, typer.Option("--told", help=_("Urgent: the 所管課 was told by telephone, on this number (4条(3))."))
+    ] = None,
+    written: Annotated[
+        bool, typer.Option("--written", help=_("It came in writing: nobody is called (4条(2))."))
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Hand over."""
+    if sum((transfer is not None, told is not None, written)) > 1:
+        raise UsageError(_("one of --transfer, --told and --written; none of them: they are called back"))
+    way = "transfer" if transfer else "telephone" if told else "system" if written else "callback"
+    over = {"kind": "hand-over", "way": way, **_given(
+        promised=_then(promised, "--promised") if promised else None, why=transfer, words=words, reached=told,
+    )}  # fmt: skip
+    _do(case, [*([{"kind": "assign", "main": main}] if main else []), over], as_json=as_json)
+
+
+def accept(case: Which, as_json: Json = False) -> None:
+    """Take it."""
+    _do(case, [{"kind": "accept"}], as_json=as_json)
+
+
+def answer(
+    case: Which,
+    result: Annotated[str, typer.Option("--result", help=_("What was done and what came of it."), prompt=_("Result"))],
+    channel: Annotated[
+        Channel | None, typer.Option("--channel", help=_("How they were answered. Default: as they asked (5条(1))."))
+    ] = None,
+    wish: Annotated[
+        str | None, typer.Option("--wish", help=_("Their wish to be answered otherwise than they asked."))
+    ] = None,
+    outcome: Annotated[
+        Outcome,
+        typer.Option("--outcome", help=_("declined: with its reason; withdrawn: they want no answer any more.")),
+    ] = Outcome.ANSWERED,
+    keep_open: Annotated[bool, typer.Option("--keep-open", help=_("Do not close it yet."))] = False,
+    as_json: Json = False,
+) -> None:
+    """Answered."""
+    acts: list[dict[str, Any]] = [{"kind": "result", "outcome": outcome, "text": result}]
+    if not keep_open:
+        acts.append({"kind": "close"})
+
+    def replied(found: "Case") -> list[dict[str, Any]]:
+        if outcome is Outcome.WITHDRAWN and channel is None:
+            return acts
+        by = Channel.PHONE if found.channel is Channel.EMERGENCY else found.channel
+        return [{"kind": "reply", "channel": channel or by, **_given(wish=wish)}, *acts]
+
+    _do(case, replied, as_json=as_json)
+
+
+def expect(
+    case: Which,
+    until: Annotated[str, typer.Argument(help=_("15:00 today, or a time; -: nothing is waited for."), metavar="TIME")],
+    reason: Annotated[str, typer.Option("--reason", help=_("Why then."))] = "",
+    as_json: Json = False,
+) -> None:
+    """Until when."""
+    at = None if until == "-" else _then(until, "TIME")
+    _do(case, [{"kind": "expect", "until": at, "reason": reason}], as_json=as_json)
+
+
+def reopen(
+    case: Which,
+    reason: Annotated[str, typer.Argument(help=_("Why it was not over."), metavar="REASON")],
+    as_json: Json = False,
+) -> None:
+    """Open again."""
+    _do(case, [{"kind": "reopen", "reason": reason}], as_json=as_json)
+
+
+# --- inside -----------------------------------------------------------------------------------------------------------
+
+
+def _do(
+    case: str, acts: Sequence[Mapping[str, Any]] | Callable[["Case"], Sequence[Mapping[str, Any]]], *, as_json: bool
+) -> None:
+    """Do it; where what is done depends on the case, only if nobody has done anything with it meanwhile."""
+    from cti.api.caseshapes import Do
+    from cti.cli.ways import shaped
+
+    with _options(), at_api() as client:
+        if callable(acts):
+            before = client.case(case)
+            asked = shaped(Do, acts=acts(before), seen=before.acts)
+        else:
+            asked = shaped(Do, acts=acts)
+        found = client.act(case, asked)
+    _say(found, _("Done: case {number}."), as_json=as_json)
+
+
+def _say(found: "Case", said: str, *, as_json: bool) -> None:
+    if as_json:
+        say_json(found.model_dump(mode="json"))
+        return
+    told = [said.format(number=found.number), f"{_stands(found.state)}."]
+    if found.next_at:
+        told.append(_("Until: {until}").format(until=_until(found)))
+    out.print(" ".join(told), style="green", highlight=False)
+
+
+@contextmanager
+def _options() -> Iterator[None]:
+    """What is said of a field is said of the option that gave it."""
+    options = {
+        "missing": "--no-number", "consent": "--callback", "conversation": "--call", "reached": "--told",
+        "why": "--transfer", "text": "--result",
+    }  # fmt: skip
+    try:
+        yield
+    except KikitoriError as error:
+        wrong: list[dict[str, str]] = getattr(error, "errors", [])
+        if len(wrong) != 1:
+            raise
+        field = wrong[0]["at"].rpartition(".")[2]
+        raise UsageError(f"{options.get(field, f'--{field}')}: {wrong[0]['problem']}") from error
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _then(text: str, where: str) -> datetime:
+    """A time; only hours and minutes: of today, in Japan."""
+    if _CLOCK.fullmatch(text):
+        return time_of(f"{wall_clock().astimezone(JST).date().isoformat()}T{text.zfill(5)}", where)
+    return time_of(text, where)
+
+
+def _names(client: Any) -> dict[str, str]:
+    """What units and kinds of questions are called."""
+    found = client.sections()
+    names = {CENTRE: "CC", CONTRACTOR: "運営会社", EMERGENCY: "緊急受付窓口"}
+    names |= {one.name: one.title for one in found.sections}
+    return names | {f"category:{one.name}": one.title for one in found.categories}
+
+
+def _of(names: Mapping[str, str], name: str) -> str:
+    return names.get(name, name.removeprefix("category:"))
+
+
+def _stands(state: State) -> str:
+    said = {
+        State.OPEN: "being worked on", State.HANDED_OVER: "handed over", State.ACCEPTED: "taken on",
+        State.CLOSED: "done with",
+    }  # fmt: skip
+    return word(said[state])
+
+
+def _until(line: "CaseLine") -> str:
+    if line.next_at is None:
+        return ""
+    said = moment_text(line.next_at)
+    return _("{time} LATE").format(time=said) if line.late else said
+
+
+def _customer(line: "CaseLine") -> str:
+    number = line.contact.number or word(line.contact.missing) if line.contact else ""
+    return " ".join(filter(None, (line.name, number)))
+
+
+def _short(text: str) -> str:
+    flat = one_line(text)
+    return flat if len(flat) <= WIDE else f"{flat[: WIDE - 1]}…"
+
+
+def _what(act: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    """An act, in words."""
+    said = ", ".join(one for one in _details(act, names) if one)
+    return f"{word(act['kind'])}: {said}" if said else word(act["kind"])
+
+
+def _details(act: Mapping[str, Any], names: Mapping[str, str]) -> list[str | None]:
+    match act["kind"]:
+        case "amend":
+            category = _of(names, f"category:{act['category']}") if act["category"] else ""
+            return [act["inquiry"], category, act["conversation"]]
+        case "reach":
+            reached = act["contact"]
+            return [
+                act["name"],
+                reached["number"] or word(reached["missing"]),
+                _("read back") if act["read_back"] else "",
+            ]
+        case "consent":
+            return [_("yes") if act["given"] else _("no")]
+        case "assign":
+            return [_of(names, act["main"]), *(_of(names, one) for one in act["related"])]
+        case "hand-over":
+            return [word(act["way"]), word(act["why"]), act["words"], act["reached"], _moment(act["promised"])]
+        case "reply":
+            return [word(act["channel"]), act["wish"]]
+        case "result":
+            return [word(act["outcome"]), act["text"]]
+        case "expect":
+            return [_moment(act["until"]) or _("no longer"), act["reason"]]
+        case _:
+            return [act.get(name) for name in ("inquiry", "reason", "text")]
+
+
+def _moment(text: str | None) -> str:
+    return moment_text(datetime.fromisoformat(text)) if text else ""
