@@ -6,8 +6,10 @@ dialplan's own are asked for 24 months, by Asterisk's own GotoIfTime.
 
 import asyncio
 import contextlib
+import os
 import random
 import re
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Iterable, Iterator
@@ -20,9 +22,15 @@ import pytest
 import pytest_asyncio
 
 from cti.app.clock import wall_clock
+from cti.app.desk import book_at, build_desk
+from cti.cases.book import Line, Wanted
+from cti.cases.contact import calling as calling_number
+from cti.cases.model import CENTRE as CC
+from cti.cases.model import State
 from cti.demo.ear import Ear
 from cti.demo.scenarios import Answer, Talk
 from cti.demo.sipp import Phone
+from cti.desk import closing
 from cti.pbxconfig import Decided
 from cti.routing.baseline import ZONE
 from policies.calendar import JST, midnight
@@ -224,6 +232,45 @@ async def test_whoever_gives_up_while_the_emergency_line_rings_is_in_need_all_th
         10,
         "nobody was alarmed",
     )
+
+
+@pytest.mark.rule("A-03", "A-21", "A-22")
+async def test_what_the_night_took_is_a_case_and_one_however_often_the_desk_dies(closed: House) -> None:
+    """Every call of the tests above, and one more; the desk is killed while it makes cases of them."""
+    lab = closed.lab
+    async with closed.rings(LINE, Answer(talk=None)) as line, calling(closed, number="0661230006") as caller:
+        await caller.asked("closed", "1")
+        await line.reached("ringing", 20)
+        os.kill(await closed.process("desk"), signal.SIGKILL)
+        await caller.phone.press("hang up")
+        await caller.phone.finished(10)
+    row = await intake(closed, "0661230006")
+    os.kill(await closed.process("desk"), signal.SIGKILL)
+    lab.kikitori("intake", "done", row["id"][:8], "--done-by", "給水課", "--note", "止水栓を閉めた")
+    desk = await build_desk(lab.settings, wall_clock, "test")
+    async with closing(desk):
+        book = book_at(desk, lab.settings)
+
+        async def found() -> dict[str, Line]:
+            return {line.id: line for line in await book.lines(Wanted(), CC, limit=100)}
+
+        async def settled() -> dict[str, Line] | None:
+            there, rows = await found(), await desk.intake.rows(done=True)
+            done = there.keys() == {one.id for one in rows} and there[row["id"]].state is State.CLOSED
+            return there if done else None
+
+        async with asyncio.timeout(30):
+            while (there := await settled()) is None:  # noqa: ASYNC110  # another process makes them
+                await asyncio.sleep(0.2)
+        assert there[row["id"]].inquiry == "止水栓を閉めた"
+        assert len(there) == len(await book.lines(Wanted(), CC, limit=100)) >= 2, "none twice"
+        for one in await desk.intake.rows():
+            line = there[one.id]
+            assert (line.state, line.conversation) == (State.OPEN, one.conversation)
+            assert line.contact == calling_number(one.number)
+            assert line.late(wall_clock()) is one.unanswered
+        entered = [entry.object for entry in desk.audit(action="case.entered")]
+        assert sorted(entered) == sorted(there), "each has its line in the access log"
 
 
 async def test_at_the_second_of_the_boundary(house: House) -> None:
