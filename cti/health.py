@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
+from cti.cases.book import known, late
 from cti.desk import Desk
 from cti.doctor import host, keeping, kernel, running, service, storage
 from cti.doctor.finding import Finding, error, house_titles, unmade, warning, well
@@ -116,7 +117,9 @@ async def _overdue(desk: Desk, now: datetime) -> int | Unseen:
     today = now.astimezone(JST).date()
     try:
         async with asyncio.timeout(PATIENCE):
-            return sum(row.overdue(today) for row in await desk.intake.rows())
+            waiting = {row.id for row in await desk.intake.rows() if row.overdue(today)}
+            # An intake that is a case by now is overdue by the tickets of that.
+            return await late(desk.catalogue.engine, now) + len(waiting - await known(desk.catalogue.engine, waiting))
     except TimeoutError:
         return Unseen(_("no answer in time"))
     except (OSError, *TROUBLE) as problem:
@@ -224,7 +227,7 @@ def _agreed(seen: Mapping[date, int | None] | Unseen) -> Finding:
 
 
 def _promised(seen: int | Unseen) -> Finding:
-    remedy = _("`kikitori intake list` shows who waits; call them, then `kikitori intake done`")
+    remedy = _("`kikitori ticket list --late` and `kikitori intake list` show who waits: call them, and enter it")
     if isinstance(seen, Unseen):
         return unmade("overdue", seen, remedy)
     found = ngettext("{count} caller waits", "{count} callers wait", seen).format(count=seen)

@@ -29,6 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from cti.calls import passing
 from cti.calls.said import FORMS
 from cti.steps import Step, at_of
 from recorder.catalogue import of_site, plain, positions, put
@@ -68,6 +69,14 @@ intakes = Table(
     Column("due", Date),
     Column("pbx", String(32), nullable=False, index=True, server_default=""),
 )
+
+to_tickets = Table(
+    "steps_to_tickets",
+    metadata,
+    Column("key", String(200), primary_key=True),
+    Column("pbx", String(32), nullable=False),
+)
+"""Steps of which a ticket is to be made (`cti.cases.ticketing`)."""
 
 kept = Table(
     "kept",
@@ -198,6 +207,8 @@ class IntakeBook:
                     continue
                 values = {**step, "at": plain(at_of(step)), "pbx": self._pbx}
                 await connection.execute(insert(steps).values(**values))
+                if step["what"] in passing.FORMS:
+                    await connection.execute(insert(to_tickets).values(key=step["key"], pbx=self._pbx))
                 if (row := await self._apply(connection, step)) is not None:
                     changed[row.id] = row
             await self._remember(connection, file, read)
@@ -218,7 +229,7 @@ class IntakeBook:
     async def clear(self) -> None:
         """Forget everything of this PBX; the vault has it all."""
         async with self._engine.begin() as connection:
-            for table in (steps, intakes, kept):
+            for table in (steps, to_tickets, intakes, kept):
                 await connection.execute(delete(table).where(table.c.pbx == self._pbx))
             await connection.execute(delete(line_files).where(of_site(line_files, self._pbx)))
 
@@ -248,9 +259,11 @@ class IntakeBook:
         row = (await connection.execute(_ROWS.where(intakes.c.id == identity))).mappings().first()
         return _intake(row) if row else None
 
-    async def rows(self, *, done: bool = False) -> list[Intake]:
-        """Open ones, oldest first; all where `done`."""
+    async def rows(self, *, done: bool = False, own: bool = False) -> list[Intake]:
+        """Open ones, oldest first; all where `done`. `own`: of this PBX alone."""
         wanted = _ROWS.order_by(intakes.c.at)
+        if own:
+            wanted = wanted.where(intakes.c.pbx == self._pbx)
         if not done:
             wanted = wanted.where(kept.c.id.is_(None))
         async with self._engine.connect() as connection:
@@ -261,6 +274,21 @@ class IntakeBook:
         wanted = _ROWS.where(intakes.c.id.startswith(text, autoescape=True))
         async with self._engine.connect() as connection:
             return [_intake(row) for row in (await connection.execute(wanted)).mappings()]
+
+    async def to_tickets(self) -> list[Step]:
+        """The steps of this PBX of which a ticket is to be made, in their order."""
+        wanted = select(steps).join(to_tickets, to_tickets.c.key == steps.c.key)
+        # What came of an attended transfer is known at the same moment: the transfer comes before its outcome.
+        order = (steps.c.at, steps.c.what == passing.OUTCOME, steps.c.key)
+        wanted = wanted.where(to_tickets.c.pbx == self._pbx).order_by(*order)
+        async with self._engine.connect() as connection:
+            found = [dict(row) for row in (await connection.execute(wanted)).mappings()]
+        return [row | {"at": row["at"].replace(tzinfo=UTC).isoformat()} for row in found]
+
+    async def ticketed(self, key: str) -> None:
+        """It was made, or none is to be."""
+        async with self._engine.begin() as connection:
+            await connection.execute(delete(to_tickets).where(to_tickets.c.key == key))
 
     async def first_rings(self) -> dict[str, Step]:
         """Conversation -> its first step `ring`."""
@@ -286,7 +314,8 @@ class IntakeBook:
 
 def _in_order(row: Mapping[str, Any]) -> dict[str, str]:
     """The values of a step as the dialplan says them: JSON has lost that."""
-    return {name: row["values"][name] for name in FORMS.get(row["what"], ()) if name in row["values"]}
+    names = FORMS.get(row["what"]) or passing.FORMS.get(row["what"], ())
+    return {name: row["values"][name] for name in names if name in row["values"]}
 
 
 def _intake(row: Mapping[Any, Any]) -> Intake:

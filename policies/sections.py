@@ -9,6 +9,9 @@ from pydantic import Field, StringConstraints, model_validator
 
 from policies.model import Name, Part, Policy
 
+RESERVED = frozenset({"cc", "contractor", "emergency"})
+"""Names of the units that are no 所管課 (2条(3) to (5)); `cti.cases.model` knows them."""
+
 Reached = Annotated[str, StringConstraints(pattern=r"^[0-9]{2,15}$")]
 
 
@@ -69,14 +72,27 @@ class Category(Part):
     urgent: bool = False
 
 
+class Tickets(Part):
+    """What a call leaves by itself. `abandoned_after`: seconds that somebody waits whom nobody answers, to be called.
+
+    `call_within`: minutes in which they are called, and whom a section did not answer after a transfer.
+    """
+
+    abandoned_after: int = Field(default=10, ge=0, le=3600)
+    call_within: int = Field(default=30, ge=1, le=1440)
+
+
 class Sections(Policy):
-    """`sections.toml`: the 所管課 and the kinds of questions (A-05, A-06)."""
+    """`sections.toml`: the 所管課, the kinds of questions (A-05, A-06), and what calls leave by themselves (C-06)."""
 
     section: tuple[Section, ...]
     category: tuple[Category, ...] = ()
+    tickets: Tickets = Tickets()
 
     @model_validator(mode="after")
     def _consistent(self) -> "Sections":
+        if taken := sorted({one.name for one in self.section} & RESERVED):
+            raise ValueError(f"section {', '.join(taken)}: that is no 所管課's name, but another unit's")
         names, titles = [one.name for one in self.section], [one.title for one in self.section]
         for what, values in (("section", names), ("title", titles), ("category", [one.name for one in self.category])):
             if twice := sorted({value for value in values if values.count(value) > 1}):
@@ -96,6 +112,10 @@ class Sections(Policy):
     def find(self, name: str) -> Section | None:
         """The one of that name."""
         return next((one for one in self.section if one.name == name), None)
+
+    def reached_on(self, phone: str) -> Section | None:
+        """The one that takes hand-overs on that telephone."""
+        return next((one for one in self.section if one.phone == phone), None)
 
     def taking(self, day: date) -> list[Section]:
         """Those that something can be handed over to on that day."""

@@ -4,13 +4,24 @@ import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
-from pydantic import AwareDatetime
 
-from cti.api.caseshapes import Case, CaseLine, Cases, Category, Do, Enter, Section, Sections
+from cti.api.caseshapes import (
+    At,
+    Case,
+    CaseLine,
+    Cases,
+    Category,
+    Do,
+    Enter,
+    Section,
+    Sections,
+    Ticket,
+    Tickets,
+)
 from cti.api.service import Once, may, service_of
-from cti.cases.book import Wanted
+from cti.cases.book import TicketsWanted, Wanted
 from cti.cases.contact import ContactError, contact
-from cti.cases.model import Channel, State
+from cti.cases.model import Channel, State, TicketKind
 from cti.errors import FieldError
 from cti.explain import localise
 from policies.calendar import JST
@@ -35,8 +46,8 @@ async def cases(
     channel: Channel | None = None,
     conversation: Annotated[str | None, Query(max_length=36)] = None,
     number: Annotated[str | None, Query(max_length=64, description="Of the customer, in any writing")] = None,
-    since: Annotated[AwareDatetime | None, Query(alias="from")] = None,
-    until: Annotated[AwareDatetime | None, Query(alias="to")] = None,
+    since: Annotated[At | None, Query(alias="from")] = None,
+    until: Annotated[At | None, Query(alias="to")] = None,
     late: bool = False,
     soonest: Annotated[bool, Query(description="What is to be done first, first; without further pages")] = False,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
@@ -78,6 +89,27 @@ async def act(case: Which, asked: Do, request: Request, session: Session = may(A
     stated = [one.model_dump(exclude_unset=True) for one in asked.acts]
     kept = await service.cases.act(session.who.account, case, stated, asked.seen)
     return Case.whole(kept, service.desk.now())
+
+
+@router.get("/tickets")
+async def tickets(
+    request: Request,
+    session: Session = may(Act.CASES),
+    everything: Annotated[bool, Query(alias="all", description="Those that are over, too")] = False,
+    kind: TicketKind | None = None,
+    unit: Unit = None,
+    since: Annotated[At | None, Query(alias="from", description="Due then or later")] = None,
+    until: Annotated[At | None, Query(alias="to")] = None,
+    late: bool = False,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+) -> Tickets:
+    """What was promised or is owed to customers: callbacks, transfers, calls that nobody answered (D10, C-06, E-16)."""
+    service, now = service_of(request), service_of(request).desk.now()
+    wanted = TicketsWanted(
+        open=not everything, kind=kind, unit=unit, since=since, until=until, late=now if late else None
+    )  # fmt: skip
+    found = await service.cases.tickets(session.who.account, wanted, limit=limit)
+    return Tickets(items=[Ticket.of(line, now) for line in found])
 
 
 @router.get("/sections")

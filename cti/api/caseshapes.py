@@ -8,19 +8,32 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
 
 from cti.api.shapes import In
 from cti.cases import form
-from cti.cases.book import Kept, Line
+from cti.cases.book import Kept, Line, TicketLine
 from cti.cases.contact import Contact as Number
 from cti.cases.contact import Missing
-from cti.cases.model import Act, Channel, Outcome, Reach, State, Way, Why
+from cti.cases.model import Act, Channel, Outcome, Reach, State, TicketEnd, TicketKind, Way, Why
 
 
 def _readable(text: str) -> str:
-    """Without what could not be kept, or steers a terminal."""
-    if any(unicodedata.category(one) in ("Cc", "Cs") and one not in "\n\t" for one in text):
+    """Without what could not be kept, or steers a terminal or a reader's eye; lines end as they do here."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    kinds = {one: unicodedata.category(one) for one in set(text) - {"\n", "\t"}}
+    if _STEERING & kinds.keys() or {"Cc", "Cs", "Zl", "Zp"} & set(kinds.values()):
         raise ValueError("holds something that is no text")
     return text.strip()
 
 
+def _in_reach(at: datetime) -> datetime:
+    """Of the years that every clock and calendar here can show."""
+    if not YEARS[0] <= at.year <= YEARS[1]:
+        raise ValueError(f"the year must lie between {YEARS[0]} and {YEARS[1]}")
+    return at
+
+
+YEARS = (1990, 2200)
+_STEERING = frozenset("\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
+"""What turns the direction of text, or is not seen."""
+At = Annotated[AwareDatetime, AfterValidator(_in_reach)]
 Text = Annotated[str, Field(max_length=8000), AfterValidator(_readable)]
 Short = Annotated[str, Field(max_length=200), AfterValidator(_readable)]
 Unit = Annotated[str, Field(min_length=1, max_length=120)]
@@ -46,7 +59,7 @@ class Enter(_Reaching):
 
     channel: Channel
     received_by: Unit | None = None
-    received_at: AwareDatetime | None = None
+    received_at: At | None = None
     inquiry: Text
     category: Unit | None = None
     conversation: Call | None = None
@@ -91,7 +104,7 @@ class HandOver(In):
 
     kind: Literal["hand-over"]
     way: Way
-    promised: AwareDatetime | None = None
+    promised: At | None = None
     why: Why | None = None
     words: Text = ""
     reached: Typed | None = None
@@ -104,11 +117,12 @@ class Accept(In):
 
 
 class Reply(In):
-    """The customer was answered; by another channel than they used, by their wish (5条(1))."""
+    """The customer was answered, now or at `answered_at`; by another channel than they used, by their wish (5条(1))."""
 
     kind: Literal["reply"]
     channel: Channel
     wish: Text = ""
+    answered_at: At | None = None
 
 
 class Result(In):
@@ -136,7 +150,7 @@ class Expect(In):
     """Until when somebody acts next; null: nothing is waited for."""
 
     kind: Literal["expect"]
-    until: AwareDatetime | None = None
+    until: At | None = None
     reason: Text = ""
 
 
@@ -196,7 +210,10 @@ class Reached(BaseModel):
 
 
 class CaseLine(BaseModel):
-    """A case in a list. `next_at`: until when somebody acts; `late`: it is past. `acts`: how many it has."""
+    """A case in a list. `next_at`: until when somebody acts; `late`: it is past. `acts`: how many it has.
+
+    `damaged`: its row was changed in the database, and nothing of the customer is shown.
+    """
 
     number: int
     id: str
@@ -224,12 +241,51 @@ class CaseLine(BaseModel):
     inquiry: str
     name: str
     contact: Reached | None
+    damaged: bool = False
 
     @classmethod
     def of(cls, line: Line, now: datetime) -> "CaseLine":
         """As it stands in the list of the store."""
         values = {name: getattr(line, name) for name in line.__dataclass_fields__}
         return cls(**values | {"contact": Reached.of(line.contact), "late": line.late(now)})
+
+
+class Ticket(BaseModel):
+    """One promise: its name (`12-2`: the second of case 12), who keeps it, until when, and what became of it.
+
+    `late`: kept after `due`, or open and past it. `outcome`: kept, failed (a callback takes its place), passed-on
+    (another unit has one of its own), void (closed without it); null while it is open.
+    """
+
+    ticket: str
+    id: str
+    case: int
+    kind: TicketKind
+    unit: str
+    conversation: str | None
+    leg: str
+    at: datetime
+    due: datetime | None
+    late: bool
+    done_at: datetime | None
+    outcome: TicketEnd | None
+    inquiry: str
+    name: str
+    contact: Reached | None
+    damaged: bool
+
+    @classmethod
+    def of(cls, line: TicketLine, now: datetime) -> "Ticket":
+        """As it stands in the list of the store."""
+        values = {name: getattr(line, name) for name in line.__dataclass_fields__ if name != "place"}
+        more = {"ticket": f"{line.case}-{line.place}", "late": line.late(now), "contact": Reached.of(line.contact)}
+        return cls(**values | more)
+
+
+class Tickets(BaseModel):
+    """Those that are due first, first; of all, the newest first."""
+
+    items: list[Ticket]
 
 
 class Cases(BaseModel):

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from cti.api.caseshapes import Case, CaseLine, Cases, Do, Enter, Sections
+from cti.api.caseshapes import Case, CaseLine, Cases, Do, Enter, Sections, Ticket, Tickets
 from cti.api.problems import Problem
 from cti.api.shapes import (
     Account,
@@ -307,6 +307,11 @@ class Client:
     def act(self, case: str, asked: Do) -> Case:
         """Do something with it."""
         return self._post(f"/v1/cases/{_segment(case)}/acts", asked, Case)
+
+    def tickets(self, wanted: Mapping[str, Any]) -> list[Ticket]:
+        """What was promised; `wanted` as the address takes it."""
+        asked = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in wanted.items()}
+        return self._get("/v1/tickets", Tickets, asked).items
 
     def sections(self) -> Sections:
         """The 所管課, and which kind of question is whose."""

@@ -17,6 +17,7 @@ from cti.app.site import want_of
 from cti.cases import sealing
 from cti.cases.adopting import Adopting
 from cti.cases.book import CaseBook, Tell
+from cti.cases.ticketing import Ticketing
 from cti.desk import Desk
 from cti.doctor import storage
 from cti.errors import KikitoriError, SettingsError
@@ -36,7 +37,7 @@ from cti.watch import Watch, by_mail
 from policies.calendar import JST
 from policies.errors import PolicyError
 from policies.hours import OpeningHours
-from policies.load import Policies
+from policies.load import Fresh, Policies
 from recorder.access.accounts import Accounts
 from recorder.access.known import DECIDING, Known, known
 from recorder.access.log import AccessLog
@@ -141,34 +142,50 @@ async def run_desk(settings: Settings, clock: Clock, notifier: Notifier) -> None
     book = book_at(desk, settings)
     await _key_of_cases(settings, book)
     adopting = Adopting(desk.intake, book, desk.keep, clock)
+    ticketing = Ticketing(desk.intake, book, Fresh(settings.paths.policies).now, clock)
 
     async def look() -> None:
         await desk.catch_up()
         await desk.intake.alarm()
+
+    async def cases() -> None:
         await adopting.look()
+        await ticketing.look()
 
     async with asyncio.TaskGroup() as group:
         beating = group.create_task(notifier.beat())
         indexing = group.create_task(every(1.0, look, (OSError, *TROUBLE)))
+        entering = group.create_task(every(1.0, cases, (OSError, *TROUBLE)))
         watching = group.create_task(_watching(settings, desk, clock))
         asked = group.create_task(run_api(settings, desk, clock))
         stating = group.create_task(every(STATEMENT_SECONDS, Stating(desk, clock).look, (OSError, *TROUBLE)))
         notifier.send("READY=1")
         await terminated()
         notifier.send("STOPPING=1")
-        for task in (beating, indexing, stating, watching, asked):
+        for task in (beating, indexing, entering, stating, watching, asked):
             task.cancel()
     await desk.close()
 
 
 async def _key_of_cases(settings: Settings, book: CaseBook) -> None:
-    """Of an installation that was made before there were cases: made now, unless there are cases of another key."""
-    files = [folder / sealing.FILE for folder in (settings.paths.keys, settings.paths.mirror / "escrow")]
-    if any(file.exists() for file in files) or await book.any():
-        return
-    made = sealing.generate()
-    for file in files:
-        write_new(file, made, 0o400)
+    """The key and its copy on the second medium, each made of the other where it is lost; both where there is no case.
+
+    Nothing is entered by another key than that of the cases that are there: `book` says so at each try.
+    """
+    key, copy = (folder / sealing.FILE for folder in (settings.paths.keys, settings.paths.mirror / "escrow"))
+    try:
+        known = {file: file.read_bytes() for file in (key, copy) if file.exists()}
+        if not known and not await book.any():
+            known = {copy: sealing.generate()}
+            write_new(copy, known[copy], 0o400)  # first: what is sealed by a key has a copy of it
+        for file, other in ((key, copy), (copy, key)):
+            if file not in known and other in known:
+                write_new(file, known[other], 0o400)
+        if len(set(known.values())) > 1:
+            log.error("the key of the cases and its copy differ", key=str(key), copy=str(copy))
+        await book.check_key()
+    except (OSError, KikitoriError) as error:
+        log.error("the key of the cases is not as it should be", error=explain(error))
 
 
 async def _watching(settings: Settings, desk: Desk, clock: Clock) -> None:

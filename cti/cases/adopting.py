@@ -11,7 +11,7 @@ from typing import Final
 import structlog
 
 from cti.cases.book import CaseBook, ChangedError, Standing
-from cti.cases.contact import calling
+from cti.cases.contact import Contact, Missing, calling
 from cti.cases.model import (
     CONTRACTOR,
     EMERGENCY,
@@ -30,12 +30,10 @@ from cti.cases.model import (
     Reply,
     Result,
     State,
+    TicketKind,
 )
-from cti.errors import KikitoriError
-from cti.explain import explain
 from cti.intake import Intake, IntakeBook
 from policies.calendar import midnight
-from recorder.access.errors import AccessError
 
 log = structlog.get_logger()
 
@@ -50,25 +48,31 @@ def begun(row: Intake, now: datetime) -> list[Act]:
     urgent = row.kind == "emergency"
     register = Register(
         at=now, by=SYSTEM, unit=CONTRACTOR, channel=Channel.EMERGENCY if urgent else Channel.PHONE,
-        received_by=EMERGENCY if urgent else CONTRACTOR, received_at=row.at, inquiry=row.note or "",
+        received_by=EMERGENCY if urgent else CONTRACTOR, received_at=min(row.at, now), inquiry=row.note or "",
         conversation=row.conversation, due=_due(row),
+        ticket=TicketKind.EMERGENCY if urgent else TicketKind.CALLBACK,
     )  # fmt: skip
     return [register, _reach(row, now), *_agreed(row, now), *_told(row, now)]
 
 
 def following(case: Case, row: Intake, now: datetime) -> list[Act]:
     """What has become of the intake since its case was looked at."""
-    if case.state is State.CLOSED or answered(case) is not None:
+    if case.state is State.CLOSED or case.reopened or answered(case) is not None:
         return []
     new: list[Act] = []
     ours = [act for act in case.history if act.by == SYSTEM]
-    before, reach = [act for act in ours if isinstance(act, Reach)], _reach(row, now)
-    if not before or (before[-1].contact, before[-1].read_back) != (reach.contact, reach.read_back):
+    before, reach = [act for act in case.history if isinstance(act, Reach)], _reach(row, now)
+    # What people have entered since is theirs.
+    if (
+        before
+        and before[-1].by == SYSTEM
+        and (before[-1].contact, before[-1].read_back) != (reach.contact, reach.read_back)
+    ):
         new += [reach, *_agreed(row, now)]
     notes = {act.text for act in ours if isinstance(act, Note)}
     new += [note for note in _told(row, now) if note.text not in notes]
     until = [act.due if isinstance(act, Register) else act.until for act in ours if isinstance(act, Register | Expect)]
-    if _due(row) not in until:
+    if until[-1:] != [_due(row)]:
         new.append(Expect(at=now, by=SYSTEM, unit=CONTRACTOR, until=_due(row)))
     return new + (_done(case, row, now) if row.done_at is not None else [])
 
@@ -87,7 +91,9 @@ def _due(row: Intake) -> datetime:
 
 
 def _reach(row: Intake, now: datetime) -> Reach:
-    return Reach(at=now, by=SYSTEM, unit=CONTRACTOR, contact=calling(row.number), read_back=row.source in _SAID)
+    contact = calling(row.number)
+    said = row.source in _SAID and isinstance(contact, Contact)
+    return Reach(at=now, by=SYSTEM, unit=CONTRACTOR, contact=contact, read_back=said)
 
 
 def _agreed(row: Intake, now: datetime) -> list[Act]:
@@ -99,6 +105,8 @@ def _agreed(row: Intake, now: datetime) -> list[Act]:
 def _told(row: Intake, now: datetime) -> list[Note]:
     """What nothing else says, in the language of the records."""
     said = []
+    if row.number and isinstance(calling(row.number), Missing):
+        said.append(f"番号として読めない入力: {row.number}")
     if row.answered_by is not None:
         said.append(f"緊急受付窓口 {row.answered_by} が応答")
     if row.unanswered:
@@ -131,10 +139,11 @@ class Adopting:
         self._open: set[str] | None = None
         """The intakes that were open at the last look; None before the first."""
         self._seen: dict[str, tuple[Intake, int]] = {}
+        self._said: dict[str, str] = {}
 
     async def look(self) -> None:
         """Once. What one intake cannot be made into hides no other."""
-        rows = {row.id: row for row in await self._intakes.rows(done=self._open is None)}
+        rows = {row.id: row for row in await self._intakes.rows(done=self._open is None, own=True)}
         for gone in (self._open or set()) - rows.keys():
             rows |= {row.id: row for row in await self._intakes.beginning(gone)}
         standing = await self._book.standing(list(rows))
@@ -147,9 +156,12 @@ class Adopting:
             await self._follow(row, standing.get(row.id))
         except ChangedError:
             log.info("a case was changed meanwhile", intake=row.id)  # the next look takes it
-        except (KikitoriError, AccessError) as error:
-            log.error("an intake is no case yet", intake=row.id, error=explain(error))
+        except Exception as error:  # whatever it is, it must not hide the others; said once, and tried again
+            if self._said.get(row.id) != (said := str(error)):
+                self._said[row.id] = said
+                log.exception("an intake is no case yet", intake=row.id)
         else:
+            self._said.pop(row.id, None)
             return row.done_at is not None
         return False
 

@@ -6,24 +6,38 @@ in which the access log is told before it ends: what is not in the log was not d
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
-from uuid import uuid4
+from uuid import NAMESPACE_URL, uuid4, uuid5
 
 import structlog
-from sqlalchemy import ColumnElement, Row, delete, insert, select, update
+from sqlalchemy import ColumnElement, Row, Select, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from cti.cases import form
 from cti.cases.contact import Contact, Missing
-from cti.cases.model import CENTRE, Act, Case, Channel, Outcome, Reach, RuleError, State, Way, taken
+from cti.cases.model import (
+    CENTRE,
+    Act,
+    Case,
+    Channel,
+    Outcome,
+    Reach,
+    RuleError,
+    State,
+    TicketEnd,
+    TicketKind,
+    Way,
+    taken,
+)
 from cti.cases.sealing import CaseDamagedError, FieldKeys, digest
 from cti.cases.seeing import concerned
-from cti.cases.tables import acts, cases, seers
+from cti.cases.tables import acts, cases, seers, tickets
 from cti.errors import KikitoriError
 from cti.explain import localise
 from cti.i18n import _
@@ -31,7 +45,7 @@ from recorder.catalogue import plain
 
 log = structlog.get_logger()
 
-TRIES: Final = 5
+TRIES: Final = 30
 """How often an act is tried that others of the same case overtake."""
 
 MANY: Final = 1000
@@ -107,10 +121,53 @@ class Line:
     inquiry: str
     name: str
     contact: Contact | Missing | None
+    damaged: bool = False
 
     def late(self, now: datetime) -> bool:
         """Whether what was to be done by now is not."""
         return self.next_at is not None and self.next_at < now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TicketLine:
+    """A ticket in a list, with what its case shows. `place`: which of the case's it is. Times in UTC."""
+
+    id: str
+    case: int
+    place: int
+    kind: TicketKind
+    unit: str
+    conversation: str | None
+    leg: str
+    at: datetime
+    due: datetime | None
+    done_at: datetime | None
+    outcome: TicketEnd | None
+    inquiry: str
+    name: str
+    contact: Contact | Missing | None
+    damaged: bool = False
+
+    def late(self, now: datetime) -> bool:
+        """Whether it was kept too late, or is not and should be."""
+        return self.due is not None and (self.done_at or now) > self.due
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TicketsWanted:
+    """Which tickets. `since`, `until`: due, or where no time was set, made then. `open`: those that nobody kept yet."""
+
+    open: bool = True
+    kind: TicketKind | None = None
+    unit: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    late: datetime | None = None
+
+    @property
+    def by(self) -> list[str]:
+        """What was looked for."""
+        return [name for name in self.__dataclass_fields__ if getattr(self, name) not in (None, False)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +201,9 @@ class CaseBook:
         """`engine` is migrated. `keys` is asked when it is needed first. `site`: whose access log `tell` writes."""
         self._engine, self._read_keys, self._site, self._tell = engine, keys, site, tell
         self._known: FieldKeys | None = None
+        self._checked = False
+        # SQLite has one writer, who waits for the access log: others of this process need not wait in the database.
+        self._writing = asyncio.Lock()
 
     @property
     def _keys(self) -> FieldKeys:
@@ -151,61 +211,102 @@ class CaseBook:
             self._known = self._read_keys()
         return self._known
 
+    async def check_key(self) -> None:
+        """That the cases there are were sealed by the key here: a database has one, whoever writes into it.
+
+        Raises CaseDamagedError, SettingsError.
+        """
+        if self._checked:
+            return
+        async with self._engine.connect() as connection:
+            found = (await connection.execute(select(cases).order_by(cases.c.number).limit(1))).mappings().first()
+        if found is not None:
+            self._keys.open(found["sealed"], _around_row(found["id"], found))
+            self._checked = True
+
     # --- what is done -------------------------------------------------------------------------------------------------
 
     async def enter(self, new: Sequence[Act], *, identity: str | None = None, key: str | None = None) -> Kept:
         """A case that begins with `new`, of which the first is Register. `key`: what caused it; it is entered once.
 
-        Raises OrderError, LogUnavailableError, SettingsError.
+        Raises OrderError, LogUnavailableError, SettingsError, DatabaseError.
         """
         name = identity or str(uuid4())
         made = _after(None, new, name)
-        for last in _tries():
+
+        async def once() -> Kept | None:
             if key is not None and (known := await self.caused(key)) is not None:
                 return await self.get(known)
-            try:
-                async with self._told(new[0].by, made) as (connection, tell):
-                    row = insert(cases).values(**self._row(made, len(new)), id=name)
-                    number = int((await connection.execute(row)).inserted_primary_key[0])  # type: ignore[index]
-                    await self._write(connection, number, made, new, before=0, key=key, tell=tell)
-            except IntegrityError:
-                if last:
-                    raise
-            else:
-                return Kept(number=number, case=made)
-        raise AssertionError  # the last try returned or raised
+            async with self._told(new[0].by, made, before=0) as (connection, tell):
+                row = insert(cases).values(**self._row(made, len(new)), id=name)
+                number = int((await connection.execute(row)).inserted_primary_key[0])  # type: ignore[index]
+                await self._write(connection, number, made, new, before=0, key=key, tell=tell)
+            return Kept(number=number, case=made)
 
-    async def add(self, number: int, new: Sequence[Act], *, seen: int | None = None, key: str | None = None) -> Kept:
+        return await self._until_done(once, name[:8])
+
+    async def add(
+        self,
+        number: int,
+        new: Sequence[Act],
+        *,
+        seen: int | None = None,
+        key: str | None = None,
+        may: Callable[[Case], None] = lambda _case: None,
+    ) -> Kept:
         """Do `new` with a case. `seen`: how many acts whoever does it has seen; `key` as in `enter`.
 
-        Raises OrderError, ChangedError, CaseDamagedError, LogUnavailableError.
+        `may` raises where they must not, as the case is then. Raises OrderError, ChangedError, CaseDamagedError,
+        LogUnavailableError, DatabaseError.
         """
-        for last in _tries():
+
+        async def once() -> Kept | None:
             before = await self.get(number)
+            may(before.case)
             if key is not None and await self.caused(key) is not None:
                 return before
             count = len(before.case.history)
             if seen is not None and seen != count:
-                raise _changed(number)
+                raise _changed(str(number))
             # Another's act may have a later time, by a few milliseconds or another host's clock: the order counts.
-            new = [replace(act, at=max(act.at, before.case.last_at)) for act in new]
-            after = _after(before.case, new)
-            try:
-                async with self._told(new[0].by, after) as (connection, tell):
-                    row = update(cases).where(cases.c.number == number, cases.c.acts == count)
-                    changed = await connection.execute(row.values(**self._row(after, count + len(new))))
-                    if changed.rowcount == 1:
-                        await self._write(connection, number, after, new, before=count, key=key, tell=tell)
-                        return Kept(number=number, case=after)
-            except IntegrityError:
-                if last:
-                    raise
-            if seen is not None:
-                raise _changed(number)
-        raise _changed(number)
+            later = [replace(act, at=max(act.at, before.case.last_at)) for act in new]
+            after = _after(before.case, later)
+            async with self._told(new[0].by, after, before=count) as (connection, tell):
+                row = update(cases).where(cases.c.number == number, cases.c.acts == count)
+                changed = await connection.execute(row.values(**self._row(after, count + len(new))))
+                if changed.rowcount != 1:
+                    return None
+                await self._write(connection, number, after, later, before=count, key=key, tell=tell)
+            return Kept(number=number, case=after)
+
+        return await self._until_done(once, str(number))
+
+    async def _until_done(self, once: Callable[[], Awaitable[Kept | None]], name: str) -> Kept:
+        """Try again what others overtake. What has begun is done to its end, whoever goes away meanwhile."""
+
+        async def work() -> Kept:
+            await self.check_key()
+            for place in range(TRIES):
+                try:
+                    async with self._writing:
+                        found = await once()
+                except IntegrityError:
+                    found = None
+                if found is not None:
+                    return found
+                await asyncio.sleep(random.uniform(0, 0.02 * place))  # noqa: S311  # so that two do not meet again
+            raise _changed(name)
+
+        task = asyncio.ensure_future(work())
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            # Told to the log and not done, or done and told to have failed, is what must not be.
+            await asyncio.wait([task])
+            raise
 
     @asynccontextmanager
-    async def _told(self, by: str, case: Case) -> AsyncIterator[tuple[AsyncConnection, _Telling]]:
+    async def _told(self, by: str, case: Case, *, before: int) -> AsyncIterator[tuple[AsyncConnection, _Telling]]:
         """A transaction; where it fails after the log was told of it, the log is told that, too."""
         told: list[Mapping[str, Any]] = []
 
@@ -216,10 +317,17 @@ class CaseBook:
         try:
             async with self._engine.begin() as connection:
                 yield connection, tell
-        except BaseException:
-            for detail in told:
+        except Exception:
+            for detail in told if not await self._are_there(case, before) else ():
                 await asyncio.to_thread(self._tell, by, "case.failed", case.id, detail)
             raise
+
+    async def _are_there(self, case: Case, before: int) -> bool:
+        """Whether acts behind the first so many are kept: of a commit of which no answer came."""
+        query = select(acts.c.id).join(cases, cases.c.number == acts.c.case)
+        query = query.where(cases.c.id == case.id, acts.c.act > before, acts.c.at == plain(case.last_at)).limit(1)
+        async with self._engine.connect() as connection:
+            return await connection.scalar(query) is not None
 
     async def _write(
         self, connection: AsyncConnection, number: int, after: Case, new: Sequence[Act], *, before: int,
@@ -236,6 +344,9 @@ class CaseBook:
             })  # fmt: skip
             said.append({"act": place, "kind": form.kind(act), "sha256": digest(sealed)})
         await connection.execute(insert(acts), rows)
+        await connection.execute(delete(tickets).where(tickets.c.case == number))
+        if after.tickets:
+            await connection.execute(insert(tickets), [*_tickets(number, after)])
         await connection.execute(delete(seers).where(seers.c.case == number))
         await connection.execute(
             insert(seers), [{"unit": unit, "case": number} for unit in sorted(concerned(after))]
@@ -249,7 +360,7 @@ class CaseBook:
         return None
 
     def _row(self, case: Case, count: int) -> dict[str, Any]:
-        return {
+        row: dict[str, Any] = {
             "acts": count, "state": case.state, "channel": case.channel, "received_by": case.received_by,
             "received_at": plain(case.received_at), "entered_by": case.entered_by, "entered_at": plain(case.entered_at),
             "owner": case.owner, "main": case.main, "category": case.category, "conversation": case.conversation,
@@ -258,18 +369,28 @@ class CaseBook:
             "replied_at": plain(case.reply.at if case.reply else None),
             "outcome": case.result.outcome if case.result else None, "closed_at": plain(case.closed_at),
             "reopened": case.reopened, "last_at": plain(case.last_at),
-            "sealed": self._keys.seal(form.Summary.of(case).kept(), _around_row(case.id, count)),
         }  # fmt: skip
+        return row | {
+            "sealed": self._keys.seal(form.Summary.of(case, concerned(case)).kept(), _around_row(case.id, row))
+        }
 
     # --- what is there ------------------------------------------------------------------------------------------------
 
-    async def beginning(self, text: str) -> list[int]:
-        """At most two of the cases that `text` names: a number, or the beginning of an id."""
+    async def beginning(self, text: str, unit: str = CENTRE) -> list[tuple[int, str]]:
+        """At most two of the cases that `text` names, and `unit` may see: a number, or the beginning of an id."""
         wanted = cases.c.id.startswith(text.lower(), autoescape=True)
         if text.isascii() and text.isdigit() and len(text) < 10:
             wanted = cases.c.number == int(text)
+        query = self._seen(select(cases.c.number, cases.c.id).where(wanted).limit(2), cases.c.number, unit)
         async with self._engine.connect() as connection:
-            return list(await connection.scalars(select(cases.c.number).where(wanted).limit(2)))
+            return [(int(row.number), str(row.id)) for row in await connection.execute(query)]
+
+    @staticmethod
+    def _seen(query: Select[Any], number: ColumnElement[int], unit: str) -> Select[Any]:
+        """Of what `unit` may see alone."""
+        if unit == CENTRE:
+            return query
+        return query.join(seers, seers.c.case == number).where(seers.c.unit == unit)
 
     async def standing(self, identities: Sequence[str]) -> dict[str, Standing]:
         """Those of these ids that there are."""
@@ -285,10 +406,13 @@ class CaseBook:
     async def get(self, number: int) -> Kept:
         """One. Raises CaseDamagedError."""
         async with self._engine.connect() as connection:
-            identity = await connection.scalar(select(cases.c.id).where(cases.c.number == number))
-            rows = (await connection.execute(select(acts).where(acts.c.case == number).order_by(acts.c.act))).all()
-        if identity is None or [row.act for row in rows] != list(range(1, len(rows) + 1)):
+            # Together: an act that comes in between belongs to both or to none.
+            query = select(acts, cases.c.id.label("of"), cases.c.acts.label("many"))
+            query = query.join(cases, cases.c.number == acts.c.case).where(acts.c.case == number).order_by(acts.c.act)
+            rows = (await connection.execute(query)).all()
+        if [row.act for row in rows] != list(range(1, int(rows[0].many if rows else 1) + 1)):
             raise CaseDamagedError(_("case {number}: its acts are not all there").format(number=number))
+        identity = str(rows[0].of)
         case: Case | None = None
         try:
             for row in rows:
@@ -298,7 +422,7 @@ class CaseBook:
                 _("case {number}: its acts cannot be read ({error})").format(number=number, error=error)
             ) from error
         if case is None:
-            raise CaseDamagedError(_("case {number}: its acts are not all there").format(number=number))
+            raise AssertionError  # there is a first act
         return Kept(number=number, case=case)
 
     def _act(self, identity: str, row: Row[Any]) -> Act:
@@ -313,15 +437,13 @@ class CaseBook:
 
         `soonest`: what is to be done first, first; there are no pages of that.
         """
-        query = select(cases).where(*self._conditions(wanted)).limit(limit)
-        if unit != CENTRE:
-            query = query.join(seers, seers.c.case == cases.c.number).where(seers.c.unit == unit)
+        query = self._seen(select(cases).where(*self._conditions(wanted)).limit(limit), cases.c.number, unit)
         if after is not None:
             query = query.where(cases.c.number < after)
         order = (cases.c.next_at.is_(None), cases.c.next_at, cases.c.received_at) if soonest else ()
         async with self._engine.connect() as connection:
             found = (await connection.execute(query.order_by(*order, cases.c.number.desc()))).mappings().all()
-        return [self._line(row) for row in found]
+        return [self._line(row, unit) for row in found]
 
     def _conditions(self, wanted: Wanted) -> Iterable[ColumnElement[bool]]:
         if wanted.states:
@@ -339,21 +461,76 @@ class CaseBook:
         if wanted.late is not None:
             yield cases.c.next_at < plain(wanted.late)
 
-    def _line(self, row: Mapping[Any, Any]) -> Line:
+    def _line(self, row: Mapping[Any, Any], unit: str) -> Line:
         values = dict(row)
-        kept = self._keys.open(values.pop("sealed"), _around_row(row["id"], row["acts"]))
-        try:
-            summary = form.Summary.read(kept)
-        except form.FormError as error:
-            raise CaseDamagedError(
-                _("case {number}: its acts cannot be read ({error})").format(number=row["number"], error=error)
-            ) from error
+        del values["sealed"]
         for name, value in values.items():
             if isinstance(value, datetime):
                 values[name] = value.replace(tzinfo=UTC)
         kinds: dict[str, Any] = {"state": State, "channel": Channel, "way": Way, "outcome": Outcome}
         values |= {name: made(values[name]) for name, made in kinds.items() if values[name] is not None}
-        return Line(**values, inquiry=summary.inquiry, name=summary.name, contact=summary.contact)
+        return Line(**values, **self._summary(row, row["number"], unit))
+
+    def _summary(self, row: Mapping[Any, Any], number: int, unit: str) -> dict[str, Any]:
+        """What is the customer's in a row of `cases`; nothing of one that was changed: it must not hide the others."""
+        try:
+            found = form.Summary.read(self._keys.open(row["sealed"], _around_row(row["id"], row)))
+        except (CaseDamagedError, form.FormError):
+            log.error("a row of the cases was changed", case=number)
+            found = None
+        if found is None or (unit != CENTRE and unit not in found.units):
+            return {"inquiry": "", "name": "", "contact": None, "damaged": True}
+        return {"inquiry": found.inquiry, "name": found.name, "contact": found.contact, "damaged": False}
+
+    async def tickets(self, wanted: TicketsWanted, unit: str, *, limit: int) -> list[TicketLine]:
+        """Those of cases that `unit` may see: what is due first, first; of those that are over, the newest first."""
+        at = func.coalesce(tickets.c.due, tickets.c.at)
+        query = select(tickets).limit(limit)
+        query = self._seen(query, tickets.c.case, unit)
+        if wanted.open:
+            query = query.where(tickets.c.outcome.is_(None)).order_by(at, tickets.c.case, tickets.c.place)
+        else:
+            query = query.order_by(at.desc(), tickets.c.case.desc(), tickets.c.place)
+        for column, value in ((tickets.c.kind, wanted.kind), (tickets.c.unit, wanted.unit)):
+            query = query.where(column == value) if value is not None else query
+        if wanted.since is not None:
+            query = query.where(at >= plain(wanted.since))
+        if wanted.until is not None:
+            query = query.where(at < plain(wanted.until))
+        if wanted.late is not None:
+            query = query.where(tickets.c.due < func.coalesce(tickets.c.done_at, plain(wanted.late)))
+        async with self._engine.connect() as connection:
+            found = (await connection.execute(query)).mappings().all()
+            numbers = sorted({row["case"] for row in found})
+            of = (await connection.execute(select(cases).where(cases.c.number.in_(numbers)))).mappings().all()
+        theirs = {row["number"]: self._summary(row, row["number"], unit) for row in of}
+        return [self._ticket(row, theirs[row["case"]]) for row in found if row["case"] in theirs]
+
+    @staticmethod
+    def _ticket(row: Mapping[Any, Any], summary: Mapping[str, Any]) -> TicketLine:
+        values = dict(row)
+        for name in ("at", "due", "done_at"):
+            values[name] = values[name].replace(tzinfo=UTC) if values[name] else None
+        values |= {"kind": TicketKind(row["kind"]), "outcome": TicketEnd(row["outcome"]) if row["outcome"] else None}
+        return TicketLine(**values, **summary)
+
+    async def open_of(self, conversation: str) -> int | None:
+        """The newest case of a conversation that is not closed."""
+        wanted = (cases.c.conversation == conversation) & (cases.c.state != State.CLOSED)
+        async with self._engine.connect() as connection:
+            found: int | None = await connection.scalar(
+                select(cases.c.number).where(wanted).order_by(cases.c.number.desc()).limit(1)
+            )  # fmt: skip
+            return found
+
+    async def missed_before(self, e164: str) -> int | None:
+        """The newest case in which somebody of that number waits to be called, whom nobody had answered."""
+        waits = (tickets.c.kind == TicketKind.ABANDONED) & tickets.c.outcome.is_(None)
+        query = select(tickets.c.case).join(acts, acts.c.case == tickets.c.case)
+        query = query.where(waits & (acts.c.tag == self._keys.tag(e164))).order_by(tickets.c.case.desc()).limit(1)
+        async with self._engine.connect() as connection:
+            found: int | None = await connection.scalar(query)
+            return found
 
     async def any(self) -> bool:
         """Whether there is any."""
@@ -365,6 +542,30 @@ class CaseBook:
         async with self._engine.connect() as connection:
             found: int | None = await connection.scalar(select(acts.c.case).where(acts.c.key == key))
             return found
+
+
+async def late(engine: AsyncEngine, now: datetime) -> int:
+    """How many tickets are open and past their time; no key is needed to count."""
+    wanted = tickets.c.outcome.is_(None) & (tickets.c.due < plain(now))
+    async with engine.connect() as connection:
+        return int(await connection.scalar(select(func.count()).select_from(tickets).where(wanted)) or 0)
+
+
+async def known(engine: AsyncEngine, identities: Collection[str]) -> set[str]:
+    """Which of these ids are cases."""
+    async with engine.connect() as connection:
+        return set(await connection.scalars(select(cases.c.id).where(cases.c.id.in_(sorted(identities)[:MANY]))))
+
+
+def _tickets(number: int, case: Case) -> Iterator[dict[str, Any]]:
+    for place, one in enumerate(case.tickets, start=1):
+        whose = case.id if one.leg.isdigit() else one.conversation or case.id  # an act's place is its own case's
+        name = f"kikitori:ticket/{whose}/{one.kind}/{one.leg}"
+        yield {
+            "id": str(uuid5(NAMESPACE_URL, name)), "case": number, "place": place, "kind": one.kind, "leg": one.leg,
+            "conversation": one.conversation, "unit": one.unit, "at": plain(one.at), "due": plain(one.due),
+            "done_at": plain(one.done_at), "outcome": one.outcome,
+        }  # fmt: skip
 
 
 def _after(case: Case | None, new: Sequence[Act], identity: str = "") -> Case:
@@ -385,16 +586,22 @@ def _around(
     return json.dumps([identity, place, kind, at.astimezone(UTC).isoformat(), by, unit, key]).encode()
 
 
-def _around_row(identity: str, count: int) -> bytes:
-    return json.dumps([identity, count]).encode()
+def _around_row(identity: str, row: Mapping[Any, Any]) -> bytes:
+    """What is bound to a row's sealed text: all that stands in it in the clear."""
+    clear = {str(name): value for name, value in row.items() if name in _CLEAR}
+    return json.dumps([identity, clear], default=_plainly, sort_keys=True).encode()
 
 
-def _tries() -> Iterable[bool]:
-    """Whether it is the last one."""
-    return (number == TRIES for number in range(1, TRIES + 1))
+def _plainly(value: object) -> str:
+    if not isinstance(value, datetime):
+        raise TypeError(type(value).__name__)
+    return value.isoformat()
 
 
-def _changed(number: int) -> ChangedError:
+_CLEAR: Final = {column.name for column in cases.c} - {"number", "id", "sealed"}
+
+
+def _changed(name: str) -> ChangedError:
     return ChangedError(
-        _("case {number}: somebody did something with it meanwhile; look at it again").format(number=number)
+        _("case {number}: somebody did something with it meanwhile; look at it again").format(number=name)
     )

@@ -6,12 +6,13 @@ number, show it) is no part of the number and is kept beside it; 0186 is an area
 
 import re
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal
 
 import phonenumbers
-from phonenumbers import NumberParseException, PhoneNumberFormat, PhoneNumberType
+from phonenumbers import NumberParseException, PhoneNumber, PhoneNumberFormat, PhoneNumberType
 
 REGION: Final = "JP"
 LONGEST: Final = 64
@@ -96,7 +97,11 @@ def folded(text: str) -> str:
 
 
 def contact(text: str) -> Contact:
-    """What somebody typed or a trunk sent. Raises ContactError, whose words do not repeat it."""
+    """What somebody typed. Raises ContactError, whose words do not repeat it."""
+    return _contact(text, phonenumbers.is_valid_number)
+
+
+def _contact(text: str, good: Callable[[PhoneNumber], bool]) -> Contact:
     plain = folded(text[: LONGEST + 1]).strip()
     if len(plain) > LONGEST:
         raise ContactError(f"longer than {LONGEST} characters")
@@ -110,7 +115,7 @@ def contact(text: str) -> Contact:
         parsed = phonenumbers.parse(digits[hiding.end() :] if hiding else digits, REGION)
     except NumberParseException as error:
         raise ContactError("too short or too long for a telephone number") from error
-    if not phonenumbers.is_valid_number(parsed):
+    if not good(parsed):
         raise ContactError("no number that is given out: look at the digits again")
     return Contact(
         e164=phonenumbers.format_number(parsed, PhoneNumberFormat.E164),
@@ -120,12 +125,15 @@ def contact(text: str) -> Contact:
 
 
 def calling(number: str | None, name: str | None = None) -> Contact | Missing:
-    """Who calls, as a trunk says it in number and name. What cannot be read counts as withheld: nobody is refused."""
+    """Who calls, as a trunk says it in number and name. What cannot be read counts as withheld: nobody is refused.
+
+    A number that is not given out as far as we know is kept all the same: the network may know better.
+    """
     for said in (name, number):
         key = re.sub(r"[\s/<>_-]", "", unicodedata.normalize("NFKC", (said or "")[:LONGEST])).lower()
         if key in _SAID and (said is number or number is None or not re.search(r"[0-9]{3}", number)):
             return _SAID[key]
     try:
-        return contact(number or "")
+        return _contact(number or "", phonenumbers.is_possible_number)
     except ContactError:
         return Missing.WITHHELD

@@ -1,13 +1,14 @@
 """What people do with cases: for which unit they act, what they may see, and a line in the access log for each look."""
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from cti.cases import form
-from cti.cases.book import CaseBook, Kept, Line, Tell, Wanted
-from cti.cases.contact import Contact, ContactError, Missing, contact
+from cti.cases.book import CaseBook, Kept, Line, Tell, TicketLine, TicketsWanted, Wanted
+from cti.cases.contact import Contact, ContactError, Missing, contact, folded
 from cti.cases.model import (
     CENTRE,
     EMERGENCY,
@@ -15,6 +16,7 @@ from cti.cases.model import (
     WRITTEN,
     Act,
     Assign,
+    Case,
     Channel,
     Consent,
     HandOver,
@@ -64,25 +66,31 @@ class CaseDesk:
     async def lines(
         self, who: Account, wanted: Wanted, *, limit: int, after: int | None = None, soonest: bool = False
     ) -> list[Line]:
-        """As `CaseBook.lines`, of what somebody may see. What was looked for, but not whom, is in the log."""
+        """As `CaseBook.lines`, of what somebody may see. The log has by what was looked, and which cases were shown."""
         unit = self.unit(who)
         found = await self.book.lines(wanted, unit, limit=limit, after=after, soonest=soonest)
-        await self._say(who, "cases.searched", self._site, {"by": wanted.by, "unit": unit, "found": len(found)})
+        shown = [line.number for line in found]
+        await self._say(who, "cases.searched", self._site, {"by": wanted.by, "unit": unit, "cases": shown})
+        return found
+
+    async def tickets(self, who: Account, wanted: TicketsWanted, *, limit: int) -> list[TicketLine]:
+        """As `CaseBook.tickets`, of what somebody may see."""
+        unit = self.unit(who)
+        found = await self.book.tickets(wanted, unit, limit=limit)
+        shown = sorted({line.case for line in found})
+        await self._say(who, "tickets.searched", self._site, {"by": wanted.by, "unit": unit, "cases": shown})
         return found
 
     async def _find(self, who: Account, text: str) -> Kept:
-        unit, found = self.unit(who), await self.book.beginning(text)
+        unit = self.unit(who)
+        found = await self.book.beginning(text, unit)
         if len(found) > 1:
             raise NotFoundError(_("{text!r} begins the ids of several cases: give more of it").format(text=text))
-        kept = await self.book.get(found[0]) if found else None
-        if kept is not None and not sees(kept.case, unit):
-            await self._say(who, "act.denied", kept.case.id, {"act": "cases.work", "unit": unit})
-            kept = None  # whether there is one is not theirs to know
-        if kept is None:
-            raise NotFoundError(
-                _("no case {text!r} that you may see; `kikitori case list` shows them").format(text=text)
-            )
-        return kept
+        if not found:
+            for _number, identity in await self.book.beginning(text, CENTRE):
+                await self._say(who, "act.denied", identity, {"act": "cases.work", "unit": unit})
+            raise _none(text)  # whether there is one is not theirs to know
+        return await self.book.get(found[0][0])
 
     async def _say(self, who: Account, action: str, about: str, detail: Mapping[str, Any]) -> None:
         await asyncio.to_thread(self._tell, who.id, action, about, detail)
@@ -100,7 +108,9 @@ class CaseDesk:
             inquiry=given["inquiry"], category=self._category(given.get("category")),
             conversation=given.get("conversation"),
         )]  # fmt: skip
-        if given.keys() & {"name", "contact", "missing"}:
+        if "related" in given and given["related"] and "main" not in given:
+            raise FieldError("related", _("the main 所管課 is missing"))
+        if any(given.get(name) for name in ("name", "contact", "missing", "read_back")) or "contact" in given:
             acts.append(Reach(
                 **by, name=given.get("name", ""), contact=_contact(given), read_back=given.get("read_back", False),
             ))  # fmt: skip
@@ -117,7 +127,19 @@ class CaseDesk:
         """
         kept = await self._find(who, text)
         by = self._by(who)
-        return await self.book.add(kept.number, [self._act(by, one) for one in stated], seen=seen)
+        new = [self._act(by, one) for one in stated]
+        if any(isinstance(act, HandOver) for act in new) and not any(isinstance(act, Assign) for act in new):
+            self._still_takes(kept.case.main, by["at"])
+
+        def may(case: Case) -> None:
+            if not sees(case, by["unit"]):  # somebody handed it on meanwhile
+                raise _none(text)
+
+        return await self.book.add(kept.number, new, seen=seen, may=may)
+
+    def _still_takes(self, main: str | None, at: datetime) -> None:
+        if main is not None:  # it may have been retired since it was assigned
+            self._taking("main", main, at)
 
     def _by(self, who: Account) -> dict[str, Any]:
         """Who does something, when, and for which unit."""
@@ -134,24 +156,24 @@ class CaseDesk:
         if "category" in given:
             given["category"] = self._category(given["category"])
         if made is HandOver and "reached" in given:
-            given["reached"] = _number("reached", given["reached"]).e164
+            given["reached"] = _told(given["reached"])
         return made(**by, **given)
 
     def _assign(self, by: Mapping[str, Any], given: Stated) -> Assign:
-        day = by["at"].astimezone(JST).date()
-        main, related = (
-            [self._section(name, text).name for text in texts]
-            for name, texts in (("main", [given["main"]]), ("related", given.get("related", ())))
-        )
-        found = self.sections().find(main[0])
-        if found is not None and not found.takes(day):
+        main = self._taking("main", given["main"], by["at"])
+        related = tuple(self._taking("related", text, by["at"]) for text in given.get("related", ()))
+        return Assign(**by, main=main, related=related, category=self._category(given.get("category")))
+
+    def _taking(self, field: str, text: str, at: datetime) -> str:
+        """The name of a 所管課 that takes something today (A-05). Raises FieldError."""
+        found = self._section(field, text)
+        if not found.takes(at.astimezone(JST).date()):
             other = self.sections().find(found.instead or "")
             said = _("{section} takes nothing today").format(section=found.title)
-            instead = _("; instead of it: {section}").format(section=other.title) if other else ""
-            raise FieldError("main", said + instead)
-        return Assign(
-            **by, main=main[0], related=tuple(related), category=self._category(given.get("category"))
-        )  # fmt: skip
+            raise FieldError(
+                field, said + (_("; instead of it: {section}").format(section=other.title) if other else "")
+            )
+        return found.name
 
     def _section(self, field: str, text: str) -> Section:
         sections = self.sections()
@@ -177,6 +199,10 @@ class CaseDesk:
         return found.name
 
 
+def _none(text: str) -> NotFoundError:
+    return NotFoundError(_("no case {text!r} that you may see; `kikitori case list` shows them").format(text=text))
+
+
 def _taken_by(channel: Channel, unit: str) -> str:
     """Who took what came in so, where nobody says otherwise."""
     if channel is Channel.EMERGENCY:
@@ -184,12 +210,18 @@ def _taken_by(channel: Channel, unit: str) -> str:
     return CENTRE if channel in WRITTEN and unit in UNITS else unit
 
 
-def _contact(given: Stated) -> Contact | Missing:
+def _contact(given: Stated) -> Contact | Missing | None:
     if "contact" in given and "missing" in given:
         raise FieldError("missing", _("there is a number: leave out why there would be none"))
     if "contact" in given:
         return _number("contact", given["contact"])
-    return Missing(given.get("missing", Missing.WITHHELD))
+    return Missing(given["missing"]) if "missing" in given else None
+
+
+def _told(text: str) -> str:
+    """A number on which a 所管課 was told: an extension of ours, or one outside, as people write it."""
+    plain = folded(text).strip()
+    return plain if re.fullmatch(r"[0-9]{2,6}", plain) else _number("reached", text).written
 
 
 def _number(field: str, text: str) -> Contact:

@@ -1,7 +1,7 @@
 """Acts and cases as they are kept: what says who did what when, in the clear, and what is the customer's. Pure."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any, Final
@@ -16,6 +16,7 @@ KINDS: Final[Mapping[str, type[Act]]] = {
     "register": model.Register, "amend": model.Amend, "reach": model.Reach, "consent": model.Consent,
     "assign": model.Assign, "hand-over": model.HandOver, "accept": model.Accept, "reply": model.Reply,
     "result": model.Result, "close": model.Close, "reopen": model.Reopen, "expect": model.Expect, "note": model.Note,
+    "transferred": model.Transferred, "transfer-ended": model.TransferEnded, "missed": model.Missed,
 }  # fmt: skip
 """What each act is called, in the database and at the API."""
 _NAMES: Final = {made: name for name, made in KINDS.items()}
@@ -63,18 +64,20 @@ class Summary:
     inquiry: str
     name: str
     contact: Contact | Missing | None
+    units: tuple[str, ...]
 
     def kept(self) -> bytes:
         """As JSON."""
         return _json(asdict(self))
 
     @classmethod
-    def of(cls, case: Case) -> "Summary":
-        """Of how it stands."""
+    def of(cls, case: Case, units: Iterable[str]) -> "Summary":
+        """Of how it stands, and whose it is to see."""
         return cls(
             inquiry=case.inquiry,
             name=case.reach.name if case.reach else "",
             contact=case.reach.contact if case.reach else None,
+            units=tuple(sorted(units)),
         )
 
     @classmethod

@@ -74,6 +74,24 @@ class Outcome(StrEnum):
     WITHDRAWN = "withdrawn"  # the customer wants no answer any more
 
 
+class TicketKind(StrEnum):
+    """What was promised, or is owed, by whoever keeps a ticket."""
+
+    CALLBACK = "callback"  # to call the customer
+    TRANSFER = "transfer"  # to answer whom the centre put through
+    ABANDONED = "abandoned"  # to call whom nobody answered
+    EMERGENCY = "emergency"  # to see to what the emergency line took
+
+
+class TicketEnd(StrEnum):
+    """What became of a ticket."""
+
+    KEPT = "kept"
+    FAILED = "failed"  # nobody answered whom the centre put through: a callback takes its place
+    PASSED_ON = "passed-on"  # another unit has it now, by a ticket of its own
+    VOID = "void"  # the case was closed without it
+
+
 class RuleError(ValueError):
     """The rules do not allow it. `rule`: which; `problem`: what has to come first."""
 
@@ -99,7 +117,8 @@ class Act:
 class Register(Act):
     """Enter a question. `received_by`: the unit that took it, `received_at` when. `due`: until when somebody acts.
 
-    `inquiry` may be empty where SYSTEM enters what a call left: somebody asks the customer, and amends it.
+    `ticket`: what the call that SYSTEM enters promised. `inquiry` may be empty where SYSTEM enters what a call left:
+    somebody asks the customer, and amends it.
     """
 
     channel: Channel
@@ -109,6 +128,7 @@ class Register(Act):
     category: str | None = None
     conversation: str | None = None
     due: datetime | None = None
+    ticket: TicketKind | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,10 +142,13 @@ class Amend(Act):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reach(Act):
-    """How the customer is reached. `read_back`: the number was read to them, and they said yes (A-16)."""
+    """How the customer is reached. `read_back`: the number was read to them, and they said yes (A-16).
+
+    `contact`: None where nothing is said of it; what was known before stays, as does the name.
+    """
 
     name: str = ""
-    contact: Contact | Missing
+    contact: Contact | Missing | None
     read_back: bool = False
 
 
@@ -166,10 +189,11 @@ class Accept(Act):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply(Act):
-    """The customer was answered. `wish`: why by another channel than they used (A-25)."""
+    """The customer was answered: `answered_at`, or now. `wish`: why by another channel than they used (A-25)."""
 
     channel: Channel
     wish: str = ""
+    answered_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,6 +225,42 @@ class Expect(Act):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Transferred(Act):
+    """The PBX put the caller through: from `phone`, by its channel `leg`, to the number `to`, which is `section`'s.
+
+    `how`: blind, attended, blonde. `section`: None where the number is no 所管課's.
+    """
+
+    leg: str
+    conversation: str
+    how: str
+    phone: str
+    to: str
+    section: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferEnded(Act):
+    """Whether somebody answered the caller whom `leg` put through, or why not. `due`: until when they are called."""
+
+    leg: str
+    outcome: str
+    due: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missed(Act):
+    """Nobody answered a caller at the centre: on channel `leg`, who had called `number`, and waited so many seconds."""
+
+    leg: str
+    conversation: str
+    number: str
+    why: str
+    seconds: int
+    due: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Note(Act):
     """Something to be known."""
 
@@ -211,10 +271,25 @@ class Note(Act):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ticket:
+    """One promise: of `kind`, caused by `leg` (a channel, or an act of the case) in a conversation; `unit` keeps it."""
+
+    kind: TicketKind
+    leg: str
+    conversation: str | None
+    unit: str
+    at: datetime
+    due: datetime | None
+    done_at: datetime | None = None
+    outcome: TicketEnd | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """A question and how it stands. `owner`: the unit that sees to it that it goes on (7条; A-31, A-32).
 
-    `promised`: when the customer will be called, as they were told (E-16), until they are.
+    `promised`: when the customer will be called, as they were told (E-16), until they are. `asked`: whether the consent
+    is for whoever is to call next; the 所管課 that takes a case uses it up (6条).
     """
 
     id: str
@@ -232,6 +307,7 @@ class Case:
     promised: datetime | None = None
     reach: Reach | None = None
     consent: Consent | None = None
+    asked: bool = True
     main: str | None = None
     related: tuple[str, ...] = ()
     hand_over: HandOver | None = None
@@ -240,6 +316,7 @@ class Case:
     result: Result | None = None
     closed_at: datetime | None = None
     reopened: int = 0
+    tickets: tuple[Ticket, ...] = ()
     last_at: datetime
     history: tuple[Act, ...] = field(default=(), repr=False)
 
@@ -253,7 +330,8 @@ class Case:
         """Until when somebody acts: as the customer was told, or as it was to be done; None: no time is set (7条)."""
         if self.state is State.CLOSED:
             return None
-        return min((at for at in (self.promised, self.due) if at is not None), default=None)
+        owed = [ticket.due for ticket in self.tickets if ticket.outcome is None]
+        return min((at for at in (self.promised, self.due, *owed) if at is not None), default=None)
 
 
 def taken(case: Case | None, act: Act, *, identity: str = "") -> Case:
@@ -266,7 +344,7 @@ def taken(case: Case | None, act: Act, *, identity: str = "") -> Case:
         raise RuleError("A-03", "this case is entered already")
     if act.at < case.last_at:
         raise RuleError("A-18", "it lies before what was done last")
-    if case.state is State.CLOSED and not isinstance(act, Reopen | Note):
+    if case.state is State.CLOSED and not isinstance(act, Reopen | Note | TransferEnded):
         raise RuleError("A-14", "the case is closed: reopen it first, with a reason")
     after = _AFTER[type(act)](case, act)
     return replace(after, last_at=act.at, history=(*case.history, act))
@@ -293,14 +371,17 @@ def _registered(act: Register, identity: str) -> Case:
             raise RuleError("A-20", "what CC received in writing is entered by 運営会社")
     if (act.channel is Channel.EMERGENCY) != (act.received_by == EMERGENCY):
         raise RuleError("A-21", "what is urgent outside the hours is received by 緊急受付窓口, and nothing else is")
-    if direct and act.unit != act.received_by:
-        raise RuleError("A-26", "what a 所管課 took itself it enters itself")
-    return Case(
+    if act.unit not in UNITS | {act.received_by} or (direct and act.unit != act.received_by):
+        raise RuleError("A-26", "what a 所管課 took itself it enters itself, and nothing else")
+    case = Case(
         id=identity, channel=act.channel, received_by=act.received_by, received_at=act.received_at,
         entered_at=act.at, entered_by=act.unit, inquiry=act.inquiry, category=act.category,
         conversation=act.conversation, due=act.due, owner=act.received_by if direct else CONTRACTOR,
         main=act.received_by if direct else None, last_at=act.at, history=(act,),
     )  # fmt: skip
+    if act.ticket is None:
+        return case
+    return _owed(replace(case, due=None), act, act.ticket, leg="1", due=act.due)
 
 
 def _amended(case: Case, act: Amend) -> Case:
@@ -308,6 +389,7 @@ def _amended(case: Case, act: Amend) -> Case:
         raise RuleError("A-03", "nothing is put right")
     if act.inquiry is not None:
         _needed(act.inquiry, "A-16", "what the customer asks is missing")
+    _has_to_do(case, act)
     return replace(
         case, inquiry=act.inquiry or case.inquiry, category=act.category or case.category,
         conversation=act.conversation or case.conversation,
@@ -315,18 +397,26 @@ def _amended(case: Case, act: Amend) -> Case:
 
 
 def _reached(case: Case, act: Reach) -> Case:
-    return replace(case, reach=act)
+    _has_to_do(case, act)
+    if act.read_back and not isinstance(act.contact, Contact):
+        raise RuleError("A-16", "there is no number that could be read back")
+    before = case.reach
+    if before is not None and act.contact is None:
+        act = replace(act, contact=before.contact, read_back=before.read_back)
+    return replace(case, reach=replace(act, name=act.name or (before.name if before else "")))
 
 
 def _consented(case: Case, act: Consent) -> Case:
-    return replace(case, consent=act)
+    _has_to_do(case, act)
+    return replace(case, consent=act, asked=True)
 
 
 def _assigned(case: Case, act: Assign) -> Case:
-    _sees_to(case, act)
+    if not _takes_back(case, act):
+        _sees_to(case, act)
     if act.main in UNITS or UNITS & set(act.related):
         raise RuleError("A-15", "those whom it concerns are 所管課")
-    if case.state is State.HANDED_OVER and act.main != case.main:
+    if case.state is State.HANDED_OVER and act.main != case.main and not _takes_back(case, act):
         raise RuleError("A-23", "it is handed over: the 所管課 takes it first")
     if act.main in act.related or len(set(act.related)) != len(act.related):
         raise RuleError("A-15", "one 所管課 is the main one, and each other stands once beside it")
@@ -334,37 +424,61 @@ def _assigned(case: Case, act: Assign) -> Case:
 
 
 def _handed_over(case: Case, act: HandOver) -> Case:
-    to = case.main
+    over, to = case.hand_over, case.main
+    if over is not None and (over.by, over.why, act.way) == (SYSTEM, None, Way.TRANSFER) and act.unit == over.unit:
+        return replace(case, hand_over=replace(over, why=_reason(act), words=act.words))
     if to is None or to == case.owner:
         raise RuleError("A-14", "a hand-over has a main 所管課 that it goes to")
-    _sees_to(case, act)
-    _asked(case)
-    if act.way is Way.SYSTEM:
+    if not _takes_back(case, act):
+        _sees_to(case, act)
+    if act.way is Way.TRANSFER:
+        if act.by != SYSTEM:  # what the PBX saw is so, whoever says why
+            _reason(act)
+    elif act.way is Way.SYSTEM:
+        _asked(case)
         if case.channel not in WRITTEN:
             raise RuleError("A-18", "only what came in writing is handed over without a word to the customer")
-    elif act.way is Way.TRANSFER:
-        if act.why is None:
-            raise RuleError("A-19", "why the caller is put through: their wish, urgent, or other")
-        if act.why is Why.OTHER:
-            _needed(act.words, "A-19", "the other reason is missing")
     else:
+        _asked(case)
         _called_back(case, act)
-    return replace(
-        case, state=State.HANDED_OVER, owner=to, hand_over=act, accepted_at=None, reply=None, result=None, due=None,
-        promised=act.promised,
+    called = act.way in (Way.CALLBACK, Way.TELEPHONE)
+    if act.promised is not None and not called:
+        raise RuleError("E-16", "a time is promised of a call alone")
+    # Who is put through, or hears nothing, is still owed what was promised before.
+    after = replace(
+        case, state=State.HANDED_OVER, owner=to, hand_over=act, accepted_at=None, reply=None,
+        result=None, due=None if called else case.due, promised=act.promised or case.promised,
+        tickets=_settled(case, act.at, TicketEnd.PASSED_ON),
     )  # fmt: skip
+    leg = str(len(case.history) + 1)
+    if called:
+        return _owed(after, act, TicketKind.CALLBACK, leg=leg, due=act.promised)
+    for kind in TicketKind:
+        owed = [one.due for one in case.tickets if one.kind is kind and one.outcome is None]
+        if owed and kind is not TicketKind.TRANSFER:
+            after = _owed(after, act, kind, leg=leg, due=min((due for due in owed if due), default=None))
+    return after
+
+
+def _reason(act: HandOver) -> Why:
+    """Why a caller is put through at once."""
+    if act.why is None:
+        raise RuleError("A-19", "why the caller is put through: their wish, urgent, or other")
+    if act.why is Why.OTHER:
+        _needed(act.words, "A-19", "the other reason is missing")
+    return act.why
 
 
 def _called_back(case: Case, act: HandOver) -> None:
     """A hand-over after which the 所管課 calls the customer."""
-    if case.reach is None or isinstance(case.reach.contact, Missing):
+    if case.reach is None or not isinstance(case.reach.contact, Contact):
         raise RuleError("A-16", "how the customer is reached comes first")
     if not case.reach.read_back:
         raise RuleError("A-16", "the number is read back to the customer first")
+    if not case.asked:
+        raise RuleError("A-29", "the customer agrees anew: another 所管課 will call")
     if case.consent is None or not case.consent.given:
         raise RuleError("A-17", "the customer agrees first that the 所管課 calls back")
-    if case.hand_over is not None and case.consent.at <= case.hand_over.at:
-        raise RuleError("A-29", "the customer agrees anew: another 所管課 will call")
     if act.promised is None:
         raise RuleError("E-16", "when the customer will be called is promised")
     if act.promised <= act.at:
@@ -378,14 +492,25 @@ def _accepted(case: Case, act: Accept) -> Case:
         raise RuleError("A-23", "nothing was handed over that could be taken")
     if act.unit != case.main:
         raise RuleError("A-23", "the main 所管課 takes it")
-    return replace(case, state=State.ACCEPTED, accepted_at=act.at)
+    return replace(case, state=State.ACCEPTED, accepted_at=act.at, asked=False)
 
 
 def _replied(case: Case, act: Reply) -> Case:
     _working(case, act)
+    if act.channel is Channel.EMERGENCY:
+        raise RuleError("A-24", "緊急受付窓口 takes calls, and answers none")
+    if act.answered_at is not None and not case.received_at <= act.answered_at <= act.at:
+        raise RuleError("A-24", "the answer lies before the question, or ahead")
     if act.channel is not _same(case.channel):
         _needed(act.wish, "A-25", "the customer's wish to be answered otherwise than they asked is missing")
-    return replace(case, reply=act, result=None, due=None, promised=None)
+    return replace(
+        case,
+        reply=act,
+        result=None,
+        due=None,
+        promised=None,
+        tickets=_settled(case, act.answered_at or act.at, TicketEnd.KEPT),
+    )
 
 
 def _resulted(case: Case, act: Result) -> Case:
@@ -401,19 +526,70 @@ def _closed(case: Case, act: Close) -> Case:
     _working(case, act)
     if case.result is None:
         raise RuleError("A-14", "a case ends with a result, or is handed over")
-    return replace(case, state=State.CLOSED, closed_at=act.at, promised=None)
+    if case.due is not None:
+        raise RuleError("A-14", "something is still to be done by a time: say first that nothing is waited for")
+    return replace(
+        case, state=State.CLOSED, closed_at=act.at, promised=None, tickets=_settled(case, act.at, TicketEnd.VOID)
+    )
 
 
 def _reopened(case: Case, act: Reopen) -> Case:
     if case.state is not State.CLOSED:
         raise RuleError("A-14", "the case is not closed")
     _needed(act.reason, "A-14", "why it is opened again is missing")
+    _has_to_do(case, act)
     state = State.ACCEPTED if case.hand_over else State.OPEN
     return replace(case, state=state, closed_at=None, reply=None, result=None, reopened=case.reopened + 1)
 
 
 def _expected(case: Case, act: Expect) -> Case:
-    return replace(case, due=act.until)
+    _has_to_do(case, act)
+    if act.by != SYSTEM:
+        return replace(case, due=act.until)
+    # What has become of a call since: the ticket itself is due then.
+    due = tuple(replace(one, due=act.until) if one.outcome is None else one for one in case.tickets)
+    return replace(case, tickets=due)
+
+
+def _transferred(case: Case, act: Transferred) -> Case:
+    unit = act.section or case.owner
+    return _owed(case, act, TicketKind.TRANSFER, leg=act.leg, due=None, unit=unit, conversation=act.conversation)
+
+
+def _transfer_ended(case: Case, act: TransferEnded) -> Case:
+    found = next((one for one in case.tickets if (one.kind, one.leg) == (TicketKind.TRANSFER, act.leg)), None)
+    if found is None or found.outcome is not None:
+        raise RuleError("A-19", "no transfer of that leg is open")
+    answered = act.outcome == "answered"
+    done = replace(found, done_at=act.at, outcome=TicketEnd.KEPT if answered else TicketEnd.FAILED)
+    after = replace(case, tickets=tuple(done if one is found else one for one in case.tickets))
+    if answered:
+        return after
+    conversation = found.conversation
+    return _owed(after, act, TicketKind.CALLBACK, leg=act.leg, due=act.due, conversation=conversation)
+
+
+def _missed(case: Case, act: Missed) -> Case:
+    if any(one.kind is TicketKind.ABANDONED and one.outcome is None for one in case.tickets):
+        return case  # they called again: called back once
+    return _owed(case, act, TicketKind.ABANDONED, leg=act.leg, due=act.due, conversation=act.conversation)
+
+
+def _owed(
+    case: Case, act: Act, kind: TicketKind, *, leg: str, due: datetime | None, unit: str | None = None,
+    conversation: str | None = None,
+) -> Case:  # fmt: skip
+    made = Ticket(
+        kind=kind, leg=leg, conversation=conversation or case.conversation, unit=unit or case.owner, at=act.at, due=due
+    )  # fmt: skip
+    return replace(case, tickets=(*case.tickets, made))
+
+
+def _settled(case: Case, at: datetime, outcome: TicketEnd) -> tuple[Ticket, ...]:
+    """The tickets, of which none is open any more."""
+    return tuple(
+        replace(one, done_at=at, outcome=outcome) if one.outcome is None else one for one in case.tickets
+    )  # fmt: skip
 
 
 def _noted(case: Case, act: Note) -> Case:
@@ -422,13 +598,25 @@ def _noted(case: Case, act: Note) -> Case:
 
 
 def _working(case: Case, act: Act) -> None:
-    if case.state is State.HANDED_OVER:
+    if case.state is State.HANDED_OVER and act.unit != CENTRE:  # who is not there any more must not hold it for ever
         raise RuleError("A-23", "the 所管課 takes it first")
     _sees_to(case, act)
 
 
+def _takes_back(case: Case, act: Act) -> bool:
+    """Whoever handed it to the wrong 所管課, or CC, hands it to another, as long as it is not taken."""
+    over = case.hand_over
+    return case.state is State.HANDED_OVER and over is not None and act.unit in (over.unit, CENTRE)
+
+
 def _sees_to(case: Case, act: Act) -> None:
     if act.unit not in (case.owner, CENTRE):
+        raise RuleError("A-31", "whoever sees to the case does that")
+
+
+def _has_to_do(case: Case, act: Act) -> None:
+    """Whom the customer may turn to again: whoever sees to it, who took and entered it, the main 所管課, and CC."""
+    if act.unit not in (case.owner, case.main, case.received_by, case.entered_by, CENTRE):
         raise RuleError("A-31", "whoever sees to the case does that")
 
 
@@ -458,5 +646,8 @@ _AFTER: Final[dict[type[Act], Callable[..., Case]]] = {
     Close: _closed,
     Reopen: _reopened,
     Expect: _expected,
+    Transferred: _transferred,
+    TransferEnded: _transfer_ended,
+    Missed: _missed,
     Note: _noted,
 }

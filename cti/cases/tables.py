@@ -64,6 +64,26 @@ acts = Table(
 )
 """`key`: what caused an act that nobody typed; it is done once. `site`: whose access log knows of it."""
 
+tickets = Table(
+    "tickets",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("case", Integer, ForeignKey("cases.number"), nullable=False),
+    Column("place", Integer, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("leg", String(80), nullable=False),
+    Column("conversation", String(36)),
+    Column("unit", String(64), nullable=False),
+    Column("at", DateTime, nullable=False),
+    Column("due", DateTime),
+    Column("done_at", DateTime),
+    Column("outcome", String(16)),
+    UniqueConstraint("case", "place", name="tickets_in_order"),
+    Index("tickets_unit", "outcome", "unit", "due"),
+    Index("tickets_due", "due"),
+)
+"""`id` is made of conversation, kind and leg (D10): there is one of each, whoever enters it how often."""
+
 seers = Table(
     "case_units",
     metadata,

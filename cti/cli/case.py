@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from cti.app.clock import wall_clock
-from cti.cases.contact import Missing
+from cti.cases.contact import Missing, folded
 from cti.cases.model import CENTRE, CONTRACTOR, EMERGENCY, SYSTEM, Channel, Outcome, State, Why
-from cti.cli.common import Commands, Json, out, say_json, table
+from cti.cli.common import Commands, Json, err, out, say_json, table
 from cti.cli.hours import time_of
 from cti.cli.session import at_api
 from cti.cli.terminal import one_line
@@ -22,7 +22,7 @@ from cti.sentences import moment_text
 from policies.calendar import JST
 
 if TYPE_CHECKING:
-    from cti.api.caseshapes import Case, CaseLine
+    from cti.api.caseshapes import Case, CaseLine, Ticket
 
 WIDE: Final = 40
 """Characters of a question in a list."""
@@ -106,7 +106,7 @@ def enter(
     from cti.cli.ways import shaped
 
     with _options():
-        asked = shaped(Enter, **_given(
+        asked = shaped(Enter, **given(
             channel=channel, inquiry=inquiry, category=category, main=main, related=related, name=name, contact=contact,
             missing=no_number, read_back=read_back or None, consent=agrees, conversation=call, received_by=received_by,
             received_at=_then(received_at, "--received-at") if received_at else None,
@@ -134,14 +134,18 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """List cases."""
-    wanted = _given(
-        state=state, owner=owner, main=main, category=category, channel=channel, number=number, conversation=call,
-        late=late or None, soonest=soonest or None,
+    stands = state or ([one for one in State if one is not State.CLOSED] if soonest else None)
+    wanted = given(
+        state=stands, channel=channel, number=number, conversation=call, late=late or None, soonest=soonest or None,
         **{"from": time_of(since, "--from") if since else None, "to": time_of(until, "--to") if until else None},
     )  # fmt: skip
     with _options(), at_api() as client:
+        names = names_of(client)
+        wanted |= given(
+            owner=named(names, "--owner", owner), main=named(names, "--main", main),
+            category=named(names, "--category", category, "category:"),
+        )  # fmt: skip
         found = list(client.cases(wanted, most))
-        names = {} if as_json else _names(client)
     if as_json:
         for line in found:
             say_json(line.model_dump(mode="json"))
@@ -149,11 +153,14 @@ def list_(
     if not found:
         out.print(_("No cases."))
         return
+    if len(found) == most:
+        err.print(_("The first {count} only; --limit shows more.").format(count=most), style="yellow")
     table(
-        (_("No."), _("Received"), _("By"), _("State"), _("Of"), _("Until"), _("Customer"), _("What they ask")),
+        (_("No."), _("Received"), _("Came in by"), _("State"), _("Seen to by"), _("Due"), _("Customer"),
+         _("What they ask")),
         (
-            (line.number, moment_text(line.received_at), word(line.channel), _stands(line.state),
-             names.get(line.owner, line.owner), _until(line), _customer(line), _short(line.inquiry))
+            (line.number, moment_text(line.received_at), _channel(line.channel), _stands(line.state),
+             names.get(line.owner, line.owner), _until(line), customer(line), asked_of(line))
             for line in found
         ),
     )  # fmt: skip
@@ -162,22 +169,25 @@ def list_(
 def show(case: Which, as_json: Json = False) -> None:
     """Show a case."""
     with at_api() as client:
-        found = client.case(case)
-        names = {} if as_json else _names(client)
+        found = client.case(folded(case))
+        names = {} if as_json else names_of(client)
     if as_json:
         say_json(found.model_dump(mode="json"))
         return
     title = _("Case {number}: {state}").format(number=found.number, state=_stands(found.state))
     out.print(title, style="bold", highlight=False)
     rows = [
-        (_("Received"), f"{moment_text(found.received_at)}, {word(found.channel)}, {_of(names, found.received_by)}"),
+        (
+            _("Received"),
+            f"{moment_text(found.received_at)}, {_channel(found.channel)}, {_of(names, found.received_by)}",
+        ),
         (_("Seen to by"), _of(names, found.owner)),
         (_("Main 所管課"), _of(names, found.main) if found.main else ""),
         (_("Also concerned"), ", ".join(_of(names, unit) for unit in found.related)),
         (_("Kind of question"), _of(names, f"category:{found.category}") if found.category else ""),
-        (_("Customer"), _customer(found)),
-        (_("Until"), _until(found)),
-        (_("Conversation"), found.conversation or ""),
+        (_("Customer"), customer(found)),
+        (_("Due"), _until(found)),
+        (_("Call"), found.conversation or ""),
     ]
     for name, value in rows:
         if value:
@@ -212,10 +222,10 @@ def amend(
     as_json: Json = False,
 ) -> None:
     """Put right."""
-    given = _given(inquiry=inquiry, category=category, conversation=call)
-    if not given:
+    said = given(inquiry=inquiry, category=category, conversation=call)
+    if not said:
         raise UsageError(_("name what is put right: --inquiry, --category or --call"))
-    _do(case, [{"kind": "amend", **given}], as_json=as_json)
+    _do(case, [{"kind": "amend", **said}], as_json=as_json)
 
 
 def reach(
@@ -229,10 +239,10 @@ def reach(
 ) -> None:
     """How they are reached."""
     acts = []
-    if given := _given(name=name, contact=contact, missing=no_number, read_back=read_back or None):
+    if said := given(name=name, contact=contact, missing=no_number, read_back=read_back or None):
         if contact is None and no_number is None:
             raise UsageError(_("name --contact, or why there is none: --no-number"))
-        acts.append({"kind": "reach", **given})
+        acts.append({"kind": "reach", **said})
     if agrees is not None:
         acts.append({"kind": "consent", "given": agrees})
     if not acts:
@@ -248,7 +258,7 @@ def assign(
     as_json: Json = False,
 ) -> None:
     """Whose it is."""
-    _do(case, [{"kind": "assign", "main": main, **_given(related=related, category=category)}], as_json=as_json)
+    _do(case, [{"kind": "assign", "main": main, **given(related=related, category=category)}], as_json=as_json)
 
 
 def hand_over(
@@ -271,7 +281,7 @@ def hand_over(
     if sum((transfer is not None, told is not None, written)) > 1:
         raise UsageError(_("one of --transfer, --told and --written; none of them: they are called back"))
     way = "transfer" if transfer else "telephone" if told else "system" if written else "callback"
-    over = {"kind": "hand-over", "way": way, **_given(
+    over = {"kind": "hand-over", "way": way, **given(
         promised=_then(promised, "--promised") if promised else None, why=transfer, words=words, reached=told,
     )}  # fmt: skip
     _do(case, [*([{"kind": "assign", "main": main}] if main else []), over], as_json=as_json)
@@ -287,6 +297,9 @@ def answer(
     result: Annotated[str, typer.Option("--result", help=_("What was done and what came of it."), prompt=_("Result"))],
     channel: Annotated[
         Channel | None, typer.Option("--channel", help=_("How they were answered. Default: as they asked (5条(1))."))
+    ] = None,
+    at: Annotated[
+        str | None, typer.Option("--at", help=_("When they were answered: 14:50 today, or a time. Default: now."))
     ] = None,
     wish: Annotated[
         str | None, typer.Option("--wish", help=_("Their wish to be answered otherwise than they asked."))
@@ -307,7 +320,8 @@ def answer(
         if outcome is Outcome.WITHDRAWN and channel is None:
             return acts
         by = Channel.PHONE if found.channel is Channel.EMERGENCY else found.channel
-        return [{"kind": "reply", "channel": channel or by, **_given(wish=wish)}, *acts]
+        when = _then(at, "--at") if at else None
+        return [{"kind": "reply", "channel": channel or by, **given(wish=wish, answered_at=when)}, *acts]
 
     _do(case, replied, as_json=as_json)
 
@@ -344,11 +358,11 @@ def _do(
 
     with _options(), at_api() as client:
         if callable(acts):
-            before = client.case(case)
+            before = client.case(folded(case))
             asked = shaped(Do, acts=acts(before), seen=before.acts)
         else:
             asked = shaped(Do, acts=acts)
-        found = client.act(case, asked)
+        found = client.act(folded(case), asked)
     _say(found, _("Done: case {number}."), as_json=as_json)
 
 
@@ -358,7 +372,7 @@ def _say(found: "Case", said: str, *, as_json: bool) -> None:
         return
     told = [said.format(number=found.number), f"{_stands(found.state)}."]
     if found.next_at:
-        told.append(_("Until: {until}").format(until=_until(found)))
+        told.append(_("Due: {until}").format(until=_until(found)))
     out.print(" ".join(told), style="green", highlight=False)
 
 
@@ -367,7 +381,8 @@ def _options() -> Iterator[None]:
     """What is said of a field is said of the option that gave it."""
     options = {
         "missing": "--no-number", "consent": "--callback", "conversation": "--call", "reached": "--told",
-        "why": "--transfer", "text": "--result",
+        "why": "--transfer", "text": "TEXT", "until": "TIME", "answered_at": "--at", "received_by": "--received-by",
+        "received_at": "--received-at", "read_back": "--read-back",
     }  # fmt: skip
     try:
         yield
@@ -379,23 +394,42 @@ def _options() -> Iterator[None]:
         raise UsageError(f"{options.get(field, f'--{field}')}: {wrong[0]['problem']}") from error
 
 
-def _given(**values: Any) -> dict[str, Any]:
+def given(**values: Any) -> dict[str, Any]:
+    """What was said at all."""
     return {name: value for name, value in values.items() if value is not None}
 
 
 def _then(text: str, where: str) -> datetime:
-    """A time; only hours and minutes: of today, in Japan."""
+    """A time; only hours and minutes: of today, in Japan. Digits as they come out of a Japanese keyboard."""
+    text = folded(text).strip()
     if _CLOCK.fullmatch(text):
         return time_of(f"{wall_clock().astimezone(JST).date().isoformat()}T{text.zfill(5)}", where)
     return time_of(text, where)
 
 
-def _names(client: Any) -> dict[str, str]:
+def names_of(client: Any) -> dict[str, str]:
     """What units and kinds of questions are called."""
     found = client.sections()
     names = {CENTRE: "CC", CONTRACTOR: "運営会社", EMERGENCY: "緊急受付窓口"}
     names |= {one.name: one.title for one in found.sections}
     return names | {f"category:{one.name}": one.title for one in found.categories}
+
+
+def named(names: Mapping[str, str], option: str, text: str | None, kind: str = "") -> str | None:
+    """The name that `text` is, or is the title of. Raises UsageError for neither."""
+    if text is None:
+        return None
+    known = {
+        name.removeprefix(kind): title
+        for name, title in names.items()
+        if name.startswith(kind) and (kind or ":" not in name)
+    }
+    for name, title in known.items():
+        if text in (name, title):
+            return name
+    raise UsageError(
+        _("{option}: {text!r} is none of {names}").format(option=option, text=text, names=", ".join(known))
+    )
 
 
 def _of(names: Mapping[str, str], name: str) -> str:
@@ -410,6 +444,10 @@ def _stands(state: State) -> str:
     return word(said[state])
 
 
+def _channel(name: str) -> str:
+    return _("by telephone") if name == Channel.PHONE else word(name)
+
+
 def _until(line: "CaseLine") -> str:
     if line.next_at is None:
         return ""
@@ -417,12 +455,19 @@ def _until(line: "CaseLine") -> str:
     return _("{time} LATE").format(time=said) if line.late else said
 
 
-def _customer(line: "CaseLine") -> str:
+def customer(line: "CaseLine | Ticket") -> str:
+    """Name and number."""
     number = line.contact.number or word(line.contact.missing) if line.contact else ""
     return " ".join(filter(None, (line.name, number)))
 
 
-def _short(text: str) -> str:
+def asked_of(line: "CaseLine | Ticket") -> str:
+    """The beginning of the question; of a row that was changed in the database, that."""
+    return _("(changed in the database)") if line.damaged else in_short(line.inquiry)
+
+
+def in_short(text: str) -> str:
+    """The beginning of a text."""
     flat = one_line(text)
     return flat if len(flat) <= WIDE else f"{flat[: WIDE - 1]}…"
 
@@ -446,17 +491,26 @@ def _details(act: Mapping[str, Any], names: Mapping[str, str]) -> list[str | Non
                 _("read back") if act["read_back"] else "",
             ]
         case "consent":
-            return [_("yes") if act["given"] else _("no")]
+            return [_("they agree") if act["given"] else _("they do not agree")]
         case "assign":
             return [_of(names, act["main"]), *(_of(names, one) for one in act["related"])]
         case "hand-over":
-            return [word(act["way"]), word(act["why"]), act["words"], act["reached"], _moment(act["promised"])]
+            told = _("told on {number}").format(number=act["reached"]) if act["reached"] else ""
+            promised = _("promised for {time}").format(time=_moment(act["promised"])) if act["promised"] else ""
+            return [word(act["way"]), word(act["why"]), act["words"], told, promised]
         case "reply":
-            return [word(act["channel"]), act["wish"]]
+            return [_channel(act["channel"]), act["wish"], _moment(act["answered_at"])]
         case "result":
             return [word(act["outcome"]), act["text"]]
         case "expect":
             return [_moment(act["until"]) or _("no longer"), act["reason"]]
+        case "transferred":
+            to = _of(names, act["section"]) if act["section"] else act["to"]
+            return [word(act["how"]), act["phone"], to]
+        case "transfer-ended":
+            return [word(act["outcome"])]
+        case "missed":
+            return [act["number"], word(act["why"]), _("after {seconds} s").format(seconds=act["seconds"])]
         case _:
             return [act.get(name) for name in ("inquiry", "reason", "text")]
 

@@ -43,6 +43,7 @@ Root.modules = {
     "intake": "intake",
     "policy": "policy",
     "case": "case",
+    "ticket": "ticket",
     "section": "sections",
     "asterisk": "asterisk",
     "deploy": "deploy",

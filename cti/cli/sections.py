@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
 
 def list_(folder: PolicyFolder = None, as_json: Json = False) -> None:
     """List sections."""
-    rows = _of_desk() if folder is None and from_afar() else _here(folder)
+    rows, kinds = _of_desk() if folder is None and from_afar() else _here(folder)
     if as_json:
         for row in rows:
             say_json(row)
@@ -36,13 +36,16 @@ def list_(folder: PolicyFolder = None, as_json: Json = False) -> None:
         out.print(_("No 所管課: sections.toml names none."))
         return
     table(
-        (_("Name"), _("Title"), _("Kind"), _("Telephone"), _("Hours"), "所管広聴担当", _("Of"), _("State")),
+        (_("Name"), _("Title"), _("Kind"), _("Telephone"), _("Hours"), "所管広聴担当", _("Kinds of questions"),
+         _("Hand-overs")),
         (
             (row["name"], row["title"], row["kind_title"], row["phone"], row["hours"], ", ".join(row["liaison"]),
              ", ".join(row["categories"]), _state(row))
             for row in rows
         ),
     )  # fmt: skip
+    if of_none := [kind["title"] for kind in kinds if kind["section"] is None]:
+        out.print(_("Kinds of questions of no one 所管課: {kinds}").format(kinds=", ".join(of_none)), highlight=False)
     for row in rows:
         if row["lacks_liaison"]:
             err.print(
@@ -53,18 +56,24 @@ def list_(folder: PolicyFolder = None, as_json: Json = False) -> None:
             )
 
 
-def _here(folder: Path | None) -> list[dict[str, Any]]:
+_Found = tuple[list[dict[str, Any]], list[dict[str, Any]]]
+"""所管課, and kinds of questions."""
+
+
+def _here(folder: Path | None) -> _Found:
     """By the policies of this host, or of that folder."""
     if folder is None and (paths := installed()):
         folder = paths.policies
     today = wall_clock().astimezone(JST).date()
-    return list(public(Policies(folder or shipped()).sections, today))
+    found = Policies(folder or shipped()).sections
+    return list(public(found, today)), [one.model_dump() for one in found.category]
 
 
-def _of_desk() -> list[dict[str, Any]]:
+def _of_desk() -> _Found:
     """By those of the desk."""
     with at_api() as client:
-        return [one.model_dump(mode="json") for one in client.sections().sections]
+        found = client.sections()
+    return [one.model_dump(mode="json") for one in found.sections], [one.model_dump() for one in found.categories]
 
 
 def _state(row: dict[str, Any]) -> str:

@@ -96,6 +96,16 @@ def _words(what: str, values: Mapping[str, str]) -> Iterator[str]:
         yield _("Emergency line {destination}: {status}.").format(
             destination=values.get("destination", ""), status=word(values.get("status", ""))
         )
+    elif what == "transfer":
+        yield _("{phone} put the caller through to {number} ({kind}).").format(
+            phone=values.get("by", ""), number=values.get("to") or "?", kind=word(values.get("kind", ""))
+        )
+    elif what == "outcome":
+        yield _("What came of it: {outcome}.").format(outcome=word(values.get("outcome", "")))
+    elif what == "missed":
+        yield _("Nobody answered: {why}, after {seconds} s.").format(
+            why=word(values.get("why", "")), seconds=values.get("seconds", "")
+        )
     else:
         yield {
             "callback": _("A wish to be called back was taken."),

@@ -26,8 +26,10 @@ def engine(url: str, password: str | None = None) -> AsyncEngine:
     if where.get_backend_name() == "postgresql":
         where = where.set(drivername="postgresql+asyncpg", password=password or where.password)
         # A connection of before a restart of the server is found out before it is used.
-        return create_async_engine(where, pool_pre_ping=True, connect_args={"timeout": 5, "command_timeout": 60})
-    made = create_async_engine(where)
+        return create_async_engine(
+            where, pool_pre_ping=True, hide_parameters=True, connect_args={"timeout": 5, "command_timeout": 60}
+        )
+    made = create_async_engine(where, hide_parameters=True)  # an error tells no number
 
     @event.listens_for(made.sync_engine, "connect")
     def _pragmas(connection: object, _record: object) -> None:

@@ -1,4 +1,4 @@
-"""Cases: acts, their sum, and whose people see which."""
+"""Cases: acts, their sum, the tickets in them, and whose people see which; steps of calls that are to be tickets."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -56,6 +56,28 @@ def upgrade() -> None:
         sa.UniqueConstraint("case", "act", name="acts_in_order"),
     )
     op.create_table(
+        "tickets",
+        sa.Column("id", sa.String(36), primary_key=True),
+        sa.Column("case", sa.Integer, sa.ForeignKey("cases.number"), nullable=False),
+        sa.Column("place", sa.Integer, nullable=False),
+        sa.Column("kind", sa.String(16), nullable=False),
+        sa.Column("leg", sa.String(80), nullable=False),
+        sa.Column("conversation", sa.String(36)),
+        sa.Column("unit", sa.String(64), nullable=False),
+        sa.Column("at", sa.DateTime, nullable=False),
+        sa.Column("due", sa.DateTime),
+        sa.Column("done_at", sa.DateTime),
+        sa.Column("outcome", sa.String(16)),
+        sa.UniqueConstraint("case", "place", name="tickets_in_order"),
+    )
+    op.create_index("tickets_unit", "tickets", ["outcome", "unit", "due"])
+    op.create_index("tickets_due", "tickets", ["due"])
+    op.create_table(
+        "steps_to_tickets",
+        sa.Column("key", sa.String(200), primary_key=True),
+        sa.Column("pbx", sa.String(32), nullable=False),
+    )
+    op.create_table(
         "case_units",
         sa.Column("unit", sa.String(64), primary_key=True),
         sa.Column("case", sa.Integer, sa.ForeignKey("cases.number"), primary_key=True),
@@ -64,5 +86,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Without it."""
-    for table in ("case_units", "acts", "cases"):
+    for table in ("case_units", "steps_to_tickets", "tickets", "acts", "cases"):
         op.drop_table(table)

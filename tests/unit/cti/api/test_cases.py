@@ -1,5 +1,6 @@
 """Cases over the API: who sees which, what the rules refuse, and what the access log has of it."""
 
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -172,7 +173,7 @@ async def test_each_look_is_in_the_access_log_before_anything_is_shown(
     ]  # fmt: skip
     await seen(api, "sato", number="0664581132", state=["open", "closed"])
     assert (
-        api.entries("cases.searched")[-1] | {"actor": "sato", "by": ["states", "number"], "found": 1}
+        api.entries("cases.searched")[-1] | {"actor": "sato", "by": ["states", "number"], "cases": [number]}
         == (api.entries("cases.searched")[-1])
     )
     log = api.office.log.read_bytes()
@@ -189,6 +190,118 @@ async def test_each_look_is_in_the_access_log_before_anything_is_shown(
         answer = await api.ask("gyosha", "GET", path)
         assert answer.status_code == 503
         assert "山田" not in answer.text
+
+
+@pytest.mark.rule("A-31")
+@pytest.mark.parametrize(
+    "act",
+    [
+        {"kind": "consent", "given": False}, {"kind": "reach", "missing": "withheld"}, {"kind": "expect"},
+        {"kind": "amend", "inquiry": "x"}, {"kind": "assign", "main": "kyusui"}, {"kind": "reply", "channel": "phone"},
+    ],
+)  # fmt: skip
+async def test_whom_it_only_concerns_adds_a_note_and_no_more(api: Api, act: dict[str, Any]) -> None:
+    case = await entered(api, **REACHED, main="庶務課", related=["給水課"])
+    answer = await do(api, "kyusui", case["number"], act)
+    assert (answer.status_code, "(A-31)" in answer.json()["detail"]) == (409, True), answer.text
+    await done(api, "kyusui", case["number"], {"kind": "note", "text": "こちらでも確認"})
+
+
+@pytest.mark.rule("A-26")
+async def test_a_section_enters_what_it_took_and_nothing_else(api: Api) -> None:
+    for received_by in ("cc", "contractor", "emergency", "庶務課"):
+        answer = await api.ask("kyusui", "POST", "/v1/cases", json=ASKED | {"received_by": received_by})
+        assert (answer.status_code, answer.json()["code"]) == (409, "order"), answer.text
+
+
+@pytest.mark.rule("A-23")
+async def test_what_went_to_the_wrong_section_is_handed_to_another_until_it_is_taken(api: Api) -> None:
+    case = await entered(api, **REACHED, main="庶務課")
+    await done(api, "gyosha", case["number"], OVER)
+    after = await done(api, "gyosha", case["number"], {"kind": "assign", "main": "給水課"}, OVER)
+    assert (after["owner"], after["state"]) == ("kyusui", "handed-over"), "the customer need not be asked again"
+    await done(api, "sato", case["number"], {"kind": "assign", "main": "庶務課"}, OVER)
+    await done(api, "sato", case["number"], {"kind": "assign", "main": "給水課"}, OVER)
+    await done(api, "kyusui", case["number"], {"kind": "accept"})
+    answer = await do(api, "gyosha", case["number"], {"kind": "assign", "main": "庶務課"})
+    assert "(A-31)" in answer.json()["detail"]
+    answer = await do(api, "kyusui", case["number"], {"kind": "assign", "main": "庶務課"}, OVER)
+    assert "(A-29)" in answer.json()["detail"], "another will call: the customer agrees anew"
+
+
+@pytest.mark.rule("A-05")
+async def test_nothing_is_handed_over_to_a_section_that_was_retired_since(api: Api) -> None:
+    case = await entered(api, **REACHED, main="kyusui")
+    path = api.policies / "sections.toml"
+    path.write_text(path.read_text().replace('phone = "3101"', 'phone = "3101"\nuntil = 2026-01-31'))
+    answer = await do(api, "gyosha", case["number"], OVER)
+    assert (answer.status_code, answer.json()["errors"][0]["at"]) == (400, "main")
+    answer = await do(api, "gyosha", case["number"], {"kind": "assign", "main": "shomu", "related": ["kyusui"]})
+    assert (answer.status_code, answer.json()["errors"][0]["at"]) == (400, "related")
+    await done(api, "gyosha", case["number"], {"kind": "assign", "main": "shomu"}, OVER)
+
+
+@pytest.mark.rule("A-24", "E-16")
+async def test_who_was_answered_in_time_and_is_entered_later_was_answered_in_time(api: Api) -> None:
+    case = await entered(api, **REACHED, main="kyusui")
+    at = api.office.desk.now()
+    promised = at + timedelta(minutes=30)
+    await done(api, "gyosha", case["number"], OVER | {"promised": promised.isoformat()})
+    await done(api, "kyusui", case["number"], {"kind": "accept"})
+    reply = {"kind": "reply", "channel": "phone"}
+    for wrong in (at + timedelta(days=3), at - timedelta(days=3)):
+        answer = await do(api, "kyusui", case["number"], reply | {"answered_at": wrong.isoformat()})
+        assert "(A-24)" in answer.json()["detail"]
+    await done(api, "kyusui", case["number"], reply | {"answered_at": at.isoformat()})
+    (ticket,) = (await api.ask("kyusui", "GET", "/v1/tickets", params={"all": True})).json()["items"]
+    assert (ticket["kind"], ticket["unit"], ticket["outcome"], ticket["late"]) == ("callback", "kyusui", "kept", False)
+    assert ticket["ticket"] == f"{case['number']}-1"
+    assert (await api.ask("gyosha", "GET", "/v1/tickets")).json()["items"] == []
+
+
+async def test_what_is_not_said_of_a_person_stays(api: Api) -> None:
+    case = await entered(api, **REACHED)
+    after = await done(api, "gyosha", case["number"], {"kind": "reach", "name": "山田 花子"})
+    assert (after["name"], after["contact"]["number"], after["read_back"]) == ("山田 花子", "06-6458-1132", True)
+    after = await done(api, "gyosha", case["number"], {"kind": "reach", "contact": "090-1234-5678"})
+    assert (after["name"], after["contact"]["number"], after["read_back"]) == ("山田 花子", "090-1234-5678", False)
+    assert (await entered(api, name="大阪"))["contact"] is None, "nobody said that it is withheld"
+    for wrong in ({"read_back": True}, {"missing": "withheld", "read_back": True}):
+        answer = await api.ask("gyosha", "POST", "/v1/cases", json=ASKED | wrong)
+        assert "(A-16)" in answer.json()["detail"]
+    answer = await api.ask("gyosha", "POST", "/v1/cases", json=ASKED | {"related": ["kyusui"]})
+    assert answer.json()["errors"][0]["at"] == "related"
+
+
+async def test_lines_end_as_they_do_here_and_an_extension_is_a_number(api: Api) -> None:
+    case = await entered(api, **REACHED, main="kyusui", inquiry="一行目\r\n二行目\r三行目")
+    assert case["inquiry"] == "一行目\n二行目\n三行目"
+    after = await done(api, "gyosha", case["number"], OVER | {"way": "telephone", "reached": "３１０１"})
+    assert after["history"][-1]["reached"] == "3101"
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+09:00", "9999-12-31T23:59:59-09:00", "2999-01-01T00:00:00Z"])
+async def test_times_that_no_calendar_shows_are_refused(api: Api, at: str) -> None:
+    case = await entered(api, **REACHED, main="kyusui")
+    for answer in (
+        await api.ask("gyosha", "GET", "/v1/cases", params={"from": at}),
+        await api.ask("gyosha", "GET", "/v1/tickets", params={"to": at}),
+        await api.ask("gyosha", "POST", "/v1/cases", json=ASKED | {"received_at": at}),
+        await do(api, "gyosha", case["number"], {"kind": "expect", "until": at}),
+        await do(api, "gyosha", case["number"], OVER | {"promised": at}),
+    ):
+        assert answer.status_code == 422, answer.text
+
+
+async def test_each_filter_narrows(api: Api) -> None:
+    await entered(api)
+    fax = await entered(api, channel="fax", received_at="2026-01-01T00:00:00Z")
+    assert await seen(api, "gyosha", channel="fax") == [fax["number"]]
+    assert await seen(api, "gyosha", to="2026-01-02T00:00:00Z") == [fax["number"]]
+    assert len(await seen(api, "gyosha", **{"from": "2026-01-02T00:00:00Z"})) == 1
+    await done(api, "gyosha", fax["number"], {"kind": "expect", "until": "2026-01-01T00:00:00Z"})
+    assert await seen(api, "gyosha", late=True) == [fax["number"]]
+    assert (await seen(api, "gyosha", soonest=True))[0] == fax["number"]
 
 
 async def test_a_section_that_the_policy_does_not_know_acts_for_nobody(api: Api) -> None:
@@ -236,6 +349,8 @@ async def test_pages_follow_one_another(api: Api) -> None:
         ASKED | {"inquiry": "x" * 8001},
         ASKED | {"inquiry": "a\x00b"},
         ASKED | {"inquiry": "\x1b[2J"},
+        ASKED | {"inquiry": "a\u202eb"},
+        ASKED | {"inquiry": "\u200b"},
         ASKED | {"received_at": "2027-04-01T09:00:00"},
         ASKED | {"conversation": "x"},
         ASKED | {"name": "n" * 201},

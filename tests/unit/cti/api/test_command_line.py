@@ -412,7 +412,7 @@ async def test_a_case_from_the_question_to_the_answer(desk: Desk) -> None:
     early = await desk.run("case", "hand-over", number)
     assert (early.returncode, "(E-16)" in early.stderr.decode()) == (65, True), early.stderr
     over = await desk.run("case", "hand-over", number, "--promised", "2030-04-01T15:00")
-    assert over.stdout.decode() == f"Done: case {number}. handed over. Until: 2030-04-01 (Mon) 15:00\n"
+    assert over.stdout.decode() == f"Done: case {number}. handed over. Due: 2030-04-01 (Mon) 15:00\n"
     found = (await desk.run("case", "list", "--number", "+81 6 6458 1132", "--state", "handed-over")).stdout.decode()
     assert "山田 太郎 06-6458-1132" in found
     assert "給水課" in found
@@ -424,8 +424,9 @@ async def test_a_case_from_the_question_to_the_answer(desk: Desk) -> None:
     assert json.loads(done.stdout)["state"] == "closed"
     shown = (await desk.run("case", "show", number, LC_ALL="ja_JP.UTF-8")).stdout.decode()
     for part in (
-        f"案件 {number}: 完了", "山田 太郎 06-6458-1132", "検針票の金額が 先月の倍です", "運営会社", "給水課",
-        "引継ぎ: 折り返し, 2030-04-01 (月) 15:00", "対応結果: 回答, 修繕業者を案内",
+        f"案件 {number}: 完了", "山田 太郎 06-6458-1132", "検針票の金額が 先月の倍です", "運営会社", "給水課", "受付: ",
+        "引継ぎ: 折り返し, 折り返し予定 2030-04-01 (月) 15:00", "折り返しの了解: 了解あり",
+        "対応結果: 回答, 修繕業者を案内",
     ):  # fmt: skip
         assert part in shown, shown
     again = await desk.run("case", "reopen", number, "もう一度電話があった")
@@ -493,5 +494,15 @@ async def test_a_case_is_put_right_and_waited_for(desk: Desk) -> None:
         "expect: no longer",
     ):
         assert part in shown, shown
+    for wrong, said in (("--owner", "下水課"), ("--main", "水道"), ("--category", "下水")):
+        none = await desk.run("case", "list", wrong, said)
+        assert (none.returncode, f"{wrong}: '{said}' is none of" in none.stderr.decode()) == (64, True), none.stderr
+    for title in ("--main", "給水課"), ("--category", "漏水"), ("--owner", "運営会社"):
+        assert len((await desk.run("case", "list", *title, "--json")).stdout.splitlines()) == 1
+    assert (await desk.run("case", "expect", number, "２０３０-０４-０２T１０:００")).returncode == 0
+    assert (await desk.run("ticket", "list")).stdout.decode() == "No tickets.\n"
+    assert json.loads((await desk.run("ticket", "rate", "--json")).stdout.splitlines()[0]) == {
+        "kind": "callback", "due": 0, "in_time": 0, "late": 0, "open": 0, "share": None,
+    }  # fmt: skip
     listed = json.loads((await desk.run("section", "list", "--json")).stdout.splitlines()[1])
     assert (listed["title"], listed["categories"]) == ("給水課", ["漏水"])

@@ -38,6 +38,7 @@ MATRIX = [
     ("POST", "/v1/cases", {"channel": "phone", "inquiry": "断水の時間"},   "o o o o o o -"),
     ("GET", "/v1/cases/1", {},                                            "o o o o o o -"),
     ("POST", "/v1/cases/1/acts", {"acts": [{"kind": "note", "text": "確認"}]}, "o o o o o o -"),
+    ("GET", "/v1/tickets", {},                                            "o o o o o o -"),
     ("GET", "/v1/sections", {},                                           "o o o o o o o"),
     ("GET", "/v1/status", {},                                             "o o o - - - -"),
     ("DELETE", "/v1/session", {},                                         "o o o o o o o"),

@@ -10,8 +10,8 @@ import pytest
 
 from cti import store
 from cti.cases.adopting import Adopting
-from cti.cases.book import CaseBook, Kept, Line, Wanted
-from cti.cases.contact import Missing, contact
+from cti.cases.book import CaseBook, Kept, Line, Wanted, known, late
+from cti.cases.contact import Contact, Missing, contact
 from cti.cases.model import (
     CENTRE,
     CONTRACTOR,
@@ -25,9 +25,11 @@ from cti.cases.model import (
     Note,
     Outcome,
     Reach,
+    Reopen,
     Reply,
     Result,
     State,
+    TicketKind,
     Way,
 )
 from cti.errors import LogUnavailableError
@@ -147,6 +149,21 @@ async def test_who_was_not_answered_is_late_at_once_and_what_comes_of_it_is_adde
     assert [act.text for act in case.history if isinstance(act, Note)] == ["緊急受付窓口が応答せず"]
 
 
+@pytest.mark.rule("C-06", "A-21")
+async def test_what_is_overdue_is_counted_once(night: Night) -> None:
+    await night.call(*UNANSWERED)
+    await night.call(*CALLBACK, number=2)
+    assert await late(night.engine, night.at) == 0
+    await night.adopting.look()
+    rows = {row.id for row in await night.intakes.rows()}
+    assert await known(night.engine, rows | {"x"}) == rows
+    assert await late(night.engine, night.at) == 1
+    assert await late(night.engine, MONDAY) == 2
+    kept = next(line for line in await night.cases() if line.late(night.at))
+    await night.book.add(kept.number, worked_on(night, over=False))
+    assert await late(night.engine, MONDAY) == 1
+
+
 @pytest.mark.rule("A-21")
 async def test_who_was_answered_is_said(night: Night) -> None:
     await night.call(*ANSWERED)
@@ -218,6 +235,80 @@ async def test_a_case_that_came_to_nothing_is_an_intake_done(night: Night) -> No
     assert await night.done() == [True]
 
 
+async def test_what_people_opened_again_stays_open(night: Night) -> None:
+    await night.call(*CALLBACK)
+    (row,) = await night.intakes.rows()
+    await night.keep(row, "佐藤", "折り返し済み")
+    await night.adopting.look()
+    kept = await night.only()
+    who = {"at": night.at, "by": "gyosha", "unit": CONTRACTOR}
+    await night.book.add(kept.number, [Reopen(**who, reason="出なかった")])
+    await night.another().look()
+    assert (await night.only()).case.state is State.OPEN
+
+
+async def test_what_people_entered_is_not_overwritten(night: Night) -> None:
+    await night.call(*EMERGENCY)
+    await night.adopting.look()
+    who = {"at": night.at, "by": "gyosha", "unit": CONTRACTOR}
+    reach = Reach(**who, name="山田", contact=contact("06-6458-7160"), read_back=True)
+    await night.book.add((await night.only()).number, [reach])
+    await night.call(*URGENT)
+    await night.adopting.look()
+    case = (await night.only()).case
+    assert case.reach == reach
+    assert case.next_at is not None
+    assert case.next_at < night.at, "but it is late at once all the same"
+
+
+@pytest.mark.rule("A-21")
+async def test_who_was_answered_in_the_second_round_is_late_no_more(night: Night) -> None:
+    for said in (EMERGENCY, UNANSWERED, (*UNANSWERED, "line/3901/ANSWER")):
+        await night.call(*said)
+        await night.adopting.look()
+    case = (await night.only()).case
+    assert case.next_at == datetime(2027, 1, 3, tzinfo=JST)
+    (ticket,) = case.tickets
+    assert (ticket.kind, ticket.due, ticket.outcome) == (TicketKind.EMERGENCY, case.next_at, None)
+
+
+async def test_digits_that_are_no_number_are_kept_all_the_same(night: Night) -> None:
+    await night.call(ROUTE, "key/menu/2", "intake/callback/1234567/keyed/ja")
+    await night.adopting.look()
+    case = (await night.only()).case
+    said = [act.text for act in case.history if isinstance(act, Note)]
+    assert case.reach is not None
+    assert said == ["番号として読めない入力: 1234567"] or case.reach.contact == Contact(e164="+811234567")
+    assert not (case.reach.read_back and case.reach.contact is Missing.WITHHELD)
+
+
+async def test_each_site_makes_cases_of_its_own(night: Night) -> None:
+    await night.call(*CALLBACK)
+    other = Night(night.engine, IntakeBook(night.engine, "pbx2", HOURS.next_business_day))
+    await other.adopting.look()
+    assert await night.cases() == []
+    await night.adopting.look()
+    assert len(await night.cases()) == 1
+
+
+async def test_an_error_that_nobody_thought_of_hides_no_other(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    await night.call(*CALLBACK)
+    await night.call(*CALLBACK, number=2)
+    enter, tried = night.book.enter, []
+
+    async def once(*given: Any, **more: Any) -> Kept:
+        tried.append(given)
+        if len(tried) == 1:
+            raise ValueError("whatever")
+        return await enter(*given, **more)
+
+    monkeypatch.setattr(night.book, "enter", once)
+    await night.adopting.look()
+    assert len(await night.cases()) == 1
+    await night.adopting.look()
+    assert len(await night.cases()) == 2
+
+
 async def test_what_cannot_be_done_now_is_done_later_and_hides_no_other(night: Night) -> None:
     await night.call(*CALLBACK)
     night.broken = True
@@ -268,6 +359,7 @@ async def test_whatever_happens_in_between_each_intake_is_one_case(night: Night,
     rows = await night.intakes.rows(done=True)
     lines = await night.cases()
     assert {row.id for row in rows} == {line.id for line in lines}
+    assert not any(line.damaged for line in lines)
     assert len(lines) == len(rows)
     touched = {line.id for line in lines if line.replied_at or line.way}
     assert touched == {row.id for row in rows if row.done_at is not None}

@@ -100,7 +100,7 @@ def test_hyphens_and_width_change_nothing(digits: str, between: str, wide: bool)
         ("anonymous", "Interaction with other service", Missing.SERVICE), ("C", None, Missing.PAYPHONE),
         ("O", None, Missing.OUT_OF_AREA), ("S", None, Missing.SERVICE), ("P", None, Missing.WITHHELD),
         ("unavailable", None, Missing.OUT_OF_AREA), ("<unknown>", "<unknown>", Missing.WITHHELD),
-        ("06-6458-113", None, Missing.WITHHELD), ("'; DROP TABLE", "x\r\ny", Missing.WITHHELD),
+        ("06-64", None, Missing.WITHHELD), ("'; DROP TABLE", "x\r\ny", Missing.WITHHELD),
     ],
 )  # fmt: skip
 def test_the_four_kinds_of_no_number(number: str | None, name: str | None, kind: Missing) -> None:

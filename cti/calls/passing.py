@@ -1,0 +1,213 @@
+"""Callers who were passed on, and callers whom nobody answered, by Asterisk's own record of events (CEL). Pure.
+
+Row by row: what has become of each caller is known from the row on which it is. What is not known yet is kept between
+two readings (`kept`, `Passing.read`): a process that dies in between tells nothing twice, and leaves nothing out.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from cti.calls.board import born
+from cti.calls.cel import CelEvent, said_in
+from cti.calls.tracker import event_time
+
+TRANSFER: Final = "transfer"
+OUTCOME: Final = "outcome"
+MISSED: Final = "missed"
+FORMS: Final[Mapping[str, tuple[str, ...]]] = {
+    TRANSFER: ("kind", "by", "to", "party", "number", "leg"),
+    OUTCOME: ("outcome", "leg"),
+    MISSED: ("number", "from", "why", "seconds"),
+}
+"""What each says, in the order in which it is shown."""
+LONGEST: Final = timedelta(days=1)
+"""A channel that is older, and of whose end nothing was written, has ended with Asterisk."""
+
+_NUMBER = re.compile(r"[0-9+*#]{1,32}")
+_CAUSES: Final = {"17": "busy", "21": "rejected"}
+_NOT_THERE: Final = frozenset({"16", "18", "19", "31", "127", "0"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passed:
+    """Something that happened to a caller, on their channel. `key`: tells it from all others, however often it is read.
+
+    `leg`, among the values: the channel that passed them on.
+    """
+
+    key: str
+    uniqueid: str
+    linkedid: str
+    at: datetime
+    what: str
+    values: Mapping[str, str]
+
+
+@dataclass(slots=True)
+class _Channel:
+    """One that is there: its number, what it dialled, and its endpoint."""
+
+    number: str
+    dialled: str
+    endpoint: str
+
+
+@dataclass(slots=True)
+class _Pending:
+    """A caller who was passed on, and whom nobody has answered yet: by which channel, of which call."""
+
+    leg: str
+    linkedid: str
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A caller whom the centre has not answered yet."""
+
+    dialled: str
+    since: float
+
+
+@dataclass(slots=True)
+class Passing:
+    """What is known between two rows."""
+
+    channels: dict[str, _Channel] = field(default_factory=dict)
+    pending: dict[str, _Pending] = field(default_factory=dict)
+    waiting: dict[str, _Waiting] = field(default_factory=dict)
+
+    def kept(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return asdict(self)
+
+    @classmethod
+    def read(cls, kept: Any) -> "Passing":
+        """From `kept`; empty where it is not that."""
+        try:
+            return cls(
+                {str(name): _Channel(**one) for name, one in kept["channels"].items()},
+                {str(name): _Pending(**one) for name, one in kept["pending"].items()},
+                {
+                    str(name): _Waiting(str(one["dialled"]), float(one["since"]))
+                    for name, one in kept["waiting"].items()
+                },
+            )
+        except (TypeError, ValueError, KeyError, AttributeError):
+            return cls()
+
+    def feed(self, event: CelEvent) -> Iterator[Passed]:
+        """What one row says."""
+        at, row = event_time(event), event.row
+        if at is None:
+            return
+        match row["eventtype"]:
+            case "CHAN_START":
+                self._forget(at)
+                self.channels[row["uniqueid"]] = _Channel(
+                    _number(row["callernum"]), _number(row["exten"]), _endpoint(row["channame"])
+                )
+            case "KIKITORI":
+                self._said(said_in(event), row["uniqueid"], at)
+            case "BLINDTRANSFER" | "ATTENDEDTRANSFER" as kind:
+                yield from self._transferred(kind, row, at)
+            case "BRIDGE_ENTER":
+                self.waiting.pop(row["uniqueid"], None)
+                yield from self._known(row, at, "answered")
+            case "HANGUP":
+                why = _why(row)
+                yield from self._known(row, at, why)
+                yield from self._missed(row, at, why)
+            case "CHAN_END":
+                self.channels.pop(row["uniqueid"], None)
+
+    def _said(self, said: str, uniqueid: str, at: datetime) -> None:
+        what, _, values = said.partition("/")
+        if what != "route":
+            return
+        route, *more = values.split("/")
+        if route in ("centre", "unsure"):
+            self.waiting[uniqueid] = _Waiting(_number(more[-1]) if more else "", at.timestamp())
+        else:  # the menu or the emergency line sees to them (cti.intake)
+            self.waiting.pop(uniqueid, None)
+
+    def _transferred(self, kind: str, row: Mapping[str, str], at: datetime) -> Iterator[Passed]:
+        extra = _extra(row["eventextra"])
+        who = extra.get("transferee_channel_uniqueid", "")
+        party, by = self.channels.get(who), self.channels.get(row["uniqueid"])
+        other = self.channels.get(extra.get("channel2_uniqueid", ""))
+        values = {
+            "leg": row["uniqueid"],
+            "kind": "blind" if kind == "BLINDTRANSFER" else "attended" if "bridge2_id" in extra else "blonde",
+            "by": by.endpoint if by else _endpoint(row["channame"]),
+            "to": _number(extra.get("extension", "")) or (other.dialled if other else ""),
+            "party": party.endpoint if party else _endpoint(extra.get("transferee_channel_name", "")),
+            "number": party.number if party else "",
+        }
+        of = dict(row) | ({"uniqueid": who} if who else {})
+        yield self._passed(of, at, TRANSFER, values)
+        if values["kind"] == "attended":  # they talked already to whom the caller is given
+            yield self._passed(of, at, OUTCOME, {"leg": row["uniqueid"], "outcome": "answered"})
+        elif who:
+            self.pending[who] = _Pending(row["uniqueid"], row["linkedid"])
+
+    def _known(self, row: Mapping[str, str], at: datetime, outcome: str) -> Iterator[Passed]:
+        """What has become of a transfer."""
+        if (pending := self.pending.pop(row["uniqueid"], None)) is not None:
+            of = dict(row) | {"linkedid": pending.linkedid}
+            yield self._passed(of, at, OUTCOME, {"leg": pending.leg, "outcome": outcome})
+
+    def _missed(self, row: Mapping[str, str], at: datetime, why: str) -> Iterator[Passed]:
+        if (waiting := self.waiting.pop(row["uniqueid"], None)) is None:
+            return
+        channel = self.channels.get(row["uniqueid"])
+        seconds = max(0, round(at.timestamp() - waiting.since))
+        values = {"number": waiting.dialled, "from": channel.number if channel else "", "why": why}
+        yield self._passed(row, at, MISSED, values | {"seconds": str(seconds)})
+
+    @staticmethod
+    def _passed(row: Mapping[str, str], at: datetime, what: str, values: Mapping[str, str]) -> Passed:
+        return Passed(
+            key=f"{row['uniqueid']}/{row['eventtime']}/{what}", uniqueid=row["uniqueid"], linkedid=row["linkedid"],
+            at=at, what=what, values={name: value for name, value in values.items() if value},
+        )  # fmt: skip
+
+    def _forget(self, now: datetime) -> None:
+        for known in (self.channels, self.pending, self.waiting):
+            for uniqueid in [uniqueid for uniqueid in known if _old(uniqueid, now)]:
+                del known[uniqueid]
+
+
+def _old(uniqueid: str, now: datetime) -> bool:
+    birth = born(uniqueid)
+    return birth is None or now.timestamp() - birth[0] > LONGEST.total_seconds()
+
+
+def _why(row: Mapping[str, str]) -> str:
+    """Why a caller was not answered: gave up, or how the PBX says that nobody did."""
+    extra = _extra(row["eventextra"])
+    if extra.get("hangupsource", "") == row["channame"]:
+        return "cancelled"
+    cause = extra.get("hangupcause", "")
+    return _CAUSES.get(cause, "no-answer" if cause in _NOT_THERE else "failed")
+
+
+def _extra(text: str) -> dict[str, str]:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return {str(name): str(value) for name, value in found.items()} if isinstance(found, dict) else {}
+
+
+def _number(text: str) -> str:
+    return text if _NUMBER.fullmatch(text) else ""
+
+
+def _endpoint(channel: str) -> str:
+    """`PJSIP/2201-0000000b` -> `2201`"""
+    name = channel.partition("/")[2].rpartition("-")[0]
+    return name if re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", name) else ""

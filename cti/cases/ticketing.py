@@ -1,0 +1,160 @@
+"""From the telephone to the ticket (D10): who was put through, and whom nobody answered, as Asterisk's own record says.
+
+Each step (`cti.calls.passing`) is one act of a case, which its key tells; it waits in the database until that is done.
+Whatever dies in between: nothing is done twice, and nothing is left out.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import NAMESPACE_URL, uuid5
+
+import structlog
+
+from cti.calls.passing import MISSED, OUTCOME, TRANSFER
+from cti.cases.book import CaseBook, ChangedError, OrderError
+from cti.cases.contact import Contact, calling
+from cti.cases.model import (
+    CONTRACTOR,
+    SYSTEM,
+    Act,
+    Assign,
+    Case,
+    Channel,
+    HandOver,
+    Missed,
+    Reach,
+    Register,
+    State,
+    TransferEnded,
+    Transferred,
+    Way,
+)
+from cti.explain import explain
+from cti.intake import IntakeBook
+from cti.steps import Step, at_of
+from policies.load import Policies
+from policies.model import Kind
+
+log = structlog.get_logger()
+
+_ANSWERED: Final = "answered"
+
+
+class Ticketing:
+    """The steps of one site's calls into its cases."""
+
+    def __init__(
+        self, intakes: IntakeBook, book: CaseBook, policies: Callable[[], Policies], now: Callable[[], datetime]
+    ) -> None:
+        """`policies` reads what is in force."""
+        self._intakes, self._book, self._policies, self._now = intakes, book, policies, now
+        self._said: dict[str, str] = {}
+
+    async def look(self) -> None:
+        """Once: all that waits. What cannot be done now stays, and hides no other."""
+        held: set[str] = set()
+        for step in await self._intakes.to_tickets():
+            # One that waits holds up those behind it: what came of a transfer means nothing before the transfer.
+            if step["conversation"] in held or not await self._taken(step):
+                held.add(step["conversation"])
+            else:
+                await self._intakes.ticketed(step["key"])
+
+    async def _taken(self, step: Step) -> bool:
+        """Whether nothing more is to be done with it."""
+        take = {TRANSFER: self._transferred, OUTCOME: self._ended, MISSED: self._missed}[step["what"]]
+        try:
+            await take(step)
+        except OrderError as error:
+            log.error("a step of a call is no act of its case", key=step["key"], error=explain(error))
+        except ChangedError:
+            return False  # the next look takes it
+        except Exception as error:  # whatever it is, it must not hide the others; said once, and tried again
+            if self._said.get(step["key"]) != (said := str(error)):
+                self._said[step["key"]] = said
+                log.exception("a step of a call is no ticket yet", key=step["key"])
+            return False
+        self._said.pop(step["key"], None)
+        return True
+
+    async def _transferred(self, step: Step) -> None:
+        values, policies = step["values"], self._policies()
+        if policies.plan.kind(values.get("party")) not in (None, Kind.TRUNK):
+            return  # one of ours was put through: no customer waits
+        section = policies.sections.reached_on(values.get("to", ""))
+        act = Transferred(
+            at=self._now(), by=SYSTEM, unit=CONTRACTOR, leg=values["leg"], conversation=step["conversation"],
+            how=values.get("kind", ""), phone=values.get("by", ""), to=values.get("to", ""),
+            section=section.name if section else None,
+        )  # fmt: skip
+        await self._enter(step, act, _key(step, values["leg"]), values.get("number"))
+
+    async def _ended(self, step: Step) -> None:
+        leg = step["values"]["leg"]
+        number = await self._book.caused(f"{step['conversation']}/{TRANSFER}/{leg}")
+        if number is None:
+            return
+        case = (await self._book.get(number)).case
+        now, outcome = self._now(), step["values"].get("outcome", "failed")
+        ended = TransferEnded(
+            at=now, by=SYSTEM, unit=CONTRACTOR, leg=leg, outcome=outcome, due=self._due(at_of(step))
+        )  # fmt: skip
+        over = _over(case, leg, now) if outcome == _ANSWERED else []
+        key = _key(step, leg)
+        try:
+            await self._book.add(number, [ended, *over], seen=len(case.history), key=key)
+        except OrderError:
+            if not over:
+                raise
+            await self._book.add(number, [ended], key=key)  # another 所管課 has it already
+
+    async def _missed(self, step: Step) -> None:
+        values = step["values"]
+        seconds = int(values.get("seconds", "0"))
+        if seconds < self._policies().sections.tickets.abandoned_after:
+            return
+        act = Missed(
+            at=self._now(), by=SYSTEM, unit=CONTRACTOR, leg=step["uniqueid"], conversation=step["conversation"],
+            number=values.get("number", ""), why=values.get("why", ""), seconds=seconds, due=self._due(at_of(step)),
+        )  # fmt: skip
+        key, caller = _key(step, step["uniqueid"]), calling(values.get("from"))
+        before = await self._book.missed_before(caller.e164) if isinstance(caller, Contact) else None
+        if before is not None:
+            await self._book.add(before, [act], key=key)
+        else:
+            await self._enter(step, act, key, values.get("from"))
+
+    async def _enter(self, step: Step, act: Act, key: str, number: str | None) -> None:
+        """Into the open case of that conversation, or into one of its own."""
+        known = await self._book.open_of(step["conversation"])
+        if known is not None:
+            await self._book.add(known, [act], key=key)
+            return
+        register = Register(
+            at=act.at, by=SYSTEM, unit=CONTRACTOR, channel=Channel.PHONE, received_by=CONTRACTOR,
+            received_at=min(at_of(step), act.at), inquiry="", conversation=step["conversation"],
+        )  # fmt: skip
+        reach = Reach(at=act.at, by=SYSTEM, unit=CONTRACTOR, contact=calling(number))
+        identity = str(uuid5(NAMESPACE_URL, f"kikitori:case/{key}"))
+        await self._book.enter([register, reach, act], identity=identity, key=key)
+
+    def _due(self, at: datetime) -> datetime:
+        return at + timedelta(minutes=self._policies().sections.tickets.call_within)
+
+
+def _key(step: Step, leg: str) -> str:
+    """As D10 names a ticket."""
+    return f"{step['conversation']}/{step['what']}/{leg}"
+
+
+def _over(case: Case, leg: str, now: datetime) -> list[Act]:
+    """What was put through, and answered by a 所管課, is handed over (4条(1)ただし書); why, whoever did it says."""
+    made = next((act for act in case.history if isinstance(act, Transferred) and act.leg == leg), None)
+    if made is None or made.section is None or made.section == case.owner or case.state is State.CLOSED:
+        return []
+    assign = Assign(at=now, by=SYSTEM, unit=case.owner, main=made.section, related=tuple(
+        one for one in case.related if one != made.section
+    ))  # fmt: skip
+    over = HandOver(at=now, by=SYSTEM, unit=case.owner, way=Way.TRANSFER)
+    return [*([assign] if case.main != made.section else []), over]

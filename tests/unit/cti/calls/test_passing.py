@@ -1,0 +1,164 @@
+"""Who was passed on and whom nobody answered, out of rows that a real Asterisk wrote, and of rows that come torn."""
+
+import csv
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cti.calls.cel import CEL_COLUMNS, CelEvent, read
+from cti.calls.passing import LONGEST, Passed, Passing
+
+# Five calls in through 06-6458-7211 that 2201 answered: passed on to 3101, who answered; who was busy; who let it ring
+# until the caller gave up; whom 2201 had asked before; and whose telephone still rang.
+REAL = Path(__file__).parents[3] / "replays/passing.csv"
+BEGAN = 1795819096
+
+
+def rows() -> list[CelEvent]:
+    return list(read(REAL.read_text("utf-8")))
+
+
+def fed(events: list[CelEvent], passing: Passing | None = None) -> list[Passed]:
+    passing = passing or Passing()
+    return [found for event in events for found in passing.feed(event)]
+
+
+def short(found: Passed) -> tuple[str, ...]:
+    return (found.what, *(value for name, value in found.values.items() if name != "leg"))
+
+
+TOLD = [
+    ("transfer", "blind", "2201", "3101", "trunk", "0903000003"), ("outcome", "answered"),
+    ("transfer", "blind", "2201", "3101", "trunk", "0903000008"), ("outcome", "busy"),
+    ("transfer", "blind", "2201", "3101", "trunk", "0903000013"), ("outcome", "cancelled"),
+    ("transfer", "attended", "2201", "3101", "trunk", "0903000018"), ("outcome", "answered"),
+    ("transfer", "blonde", "2201", "3101", "trunk", "0903000026"), ("outcome", "answered"),
+]  # fmt: skip
+
+
+@pytest.mark.rule("A-19", "A-30")
+def test_what_a_real_pbx_wrote_of_transfers_is_told() -> None:
+    found = fed(rows())
+    assert [short(one) for one in found] == TOLD
+    for transfer, outcome in zip(found[::2], found[1::2], strict=True):
+        assert (transfer.uniqueid, transfer.linkedid) == (outcome.uniqueid, outcome.linkedid), "of one caller"
+        assert transfer.values["leg"] == outcome.values["leg"] != transfer.uniqueid
+        assert transfer.at <= outcome.at
+    assert len({one.key for one in found}) == len(found)
+
+
+def test_it_is_told_the_same_wherever_reading_stops() -> None:
+    events, whole = rows(), fed(rows())
+    for place in range(len(events)):
+        passing = Passing()
+        first = fed(events[:place], passing)
+        again = Passing.read(json.loads(json.dumps(passing.kept())))
+        assert first + fed(events[place:], again) == whole
+
+
+def test_what_ended_is_forgotten() -> None:
+    passing = Passing()
+    fed(rows(), passing)
+    assert passing == Passing()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_rows_that_are_lost_or_come_twice_make_no_transfer_of_none(seed: int) -> None:
+    chance = random.Random(seed)  # noqa: S311
+    events = [event for event in rows() for _ in range(chance.choice([0, 1, 1, 1, 2]))]
+    found = [one for one in fed(events) if one.what != "missed"]
+    there = {event.row["uniqueid"] for event in events if "TRANSFER" in event.row["eventtype"]}
+    assert {one.values["leg"] for one in found} <= there
+    for what in ("transfer", "outcome"):
+        each = [one for one in found if one.what == what]
+        assert len({one.key for one in each}) == len({one.values["leg"] for one in each}), what
+
+
+@pytest.mark.parametrize(
+    "kept", [None, 3, [], {}, {"channels": 3}, {"channels": {}, "pending": {}, "waiting": {"x": {"dialled": 1}}},
+             {"channels": {}, "pending": {}, "waiting": {"x": {"dialled": "1", "since": "soon"}}},
+             {"channels": {"x": {"number": "1"}}, "pending": {}, "waiting": {}}],
+)  # fmt: skip
+def test_what_is_no_state_is_none(kept: Any) -> None:
+    assert Passing.read(kept) == Passing()
+
+
+def event(kind: str, at: float, uniqueid: str = f"pbx1-{BEGAN}.1", extra: Any = "", **more: str) -> CelEvent:
+    values = dict.fromkeys(CEL_COLUMNS, "") | {
+        "eventtype": kind, "eventtime": f"{at:.6f}", "uniqueid": uniqueid, "linkedid": uniqueid,
+        "channame": "PJSIP/trunk-00000001", "callernum": "0312345678", "exten": "0664581132",
+        "eventextra": extra if isinstance(extra, str) else json.dumps(extra),
+    }  # fmt: skip
+    return CelEvent(values | more)
+
+
+def caller(*middle: CelEvent, end: Any = None, route: str = "centre") -> list[CelEvent]:
+    extra = {"hangupcause": 16, "hangupsource": "PJSIP/trunk-00000001"} if end is None else end
+    return [
+        event("CHAN_START", BEGAN),
+        event("KIKITORI", BEGAN + 1, extra={"extra": f"kikitori/route/{route}/A-08/weekday/gate/0664581132"}),
+        *middle,
+        event("HANGUP", BEGAN + 13.4, extra=extra),
+        event("CHAN_END", BEGAN + 13.4),
+    ]
+
+
+@pytest.mark.rule("C-06")
+@pytest.mark.parametrize(
+    ("end", "why"),
+    [
+        (None, "cancelled"),
+        ({"hangupcause": 16, "hangupsource": "dialplan/builtin"}, "no-answer"),
+        ({"hangupcause": 17, "hangupsource": "dialplan/builtin"}, "busy"),
+        ({"hangupcause": 21, "hangupsource": "dialplan/builtin"}, "rejected"),
+        ({"hangupcause": 34, "hangupsource": "dialplan/builtin"}, "failed"),
+        ("{", "failed"), ("[3]", "failed"), ("", "failed"),
+    ],
+)  # fmt: skip
+def test_who_reached_the_centre_and_was_not_answered_is_told(end: Any, why: str) -> None:
+    (found,) = fed(caller(end=end))
+    assert short(found) == ("missed", "0664581132", "0312345678", why, "12")
+    assert found.uniqueid == f"pbx1-{BEGAN}.1"
+
+
+@pytest.mark.parametrize("route", ["closed", "emergency"])
+def test_who_the_menu_or_the_emergency_line_sees_to_is_not(route: str) -> None:
+    assert fed(caller(route=route)) == []
+    unsure = caller(event("KIKITORI", BEGAN + 2, extra={"extra": f"kikitori/route/{route}/A-12"}), route="unsure")
+    assert fed(unsure) == []
+
+
+def test_who_was_answered_is_not() -> None:
+    assert fed(caller(event("BRIDGE_ENTER", BEGAN + 3))) == []
+    assert len(fed(caller(event("BRIDGE_ENTER", BEGAN + 3, uniqueid="pbx1-1.9")))) == 1, "another was"
+
+
+def test_hostile_numbers_and_names_are_none() -> None:
+    events = caller()
+    events[0] = event("CHAN_START", BEGAN, callernum='031\n,"x', channame="PJSIP/../../x-1", exten="0664581132;rm")
+    (found,) = fed(events)
+    assert "from" not in found.values
+    transfer = event("BLINDTRANSFER", BEGAN + 2, extra={"extension": "3101/x", "transferee_channel_uniqueid": ["a"]})
+    (found,) = fed([transfer])
+    assert found.values == {"leg": f"pbx1-{BEGAN}.1", "kind": "blind", "by": "trunk"}
+
+
+def test_a_channel_whose_end_nobody_wrote_is_forgotten() -> None:
+    passing = Passing()
+    fed([event("CHAN_START", BEGAN), caller()[1]], passing)
+    later = BEGAN + LONGEST.total_seconds() + 5
+    fed([event("CHAN_START", later, uniqueid=f"pbx1-{int(later)}.7")], passing)
+    assert list(passing.channels) == [f"pbx1-{int(later)}.7"]
+    assert passing.waiting == {}
+
+
+def test_the_rows_are_those_that_the_pbx_is_told_to_write() -> None:
+    from cti.pbxconfig import CEL_EVENTS
+
+    with REAL.open(newline="", encoding="utf-8") as file:
+        kinds: Iterator[str] = (row[0] for row in csv.reader(file))
+        assert set(kinds) - {"KIKITORI"} <= set(CEL_EVENTS)
