@@ -22,6 +22,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from cti import statement
 from cti.answering import answering, rang
+from cti.cases import proof as proof_of_cases
 from cti.completeness import LONGEST, Account, Lack, Mismatch, account
 from cti.completeness import Kept as Piece
 from cti.control import READING_SECONDS
@@ -635,7 +636,7 @@ class Desk:
             return proof.consistency(proof.tree_of(access), before, newest), newest
 
     async def verify(self, recording: str | None, keys: Keys | None, progress: Progress) -> AsyncIterator[Finding]:
-        """One recording, or everything: slots, headers, bodies, manifests, log, checkpoints, catalogue."""
+        """One recording, or everything: slots, headers, bodies, manifests, log, checkpoints, catalogue, cases."""
         checks = Verifying(self.vault, self._verifiers, keys)
         paths = self.vault.manifests_of(recording) if recording else list(self.vault.manifests())
         for path in paths:
@@ -661,6 +662,18 @@ class Desk:
             return
         for finding in checks.index(rows):
             yield finding
+        async for finding in self._verify_cases():
+            yield finding
+
+    async def _verify_cases(self) -> AsyncIterator[Finding]:
+        """The acts of the cases against the access log."""
+        try:
+            with self._open_log() as access:
+                entries = access.find(action=proof_of_cases.LOGGED)
+                async for finding in proof_of_cases.findings(self.catalogue.engine, self.catalogue.pbx, entries):
+                    yield finding
+        except (AccessError, SQLAlchemyError, KeyError, TypeError, ValueError) as error:
+            yield Finding(what="cases", problem=f"cannot be compared with the access log: {error}")
 
     def _verify_keys(self) -> Iterator[Finding]:
         try:

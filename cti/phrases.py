@@ -157,6 +157,11 @@ OURS = (
     mark("the answer lies before the question, or ahead"),
     mark("something is still to be done by a time: say first that nothing is waited for"),
     mark("no transfer of that leg is open"),
+    mark("a word of two characters at least is needed"),
+    mark("case {number}: act {place}"),
+    mark("is not as the access log has it"),
+    mark("is in the access log, and not there"),
+    mark("cannot be compared with the access log: {error}"),
     # policies.overrides
     mark("is missing"),
     mark("{value} is no time: write 2026-12-28 or 2026-12-28T10:00"),
@@ -548,6 +553,8 @@ WORDS = frozenset({
     mark("case.shown"),
     mark("cases.searched"),
     mark("tickets.searched"),
+    mark("progress.read"),
+    mark("progress.checked"),
     mark("calls.watched"),
     mark("log.read"),
     mark("log.extracted"),
@@ -614,6 +621,7 @@ WORDS = frozenset({
     mark("checkpoints"),
     mark("open segments"),
     mark("catalogue"),
+    mark("cases"),
     # a decision on other hours
     mark("closed"),
     mark("hours"),

@@ -46,6 +46,7 @@ class Act(StrEnum):
     LIVE = "calls.live"
     INTAKE = "intake.work"
     CASES = "cases.work"
+    PROGRESS = "cases.progress"
     STATUS = "status.read"
     HOURS = "hours.override"
     LOG = "log.read"

@@ -1,6 +1,8 @@
 """Cases: every question of every channel, and what was done with it (事務取扱要綱4条 to 7条)."""
 
 import asyncio
+from dataclasses import asdict
+from datetime import datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
@@ -11,19 +13,27 @@ from cti.api.caseshapes import (
     CaseLine,
     Cases,
     Category,
+    Check,
+    Digest,
     Do,
     Enter,
+    Looked,
+    Owner,
+    Progress,
+    Recorded,
     Section,
     Sections,
     Ticket,
     Tickets,
 )
-from cti.api.service import Once, may, service_of
+from cti.api.service import Once, Service, may, service_of
 from cti.cases.book import TicketsWanted, Wanted
 from cti.cases.contact import ContactError, contact
 from cti.cases.model import Channel, State, TicketKind
+from cti.cases.progress import Progress as Standing
 from cti.errors import FieldError
 from cti.explain import localise
+from cti.review import Month
 from policies.calendar import JST
 from policies.rights import Act
 from policies.sections import public
@@ -33,6 +43,7 @@ router = APIRouter(route_class=Once, tags=["cases"])
 
 Which = Annotated[str, Path(pattern=r"^[0-9a-fA-F-]{1,36}$", description="Its number, or the beginning of its id")]
 Unit = Annotated[str | None, Query(max_length=64)]
+OfMonth = Annotated[str, Path(pattern=r"^[2-9][0-9]{3}-(0[1-9]|1[0-2])$")]
 
 
 @router.get("/cases")
@@ -46,6 +57,10 @@ async def cases(
     channel: Channel | None = None,
     conversation: Annotated[str | None, Query(max_length=36)] = None,
     number: Annotated[str | None, Query(max_length=64, description="Of the customer, in any writing")] = None,
+    words: Annotated[
+        str | None,
+        Query(max_length=200, description="All of them in what was written, or a telephone number; one page"),
+    ] = None,
     since: Annotated[At | None, Query(alias="from")] = None,
     until: Annotated[At | None, Query(alias="to")] = None,
     late: bool = False,
@@ -59,6 +74,9 @@ async def cases(
         states=tuple(state or ()), owner=owner, main=main, category=category, channel=channel,
         conversation=conversation, number=_number(number), since=since, until=until, late=now if late else None,
     )  # fmt: skip
+    if words is not None:
+        hits = await service.cases.search(session.who.account, wanted, words, limit=limit)
+        return Cases(items=[CaseLine.of(line, now) for line in hits], next=None)
     more = 0 if soonest else 1
     found = await service.cases.lines(
         session.who.account, wanted, limit=limit + more, after=None if soonest else after, soonest=soonest
@@ -121,6 +139,47 @@ async def sections(request: Request, session: Session = may(None)) -> Sections:
         sections=[Section.model_validate(one) for one in public(found, today)],
         categories=[Category(**one.model_dump()) for one in found.category],
     )  # fmt: skip
+
+
+@router.get("/progress")
+async def progress(
+    request: Request,
+    session: Session = may(Act.PROGRESS),
+    since: Annotated[At | None, Query(alias="from", description="Recordings since then; a week by itself")] = None,
+) -> Progress:
+    """How all cases stand by unit and age, and what was left out (7条なお書)."""
+    service = service_of(request)
+    return await _progress(service, await service.cases.progress(session.who.account, since or _week(service)))
+
+
+@router.post("/progress/check", status_code=201)
+async def check(asked: Looked, request: Request, session: Session = may(Act.PROGRESS)) -> Progress:
+    """Somebody has looked it through, together with CC: the log has what there was (A-34)."""
+    service = service_of(request)
+    since = asked.since or _week(service)
+    return await _progress(service, await service.cases.progress(session.who.account, since, sign=True))
+
+
+async def _progress(service: Service, found: Standing) -> Progress:
+    last = await asyncio.to_thread(service.desk.last_of, service.desk.catalogue.pbx, ["progress.checked"])
+    counts = {name: int(last.detail.get(name, 0)) for name in found.counts} if last else {}
+    return Progress(
+        at=found.at, since=found.since, unasked=list(found.unasked), counts=found.counts,
+        owners=[Owner(**asdict(one)) for one in found.owners],
+        unentered=[Recorded(**asdict(one)) for one in found.unentered],
+        checked=Check(by=last.actor, at=last.ts, counts=counts) if last else None,
+    )  # fmt: skip
+
+
+def _week(service: Service) -> datetime:
+    return service.desk.now() - timedelta(days=7)
+
+
+@router.get("/digests/{month}")
+async def digest(month: OfMonth, request: Request, session: Session = may(Act.PROGRESS)) -> Digest:
+    """A month in numbers, for the meeting that hears of complaints: nobody is named (C-22)."""
+    found = Month.parse(month)
+    return Digest(month=month, **await service_of(request).cases.book.month(found.start, found.end))
 
 
 def _number(text: str | None) -> str | None:

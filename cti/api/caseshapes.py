@@ -187,6 +187,12 @@ class Do(In):
     seen: Annotated[int | None, Field(ge=1)] = None
 
 
+class Looked(In):
+    """That the progress was looked through, with recordings since then; a week by itself."""
+
+    since: Annotated[At | None, Field(alias="from")] = None
+
+
 # --- out --------------------------------------------------------------------------------------------------------------
 
 
@@ -362,3 +368,67 @@ class Sections(BaseModel):
 
     sections: list[Section]
     categories: list[Category]
+
+
+class Owner(BaseModel):
+    """What a unit sees to: how many are open, handed over to it and not taken, late; when the oldest came in."""
+
+    unit: str
+    open: int
+    untaken: int
+    late: int
+    oldest: datetime
+
+
+class Recorded(BaseModel):
+    """A conversation that was recorded, and of which there is no case."""
+
+    conversation: str
+    recording: str
+    at: datetime
+    number: str | None
+    agent: str | None
+
+
+class Check(BaseModel):
+    """Who looked it through last, and what there was then."""
+
+    by: str
+    at: datetime
+    counts: dict[str, int]
+
+
+class Progress(BaseModel):
+    """How the cases stand. `unasked`: nobody entered what a call was about; `unentered`: recorded, without a case."""
+
+    at: datetime
+    since: datetime
+    owners: list[Owner]
+    unasked: list[int]
+    unentered: list[Recorded]
+    counts: dict[str, int]
+    checked: Check | None
+
+
+class TicketCounts(BaseModel):
+    """Tickets of a kind that were due: kept in time, kept late, open."""
+
+    due: int
+    in_time: int
+    late: int
+    open: int
+
+
+class Digest(BaseModel):
+    """A month in numbers, and nobody's name in it: cases by what they were and what came of them ("-": none yet)."""
+
+    month: str
+    cases: int
+    open: int
+    reopened: int
+    declined: int
+    channel: dict[str, int]
+    category: dict[str, int]
+    main: dict[str, int]
+    outcome: dict[str, int]
+    tickets: dict[str, TicketCounts]

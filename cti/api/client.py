@@ -11,7 +11,19 @@ from uuid import UUID, uuid4
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from cti.api.caseshapes import Case, CaseLine, Cases, Do, Enter, Sections, Ticket, Tickets
+from cti.api.caseshapes import (
+    Case,
+    CaseLine,
+    Cases,
+    Digest,
+    Do,
+    Enter,
+    Looked,
+    Progress,
+    Sections,
+    Ticket,
+    Tickets,
+)
 from cti.api.problems import Problem
 from cti.api.shapes import (
     Account,
@@ -312,6 +324,16 @@ class Client:
         """What was promised; `wanted` as the address takes it."""
         asked = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in wanted.items()}
         return self._get("/v1/tickets", Tickets, asked).items
+
+    def progress(self, since: datetime | None, *, sign: bool = False) -> Progress:
+        """How all cases stand; `sign`: it was looked through."""
+        if sign:
+            return self._post("/v1/progress/check", Looked.model_validate({"from": since}), Progress)
+        return self._get("/v1/progress", Progress, {"from": since.isoformat()} if since else {})
+
+    def digest(self, month: str) -> Digest:
+        """A month in numbers."""
+        return self._get(f"/v1/digests/{_segment(month)}", Digest)
 
     def sections(self) -> Sections:
         """The 所管課, and which kind of question is whose."""

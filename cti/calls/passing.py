@@ -24,6 +24,8 @@ FORMS: Final[Mapping[str, tuple[str, ...]]] = {
     MISSED: ("number", "from", "why", "seconds"),
 }
 """What each says, in the order in which it is shown."""
+LONGEST_ID: Final = 64
+"""Characters of a channel's id. Asterisk's have some twenty, with the name of the PBX."""
 LONGEST: Final = timedelta(days=1)
 """A channel that is older, and of whose end nothing was written, has ended with Asterisk."""
 
@@ -102,7 +104,7 @@ class Passing:
     def feed(self, event: CelEvent) -> Iterator[Passed]:
         """What one row says."""
         at, row = event_time(event), event.row
-        if at is None:
+        if at is None or len(row["uniqueid"]) > LONGEST_ID:
             return
         match row["eventtype"]:
             case "CHAN_START":
@@ -137,6 +139,7 @@ class Passing:
     def _transferred(self, kind: str, row: Mapping[str, str], at: datetime) -> Iterator[Passed]:
         extra = _extra(row["eventextra"])
         who = extra.get("transferee_channel_uniqueid", "")
+        who = who if len(who) <= LONGEST_ID else ""
         party, by = self.channels.get(who), self.channels.get(row["uniqueid"])
         other = self.channels.get(extra.get("channel2_uniqueid", ""))
         values = {

@@ -2,5 +2,6 @@
 
 `contact` how a person is reached, `model` what may be done with a case and in which order, `seeing` whose it is to see
 (all pure); `form` an act as it is kept, `sealing` what nobody reads without the key, `tables`, `book` the store; `desk`
-what people do with it, `adopting` how the night's calls become cases.
+what people do with it, `adopting` how the night's calls become cases, `ticketing` how other calls become tickets;
+`words` and `searching` how a word is found, `progress` how all of them stand, `proof` what `verify` compares.
 """

@@ -35,9 +35,12 @@ from cti.cases.model import (
     Way,
     taken,
 )
+from cti.cases.progress import Progress, month, progress
 from cti.cases.sealing import CaseDamagedError, FieldKeys, digest
+from cti.cases.searching import index, matching, rarest_first
 from cti.cases.seeing import concerned
 from cti.cases.tables import acts, cases, seers, tickets
+from cti.cases.words import grams, holds
 from cti.errors import KikitoriError
 from cti.explain import localise
 from cti.i18n import _
@@ -47,6 +50,9 @@ log = structlog.get_logger()
 
 TRIES: Final = 30
 """How often an act is tried that others of the same case overtake."""
+
+LOOKED_AT: Final = 100
+"""Acts that are looked at together, at least, to find words."""
 
 MANY: Final = 1000
 """Ids of one question to the database."""
@@ -343,7 +349,10 @@ class CaseBook:
                 "unit": act.unit, "site": self._site, "key": cause, "tag": self._tag(act), "sealed": sealed,
             })  # fmt: skip
             said.append({"act": place, "kind": form.kind(act), "sha256": digest(sealed)})
-        await connection.execute(insert(acts), rows)
+        made = insert(acts).returning(acts.c.id, sort_by_parameter_order=True)
+        ids = list(await connection.scalars(made, rows))
+        found = [(identity, self._words(grams(form.texts(act)))) for identity, act in zip(ids, new, strict=True)]
+        await index(connection, [(identity, words) for identity, words in found if words])
         await connection.execute(delete(tickets).where(tickets.c.case == number))
         if after.tickets:
             await connection.execute(insert(tickets), [*_tickets(number, after)])
@@ -353,6 +362,9 @@ class CaseBook:
         )  # fmt: skip
         detail = {"number": number, "unit": new[0].unit, "acts": said}
         await tell("case.changed" if before else "case.entered", detail)
+
+    def _words(self, of: Iterable[str]) -> list[int]:
+        return sorted({self._keys.word(gram) for gram in of})
 
     def _tag(self, act: Act) -> str | None:
         if isinstance(act, Reach) and isinstance(act.contact, Contact):
@@ -445,6 +457,53 @@ class CaseBook:
             found = (await connection.execute(query.order_by(*order, cases.c.number.desc()))).mappings().all()
         return [self._line(row, unit) for row in found]
 
+    async def search(self, wanted: Wanted, words: Sequence[str], unit: str, *, limit: int) -> list[Line]:
+        """Those that `wanted` fits and in whose acts each of `words` stands, folded (`cti.cases.words`).
+
+        Those first of which something was written last.
+        """
+        blind = [self._words(grams([word])) for word in words]
+        found: dict[int, Line] = {}
+        before: int | None = None
+        async with self._engine.connect() as connection:
+            first, *others = [words[place] for place in await rarest_first(connection, blind)]
+            rare = self._words(grams([first]))
+            while len(found) < limit and (
+                ids := await matching(connection, rare, before=before, limit=max(LOOKED_AT, 2 * limit))
+            ):
+                before = ids[-1]
+                # What the unit may see, before anything is opened.
+                theirs = (
+                    select(cases)
+                    .where(*self._conditions(wanted))
+                    .where(cases.c.number.in_(select(acts.c.case).where(acts.c.id.in_(ids))))
+                )
+                rows = (await connection.execute(self._seen(theirs, cases.c.number, unit))).mappings().all()
+                lines = {row["number"]: self._line(row, unit) for row in rows}
+                hits = await self._holding(connection, acts.c.id.in_(ids) & acts.c.case.in_(lines), [first])
+                if others and hits:
+                    whole = await self._holding(connection, acts.c.case.in_(hits), others)
+                    hits = {number: hit for number, hit in hits.items() if whole.get(number) == set(others)}
+                for number in hits:
+                    if number not in found and not lines[number].damaged:
+                        found[number] = lines[number]
+        return list(found.values())[:limit]
+
+    async def _holding(
+        self, connection: AsyncConnection, where: ColumnElement[bool], words: Sequence[str]
+    ) -> dict[int, set[str]]:
+        """Which of `words` stand in acts `where`, case by case, the newest act first."""
+        query = select(acts, cases.c.id.label("of")).join(cases, cases.c.number == acts.c.case)
+        found: dict[int, set[str]] = {}
+        for row in await connection.execute(query.where(where).order_by(acts.c.id.desc())):
+            try:
+                texts = form.texts(self._act(row.of, row))
+            except (CaseDamagedError, form.FormError):
+                continue  # the case itself says so
+            if hit := {word for word in words if holds(word, texts)}:
+                found.setdefault(row.case, set()).update(hit)
+        return found
+
     def _conditions(self, wanted: Wanted) -> Iterable[ColumnElement[bool]]:
         if wanted.states:
             yield cases.c.state.in_(wanted.states)
@@ -531,6 +590,14 @@ class CaseBook:
         async with self._engine.connect() as connection:
             found: int | None = await connection.scalar(query)
             return found
+
+    async def progress(self, since: datetime, now: datetime) -> Progress:
+        """How all cases stand."""
+        return await progress(self._engine, since, now)
+
+    async def month(self, since: datetime, until: datetime) -> dict[str, Any]:
+        """The cases received in between, counted."""
+        return await month(self._engine, since, until)
 
     async def any(self) -> bool:
         """Whether there is any."""

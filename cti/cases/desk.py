@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -23,7 +24,9 @@ from cti.cases.model import (
     Reach,
     Register,
 )
+from cti.cases.progress import Progress
 from cti.cases.seeing import sees, unit_of
+from cti.cases.words import words
 from cti.errors import FieldError, NotEntitledError, NotFoundError
 from cti.explain import localise
 from cti.i18n import _
@@ -71,6 +74,33 @@ class CaseDesk:
         found = await self.book.lines(wanted, unit, limit=limit, after=after, soonest=soonest)
         shown = [line.number for line in found]
         await self._say(who, "cases.searched", self._site, {"by": wanted.by, "unit": unit, "cases": shown})
+        return found
+
+    async def search(self, who: Account, wanted: Wanted, query: str, *, limit: int) -> list[Line]:
+        """As `CaseBook.search`, of what somebody may see; a telephone number finds whose it is. Raises FieldError."""
+        unit, by = self.unit(who), [*wanted.by, "words"]
+        found: list[Line] = []
+        number = _number_in(query)
+        if number is not None:
+            found = await self.book.lines(replace(wanted, number=number), unit, limit=limit)
+        try:
+            looked_for = words(query)
+        except ValueError as error:
+            if number is None:
+                raise FieldError("words", localise(str(error))) from error
+            looked_for = []
+        if looked_for:
+            hits = await self.book.search(wanted, looked_for, unit, limit=limit)
+            found += [line for line in hits if line.number not in {one.number for one in found}]
+        shown = [line.number for line in found[:limit]]
+        await self._say(who, "cases.searched", self._site, {"by": by, "unit": unit, "cases": shown})
+        return found[:limit]
+
+    async def progress(self, who: Account, since: datetime, *, sign: bool = False) -> Progress:
+        """How all cases stand; `sign`: somebody has looked it through, and the log has what there was (A-34)."""
+        found = await self.book.progress(since, self._now())
+        action = "progress.checked" if sign else "progress.read"
+        await self._say(who, action, self._site, found.counts | {"since": since.isoformat()})
         return found
 
     async def tickets(self, who: Account, wanted: TicketsWanted, *, limit: int) -> list[TicketLine]:
@@ -216,6 +246,14 @@ def _contact(given: Stated) -> Contact | Missing | None:
     if "contact" in given:
         return _number("contact", given["contact"])
     return Missing(given["missing"]) if "missing" in given else None
+
+
+def _number_in(query: str) -> str | None:
+    """The telephone number that a search is for, E.164; None where it is none."""
+    try:
+        return contact(query).e164
+    except ContactError:
+        return None
 
 
 def _told(text: str) -> str:

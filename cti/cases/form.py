@@ -39,6 +39,14 @@ def private(act: Act) -> bytes:
     return _json({name: value for name, value in values.items() if name not in _CLEAR})
 
 
+def texts(act: Act) -> list[str]:
+    """What people wrote in it: what a search by words looks through."""
+    return [text for name in _WRITTEN if isinstance(text := getattr(act, name, None), str) and text]
+
+
+_WRITTEN: Final = ("inquiry", "name", "words", "wish", "text", "reason")
+
+
 def act_of(name: str, at: datetime, by: str, unit: str, kept: bytes) -> Act:
     """The act again. Raises FormError."""
     try:

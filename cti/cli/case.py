@@ -58,7 +58,7 @@ def register(app: typer.Typer) -> None:
          "enter --inquiry 断水の予定 --name 山田 --contact 06-6458-1132 --read-back --callback --main 給水課",
          "enter --channel fax --inquiry 検針票の金額が先月の倍"),
         ("list", list_, _("Cases that you may see, the newest first; or what is to be done first."),
-         "list --state open --soonest", "list --number 06-6458-1132 --json"),
+         "list --state open --soonest", "list 漏水 山田", "list --number 06-6458-1132 --json"),
         ("show", show, _("One case, with everything that was done."), "show 12"),
         ("note", note, _("Write down something to be known."), "note 12 家の裏に止水栓"),
         ("amend", amend, _("Put right what is asked; what it said before stays in the history."),
@@ -117,6 +117,10 @@ def enter(
 
 
 def list_(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(help=_("Words that were written, all of them, or a telephone number."), metavar="[WORD]..."),
+    ] = None,
     state: Annotated[list[State] | None, typer.Option("--state", help=_("Where it stands; again for more."))] = None,
     owner: Annotated[
         str | None, typer.Option("--owner", help=_("Who sees to it: cc, contractor, or a 所管課's name."))
@@ -136,7 +140,8 @@ def list_(
     """List cases."""
     stands = state or ([one for one in State if one is not State.CLOSED] if soonest else None)
     wanted = given(
-        state=stands, channel=channel, number=number, conversation=call, late=late or None, soonest=soonest or None,
+        state=stands, channel=channel, number=number, words=" ".join(words) if words else None, conversation=call,
+        late=late or None, soonest=soonest or None,
         **{"from": time_of(since, "--from") if since else None, "to": time_of(until, "--to") if until else None},
     )  # fmt: skip
     with _options(), at_api() as client:
@@ -159,7 +164,7 @@ def list_(
         (_("No."), _("Received"), _("Came in by"), _("State"), _("Seen to by"), _("Due"), _("Customer"),
          _("What they ask")),
         (
-            (line.number, moment_text(line.received_at), _channel(line.channel), _stands(line.state),
+            (line.number, moment_text(line.received_at), spoken_channel(line.channel), _stands(line.state),
              names.get(line.owner, line.owner), _until(line), customer(line), asked_of(line))
             for line in found
         ),
@@ -179,7 +184,7 @@ def show(case: Which, as_json: Json = False) -> None:
     rows = [
         (
             _("Received"),
-            f"{moment_text(found.received_at)}, {_channel(found.channel)}, {_of(names, found.received_by)}",
+            f"{moment_text(found.received_at)}, {spoken_channel(found.channel)}, {_of(names, found.received_by)}",
         ),
         (_("Seen to by"), _of(names, found.owner)),
         (_("Main 所管課"), _of(names, found.main) if found.main else ""),
@@ -381,8 +386,8 @@ def _options() -> Iterator[None]:
     """What is said of a field is said of the option that gave it."""
     options = {
         "missing": "--no-number", "consent": "--callback", "conversation": "--call", "reached": "--told",
-        "why": "--transfer", "text": "TEXT", "until": "TIME", "answered_at": "--at", "received_by": "--received-by",
-        "received_at": "--received-at", "read_back": "--read-back",
+        "why": "--transfer", "text": "TEXT", "until": "TIME", "words": "WORD", "answered_at": "--at",
+        "received_by": "--received-by", "received_at": "--received-at", "read_back": "--read-back",
     }  # fmt: skip
     try:
         yield
@@ -444,7 +449,8 @@ def _stands(state: State) -> str:
     return word(said[state])
 
 
-def _channel(name: str) -> str:
+def spoken_channel(name: str) -> str:
+    """How something came in, or was answered."""
     return _("by telephone") if name == Channel.PHONE else word(name)
 
 
@@ -499,7 +505,7 @@ def _details(act: Mapping[str, Any], names: Mapping[str, str]) -> list[str | Non
             promised = _("promised for {time}").format(time=_moment(act["promised"])) if act["promised"] else ""
             return [word(act["way"]), word(act["why"]), act["words"], told, promised]
         case "reply":
-            return [_channel(act["channel"]), act["wish"], _moment(act["answered_at"])]
+            return [spoken_channel(act["channel"]), act["wish"], _moment(act["answered_at"])]
         case "result":
             return [word(act["outcome"]), act["text"]]
         case "expect":

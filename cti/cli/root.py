@@ -44,6 +44,7 @@ Root.modules = {
     "policy": "policy",
     "case": "case",
     "ticket": "ticket",
+    "progress": "progress",
     "section": "sections",
     "asterisk": "asterisk",
     "deploy": "deploy",

@@ -42,6 +42,8 @@ def run(given: argparse.Namespace) -> Run:
         "hours": measure("hours"),
         "search": measure("search", "--rows", given.rows, *disk),
         "search_postgresql": measure("search", "--postgresql", "--rows", given.rows, *disk),
+        "cases": measure("cases", "--rows", given.rows // 5, *disk),
+        "cases_postgresql": measure("cases", "--postgresql", "--rows", given.rows // 5, *disk),
         "listen": measure("listen", "--seconds", given.listened, *disk),
         "pbx": measure("pbx", "--calls", given.calls, "--window", given.window, *disk),
         "flood": measure("pbx", "--calls", 0, "--flood", given.flood, "--window", given.window, *disk),
@@ -80,6 +82,32 @@ def _search(database: str, which: str) -> Iterator[tuple[str, str, Callable[[Run
         yield f"Search among 1,000,000 recordings ({database}), a page of 100, {title}: p95 ms", "50", figure
 
 
+def _cases(database: str, which: str) -> Iterator[tuple[str, str, Callable[[Run], float]]]:
+    for title in CASES:
+
+        def figure(run: Run, title: str = title) -> float:
+            found: float = run[which]["ms"][title]["p95"]
+            return found
+
+        yield f"Among 200,000 cases ({database}), {title}: p95 ms", "", figure
+    for key, title in (
+        ("entered_alone", "Cases entered a second, one at a time"),
+        ("entered_eight", "Cases entered a second, eight at once"),
+        ("tickets", "Tickets made of calls a second"),
+    ):  # fmt: skip
+
+        def rate(run: Run, key: str = key) -> float:
+            found: float = run[which][key]
+            return found
+
+        yield f"{title} ({database})", "", rate
+
+
+CASES = (
+    "inbox of a section", "newest of a section", "newest of all", "late of all", "of a caller", "one case",
+    "open tickets of a section", "late tickets of all", "words that a fifth has", "words of a section's",
+    "words that none has",
+)  # fmt: skip
 SEARCHES = {
     "newest": "the newest", "number": "of a designated number", "caller": "of a caller",
     "agent": "of a telephone", "day": "of a day",
@@ -172,6 +200,8 @@ ROWS: tuple[tuple[str, str, Callable[[Run], float]], ...] = (
     ("Load average after 100 calls", "", lambda run: run["pbx"]["ours"]["load"]),
     *_search("SQLite", "search"),
     *_search("PostgreSQL", "search_postgresql"),
+    *_cases("SQLite", "cases"),
+    *_cases("PostgreSQL", "cases_postgresql"),
     ("An hour over the API, first byte at random: p50 ms", "", lambda run: run["listen"]["first_byte_p50_ms"]),
     ("- p99 ms", "20", lambda run: run["listen"]["first_byte_p99_ms"]),
     ("- `age -d` of the whole, ms", "", lambda run: run["listen"]["age_seconds"] * 1e3),

@@ -30,7 +30,7 @@ async def test_the_migrations_make_exactly_the_tables_of_the_code(tmp_path: Path
             return {
                 name: {c["name"]: (_spelled(c["type"]), c["nullable"]) for c in inspector.get_columns(name)}
                 for name in inspector.get_table_names()
-                if name != "alembic_version"
+                if name != "alembic_version" and not name.startswith("act_words")  # of each database's own kind
             }
 
         found = await connection.run_sync(shape)

@@ -19,6 +19,7 @@ MATRIX = {
     "calls.live": "x x x x x . .",
     "intake.work": "x x x x x . .",
     "cases.work": "x x x x x x .",  # 4条 to 7条: each for their own unit
+    "cases.progress": "x x x x x . .",  # 7条なお書
     "status.read": "x x x . . . .",  # 9条3: responsible, and who assists
     "hours.override": "x . . . . . .",  # 水道局長 decides, 課長 enters
     "log.read": "x . . . . . x",  # 9条2

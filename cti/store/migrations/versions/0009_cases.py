@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from cti.cases.searching import MAKE
+
 revision = "0009"
 down_revision = "0008"
 branch_labels = None
@@ -50,7 +52,7 @@ def upgrade() -> None:
         sa.Column("by", sa.String(64), nullable=False),
         sa.Column("unit", sa.String(64), nullable=False),
         sa.Column("site", sa.String(32), nullable=False),
-        sa.Column("key", sa.String(120), unique=True),
+        sa.Column("key", sa.String(200), unique=True),
         sa.Column("tag", sa.String(32), index=True),
         sa.Column("sealed", sa.LargeBinary, nullable=False),
         sa.UniqueConstraint("case", "act", name="acts_in_order"),
@@ -77,6 +79,8 @@ def upgrade() -> None:
         sa.Column("key", sa.String(200), primary_key=True),
         sa.Column("pbx", sa.String(32), nullable=False),
     )
+    for statement in MAKE[op.get_bind().dialect.name]:
+        op.execute(statement)
     op.create_table(
         "case_units",
         sa.Column("unit", sa.String(64), primary_key=True),
@@ -86,5 +90,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Without it."""
-    for table in ("case_units", "steps_to_tickets", "tickets", "acts", "cases"):
+    for table in ("act_words", "case_units", "steps_to_tickets", "tickets", "acts", "cases"):
         op.drop_table(table)

@@ -177,7 +177,7 @@ async def test_each_look_is_in_the_access_log_before_anything_is_shown(
         == (api.entries("cases.searched")[-1])
     )
     log = api.office.log.read_bytes()
-    for word in ("山田", "検針票", "6458"):
+    for word in ("山田", "検針票", "64581132", "6458-1132"):
         assert word.encode() not in log, "what the log says of it names nobody"
 
     def refuse(*_said: Any) -> None:
@@ -304,12 +304,60 @@ async def test_each_filter_narrows(api: Api) -> None:
     assert (await seen(api, "gyosha", soonest=True))[0] == fax["number"]
 
 
+@pytest.mark.rule("E-06", "A-44")
+async def test_words_find_what_one_may_see(api: Api) -> None:
+    case = await entered(api, **REACHED, main="庶務課")
+    for query in ("検針票", "山田 金額", "06-6458-1132", "+81 6 6458 1132"):
+        assert await seen(api, "gyosha", words=query) == [case["number"]], query
+        assert await seen(api, "kyusui", words=query) == []
+    assert api.entries("cases.searched")[-1]["by"] == ["words"]
+    assert await seen(api, "gyosha", words="漏水") == await seen(api, "gyosha", words="検針票", state="closed") == []
+    for short in ("水", "", "検針票 水"):
+        answer = await api.ask("gyosha", "GET", "/v1/cases", params={"words": short})
+        assert (answer.status_code, answer.json()["errors"][0]["at"]) == (400, "words"), answer.text
+
+
+@pytest.mark.rule("A-34", "C-22")
+async def test_who_looks_through_the_progress_is_in_the_log_with_what_there_was(api: Api) -> None:
+    await entered(api, **REACHED, main="庶務課")
+    found = (await api.ask("gyosha", "GET", "/v1/progress")).json()
+    assert found["counts"] == {"open": 1, "late": 0, "unasked": 0, "unentered": 3}, "the office has three recordings"
+    assert (found["owners"][0]["unit"], found["checked"]) == ("contractor", None)
+    signed = (await api.ask("gyosha", "POST", "/v1/progress/check", json={})).json()
+    assert (signed["checked"]["by"], signed["checked"]["counts"]) == ("gyosha", found["counts"])
+    seen_by_cc = (await api.ask("sato", "GET", "/v1/progress")).json()
+    assert seen_by_cc["checked"] == signed["checked"]
+    assert api.entries("progress.checked")[-1] | {"actor": "gyosha", "open": 1} == api.entries("progress.checked")[-1]
+    month = api.office.desk.now().strftime("%Y-%m")
+    numbers = (await api.ask("sato", "GET", f"/v1/digests/{month}")).json()
+    assert (numbers["cases"], numbers["channel"]) == (1, {"phone": 1})
+    for word in ("山田", "検針票"):
+        assert word not in str(numbers) + str(found)
+
+
 async def test_a_section_that_the_policy_does_not_know_acts_for_nobody(api: Api) -> None:
     path = api.policies / "sections.toml"
     path.write_text(path.read_text().replace('title = "給水課"', 'title = "配水課"'))
     answer = await api.ask("kyusui", "GET", "/v1/cases")
     assert (answer.status_code, answer.json()["code"]) == (403, "not-entitled")
     assert "給水課" in answer.json()["detail"]
+
+
+@pytest.mark.rule("A-44", "B-07")
+async def test_what_is_not_as_the_log_has_it_is_named(api: Api) -> None:
+    case = await entered(api, **REACHED)
+    number = case["number"]
+    await done(api, "gyosha", number, {"kind": "note", "text": "一"})
+    assert await api.office.verify() == []
+    engine = api.office.desk.catalogue.engine
+    async with engine.begin() as connection:
+        await connection.execute(acts.update().where(acts.c.act == 2).values(sealed=b"x" * 40))
+        await connection.execute(acts.delete().where(acts.c.act == 4))
+    assert [(one.what, one.problem) for one in await api.office.verify()] == [
+        (f"case {number}: act 2", "is not as the access log has it"),
+        (f"case {number}: act 2", "is in the access log, and not there"),
+        (f"case {number}: act 4", "is in the access log, and not there"),
+    ]  # fmt: skip
 
 
 async def test_two_at_a_time_are_told_of_each_other(api: Api) -> None:

@@ -504,5 +504,18 @@ async def test_a_case_is_put_right_and_waited_for(desk: Desk) -> None:
     assert json.loads((await desk.run("ticket", "rate", "--json")).stdout.splitlines()[0]) == {
         "kind": "callback", "due": 0, "in_time": 0, "late": 0, "open": 0, "share": None,
     }  # fmt: skip
+    assert [
+        json.loads(line)["number"]
+        for line in (await desk.run("case", "list", "断水", "止水栓", "--json")).stdout.splitlines()
+    ]
+    short = await desk.run("case", "list", "水")
+    assert (short.returncode, "WORD: a word of two characters" in short.stderr.decode()) == (64, True), short.stderr
+    assert "kikitori progress sign" in (await desk.run("progress", "show")).stdout.decode()
+    signed = (await desk.run("progress", "sign")).stdout.decode()
+    assert "運営会社" in signed
+    assert "Looked through by gyosha" in signed
+    assert json.loads((await desk.run("progress", "show", "--json")).stdout)["checked"]["by"] == "gyosha"
+    digest = (await desk.run("progress", "digest", "2026-04")).stdout.decode()
+    assert digest.startswith("2026-04: ")
     listed = json.loads((await desk.run("section", "list", "--json")).stdout.splitlines()[1])
     assert (listed["title"], listed["categories"]) == ("給水課", ["漏水"])

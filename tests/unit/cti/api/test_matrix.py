@@ -39,6 +39,9 @@ MATRIX = [
     ("GET", "/v1/cases/1", {},                                            "o o o o o o -"),
     ("POST", "/v1/cases/1/acts", {"acts": [{"kind": "note", "text": "確認"}]}, "o o o o o o -"),
     ("GET", "/v1/tickets", {},                                            "o o o o o o -"),
+    ("GET", "/v1/progress", {},                                           "o o o o o - -"),
+    ("POST", "/v1/progress/check", {"from": "2026-04-01T00:00:00Z"},      "o o o o o - -"),
+    ("GET", "/v1/digests/2026-04", {},                                    "o o o o o - -"),
     ("GET", "/v1/sections", {},                                           "o o o o o o o"),
     ("GET", "/v1/status", {},                                             "o o o - - - -"),
     ("DELETE", "/v1/session", {},                                         "o o o o o o o"),
@@ -97,6 +100,7 @@ NAMES = {
     "reviews": "month",
     "overrides": "override",
     "cases": "case",
+    "digests": "month",
 }
 
 

@@ -26,7 +26,7 @@ async def test_who_signs_in_is_told_what_they_may(api: Api) -> None:
     assert (answer["account"], answer["role"], answer["acts"]) == (
         "gyosha",
         "contractor",
-        ["calls.live", "intake.work", "cases.work"],
+        ["calls.live", "intake.work", "cases.work", "cases.progress"],
     )
     assert answer["epochs"] == []
     assert 0 < answer["seconds_left"] <= sessions.IDLE

@@ -147,6 +147,18 @@ def test_hostile_numbers_and_names_are_none() -> None:
     assert found.values == {"leg": f"pbx1-{BEGAN}.1", "kind": "blind", "by": "trunk"}
 
 
+def test_an_id_that_is_none_of_asterisk_s_is_passed_over() -> None:
+    long = "pbx1-" + "1" * 80
+    assert fed([replace_id(one, long) for one in caller()]) == []
+    extra = {"extension": "3101", "transferee_channel_uniqueid": long}
+    (found,) = fed([event("BLINDTRANSFER", BEGAN + 2, extra=extra)])
+    assert found.uniqueid == f"pbx1-{BEGAN}.1"
+
+
+def replace_id(one: CelEvent, uniqueid: str) -> CelEvent:
+    return CelEvent(one.row | {"uniqueid": uniqueid})
+
+
 def test_a_channel_whose_end_nobody_wrote_is_forgotten() -> None:
     passing = Passing()
     fed([event("CHAN_START", BEGAN), caller()[1]], passing)

@@ -1,0 +1,152 @@
+"""How the cases stand as a whole, and what was left out (7条なお書, A-34); a month of them in numbers (C-22).
+
+Counts, units and ids alone: no key is needed, and nobody is named.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import case, exists, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from cti.cases.model import SYSTEM, Outcome, State, TicketEnd
+from cti.cases.tables import acts, cases, tickets
+from recorder.catalogue import plain, recordings
+
+MOST: Final = 200
+"""Of what was left out, so many are named."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """What a unit sees to. `untaken`: handed over to it and not taken. `oldest`: when the longest waiting came in."""
+
+    unit: str
+    open: int
+    untaken: int
+    late: int
+    oldest: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """A conversation that was recorded, and of which there is no case."""
+
+    conversation: str
+    recording: str
+    at: datetime
+    number: str | None
+    agent: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """At `at`. `unasked`: cases that a call left, and of which nobody has entered what was asked.
+
+    `unentered`: conversations recorded since `since`, an hour old at least, without a case. The first MOST of each.
+    """
+
+    at: datetime
+    since: datetime
+    owners: tuple[Owner, ...]
+    unasked: tuple[int, ...]
+    unentered: tuple[Recorded, ...]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What somebody signs for."""
+        return {
+            "open": sum(owner.open for owner in self.owners),
+            "late": sum(owner.late for owner in self.owners),
+            "unasked": len(self.unasked),
+            "unentered": len(self.unentered),
+        }
+
+
+async def progress(engine: AsyncEngine, since: datetime, now: datetime) -> Progress:
+    """How it stands."""
+    async with engine.connect() as connection:
+        return Progress(
+            at=now, since=since, owners=tuple(await _owners(connection, now)),
+            unasked=tuple(await _unasked(connection)), unentered=tuple(await _unentered(connection, since, now)),
+        )  # fmt: skip
+
+
+async def _owners(connection: AsyncConnection, now: datetime) -> list[Owner]:
+    untaken = func.sum(case((cases.c.state == State.HANDED_OVER, 1), else_=0))
+    late = func.sum(case((cases.c.next_at < plain(now), 1), else_=0))
+    query = select(cases.c.owner, func.count(), untaken, late, func.min(cases.c.received_at))
+    query = query.where(cases.c.state != State.CLOSED).group_by(cases.c.owner).order_by(cases.c.owner)
+    return [
+        Owner(unit=unit, open=count, untaken=int(waiting), late=int(over), oldest=oldest.replace(tzinfo=UTC))
+        for unit, count, waiting, over, oldest in await connection.execute(query)
+    ]
+
+
+async def _unasked(connection: AsyncConnection) -> list[int]:
+    first = select(acts.c.case).where(acts.c.act == 1, acts.c.by == SYSTEM, acts.c.case == cases.c.number)
+    amended = select(acts.c.case).where(acts.c.kind == "amend", acts.c.case == cases.c.number)
+    query = select(cases.c.number).where(cases.c.state != State.CLOSED, exists(first), ~exists(amended))
+    return list(await connection.scalars(query.order_by(cases.c.number).limit(MOST)))
+
+
+async def _unentered(connection: AsyncConnection, since: datetime, now: datetime) -> list[Recorded]:
+    entered = select(cases.c.number).where(cases.c.conversation == recordings.c.conversation)
+    told = select(tickets.c.id).where(tickets.c.conversation == recordings.c.conversation)
+    until = now - timedelta(hours=1)  # whoever talks just now enters it afterwards
+    query = select(recordings).where(
+        recordings.c.start >= plain(since), recordings.c.start < plain(until), recordings.c.direction != "internal",
+        ~exists(entered), ~exists(told),
+    )  # fmt: skip
+    return [
+        Recorded(
+            conversation=row.conversation, recording=row.recording, at=row.start.replace(tzinfo=UTC), number=row.number,
+            agent=row.agent,
+        )
+        for row in await connection.execute(query.order_by(recordings.c.start).limit(MOST))
+    ]  # fmt: skip
+
+
+async def month(engine: AsyncEngine, since: datetime, until: datetime) -> dict[str, Any]:
+    """The cases received from `since` on and before `until`, counted; and the tickets that were due then."""
+    within = (cases.c.received_at >= plain(since)) & (cases.c.received_at < plain(until))
+
+    async def by(connection: AsyncConnection, column: str) -> dict[str, int]:
+        query = select(cases.c[column], func.count()).where(within).group_by(cases.c[column])
+        return {str(name or "-"): int(count) for name, count in await connection.execute(query)}
+
+    async with engine.connect() as connection:
+        found: dict[str, Any] = {
+            name: await by(connection, name) for name in ("channel", "category", "main", "outcome")
+        }
+        found["cases"] = int(
+            await connection.scalar(select(func.count()).select_from(cases).where(within)) or 0
+        )  # fmt: skip
+        found["open"] = int(
+            await connection.scalar(
+                select(func.count()).select_from(cases).where(within, cases.c.state != State.CLOSED)
+            ) or 0
+        )  # fmt: skip
+        found["reopened"] = int(
+            await connection.scalar(select(func.count()).select_from(cases).where(within, cases.c.reopened > 0)) or 0
+        )
+        found["tickets"] = await _tickets(connection, since, until)
+    found["declined"] = found["outcome"].get(Outcome.DECLINED, 0)
+    return found
+
+
+async def _tickets(connection: AsyncConnection, since: datetime, until: datetime) -> dict[str, Mapping[str, int]]:
+    """By kind: how many were due, kept in time, kept late, and are open. What was passed on or void is not counted."""
+    kept = tickets.c.outcome == TicketEnd.KEPT
+    in_time = kept & (tickets.c.done_at <= tickets.c.due)
+    sums = [func.sum(case((what, 1), else_=0)) for what in (in_time, kept & ~in_time, tickets.c.outcome.is_(None))]
+    counted = tickets.c.outcome.is_(None) | tickets.c.outcome.in_((TicketEnd.KEPT, TicketEnd.FAILED))
+    query = select(tickets.c.kind, func.count(), *sums).where(
+        tickets.c.due >= plain(since), tickets.c.due < plain(until), counted
+    )
+    return {
+        str(kind): {"due": int(count), "in_time": int(good), "late": int(late), "open": int(waits)}
+        for kind, count, good, late, waits in await connection.execute(query.group_by(tickets.c.kind))
+    }
