@@ -113,6 +113,10 @@ class Sections(Policy):
         """The one of that name."""
         return next((one for one in self.section if one.name == name), None)
 
+    def called(self, text: str) -> Section | None:
+        """The one of that name, or of that title."""
+        return self.find(text) or next((one for one in self.section if one.title == text), None)
+
     def reached_on(self, phone: str) -> Section | None:
         """The one that takes hand-overs on that telephone."""
         return next((one for one in self.section if one.phone == phone), None)

@@ -33,6 +33,7 @@ from cti.cases.model import (
     TicketEnd,
     TicketKind,
     Way,
+    fold,
     taken,
 )
 from cti.cases.progress import Progress, month, progress
@@ -425,16 +426,12 @@ class CaseBook:
         if [row.act for row in rows] != list(range(1, int(rows[0].many if rows else 1) + 1)):
             raise CaseDamagedError(_("case {number}: its acts are not all there").format(number=number))
         identity = str(rows[0].of)
-        case: Case | None = None
         try:
-            for row in rows:
-                case = taken(case, self._act(identity, row), identity=identity)
+            case = fold((self._act(identity, row) for row in rows), identity)
         except (RuleError, form.FormError) as error:
             raise CaseDamagedError(
                 _("case {number}: its acts cannot be read ({error})").format(number=number, error=error)
             ) from error
-        if case is None:
-            raise AssertionError  # there is a first act
         return Kept(number=number, case=case)
 
     def _act(self, identity: str, row: Row[Any]) -> Act:

@@ -207,7 +207,7 @@ class CaseDesk:
 
     def _section(self, field: str, text: str) -> Section:
         sections = self.sections()
-        found = sections.find(text) or next((one for one in sections.section if one.title == text), None)
+        found = sections.called(text)
         if found is None:
             names = ", ".join(one.name for one in sections.section)
             raise FieldError(field, _("no 所管課 {text!r}: there are {names}").format(text=text, names=names))

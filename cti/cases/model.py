@@ -501,7 +501,7 @@ def _replied(case: Case, act: Reply) -> Case:
         raise RuleError("A-24", "緊急受付窓口 takes calls, and answers none")
     if act.answered_at is not None and not case.received_at <= act.answered_at <= act.at:
         raise RuleError("A-24", "the answer lies before the question, or ahead")
-    if act.channel is not _same(case.channel):
+    if act.channel is not as_asked(case.channel):
         _needed(act.wish, "A-25", "the customer's wish to be answered otherwise than they asked is missing")
     return replace(
         case,
@@ -620,7 +620,7 @@ def _has_to_do(case: Case, act: Act) -> None:
         raise RuleError("A-31", "whoever sees to the case does that")
 
 
-def _same(channel: Channel) -> Channel:
+def as_asked(channel: Channel) -> Channel:
     """The channel by which what came in so is answered: the night's calls by telephone."""
     return Channel.PHONE if channel is Channel.EMERGENCY else channel
 

@@ -14,7 +14,7 @@ def unit_of(role: Role, section: str | None, sections: Sections) -> str | None:
     if role is Role.CONTRACTOR:
         return CONTRACTOR
     if role is Role.SECTION and section is not None:
-        found = sections.find(section) or next((one for one in sections.section if one.title == section), None)
+        found = sections.called(section)
         return found.name if found else None
     return None
 

@@ -10,7 +10,7 @@ import typer
 
 from cti.app.clock import wall_clock
 from cti.cases.contact import Missing, folded
-from cti.cases.model import CENTRE, CONTRACTOR, EMERGENCY, SYSTEM, Channel, Outcome, State, Why
+from cti.cases.model import CENTRE, CONTRACTOR, EMERGENCY, SYSTEM, Channel, Outcome, State, Why, as_asked
 from cti.cli.common import Commands, Json, err, out, say_json, table
 from cti.cli.hours import time_of
 from cti.cli.session import at_api
@@ -324,7 +324,7 @@ def answer(
     def replied(found: "Case") -> list[dict[str, Any]]:
         if outcome is Outcome.WITHDRAWN and channel is None:
             return acts
-        by = Channel.PHONE if found.channel is Channel.EMERGENCY else found.channel
+        by = as_asked(found.channel)
         when = _then(at, "--at") if at else None
         return [{"kind": "reply", "channel": channel or by, **given(wish=wish, answered_at=when)}, *acts]
 

@@ -2,7 +2,7 @@
 
 import io
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 import soundfile
 
 from cti import store
+from cti.app.desk import teller
 from cti.cases.book import CaseBook
 from cti.cases.desk import CaseDesk
 from cti.cases.sealing import FieldKeys
@@ -118,13 +119,10 @@ async def open_office(root: Path, **more: Any) -> Office:
 def accounts_of(desk: Desk, now: Callable[[], datetime]) -> Accounts:
     """Those in the database of `desk`; their passwords cost little."""
 
-    def tell(actor: str, action: str, about: str, detail: Mapping[str, Any]) -> None:
-        desk.log(action, about, detail, actor=actor)
-
     def logged(account: str) -> Known | None:
         return known(desk.logged_of(account, DECIDING))
 
-    return Accounts(desk.catalogue.engine, desk.catalogue.pbx, tell=tell, logged=logged, now=now, cost=CHEAP)
+    return Accounts(desk.catalogue.engine, desk.catalogue.pbx, tell=teller(desk), logged=logged, now=now, cost=CHEAP)
 
 
 def keys_of(desk: Desk, accounts: Accounts) -> VaultKeys:
@@ -146,11 +144,8 @@ def reviewing_of(desk: Desk, policies: Path) -> Reviewing:
 def cases_of(desk: Desk, policies: Path) -> CaseDesk:
     """The office's cases, and the 所管課 of that folder."""
 
-    def tell(actor: str, action: str, about: str, detail: Mapping[str, Any]) -> None:
-        desk.log(action, about, detail, actor=actor)
-
-    book = CaseBook(desk.catalogue.engine, lambda: FieldKeys(bytes(32)), desk.catalogue.pbx, tell)
-    return CaseDesk(book, lambda: Policies(policies).sections, desk.catalogue.pbx, tell, lambda: desk.now())
+    book = CaseBook(desk.catalogue.engine, lambda: FieldKeys(bytes(32)), desk.catalogue.pbx, teller(desk))
+    return CaseDesk(book, lambda: Policies(policies).sections, desk.catalogue.pbx, teller(desk), lambda: desk.now())
 
 
 def samples(wav: bytes) -> bytes:
