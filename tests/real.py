@@ -42,6 +42,9 @@ from recorder.vault.keys import load_verifier, unlock
 from tests import figures
 
 RATE = 8000
+# s after the last designated phone has left: 0.04 on a quiet machine (docs/explanation/recording.md), 0.057 once
+# beside other suites.
+STOPS_WITHIN = 0.1
 ROUND = 65_536 * FRAME  # samples of a stream until its packets have the same numbers again
 CHUNK = 65536  # bytes of sound in a chunk of an age file
 INSIDE = "127.0.0.1"

@@ -17,12 +17,11 @@ from cti.demo.lab import TRUNK_HOST
 from cti.demo.scenarios import Answer, Dial, Hold
 from cti.demo.sipp import Phone, talk_together
 from cti.demo.tones import decode
-from tests.real import INSIDE, PHONE_PORT, RATE, House, Live, judge
+from tests.real import INSIDE, PHONE_PORT, RATE, STOPS_WITHIN, House, Live, judge
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 NAME = "HOSTILE"  # gives way to bytes that no text can hold
-STOPS_WITHIN = 0.04  # s after the last designated phone has left (design.md, What is recorded)
 
 
 @pytest.mark.rule("B-02", "B-03", "B-09", "B-10")

@@ -28,13 +28,12 @@ from tests.asterisk.voices import (
     transfers,
     voiced,
 )
-from tests.real import RATE, House
+from tests.real import RATE, STOPS_WITHIN, House
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.rule("B-02", "B-03")]
 
 DAIHYO, CREDIT, KOZA, SHOMU = "0664581132", "0664587160", "0664587211", "0664587000"
 RINGS_ON = Answer(talk=None)
-STOPS_WITHIN = 0.04  # s after the last designated phone has left (docs/explanation/recording.md)
 MISSED = 0.2  # s: 0.12 measured
 BUSY = Answer(talk=None, refuse=486)
 

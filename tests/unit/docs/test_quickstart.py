@@ -1,4 +1,4 @@
-"""What the documentation tells people to type exists as written. The blocks of the quickstart run in tests/asterisk."""
+"""What the documentation tells people to type exists as written. The blocks of the quickstart run in tests/office."""
 
 import configparser
 import re

@@ -90,7 +90,7 @@ def whole(kept: Kept, call: Call) -> None:
 
 
 def late(seconds: float) -> int:
-    """Packets that may be late: of figures one in 20 s, as everywhere; of the short form, among other suites, more."""
+    """Packets that may be late: of figures one in 20 s, as everywhere; of the short form more."""
     return times(short=max(2, int(seconds)), long=2 + int(seconds) // 20)
 
 

@@ -370,7 +370,7 @@ INSTANTS = {
 @pytest.mark.rule("A-08", "A-09", "A-10", "A-11")
 @pytest.mark.parametrize(("at", "where"), INSTANTS.items())
 async def test_a_call_at_another_time(alone: House, at: str, where: str) -> None:
-    command = (sys.executable, "-m", "tests.asterisk.gate_at", str(alone.lab.config), at)
+    command = (sys.executable, "-m", "tests.office.gate_at", str(alone.lab.config), at)
     gate = await asyncio.create_subprocess_exec(*command, cwd=Path(__file__).parents[2])
     try:
         await alone.lab.until(lambda: _listens(alone.lab.settings.gate.port), 20, "the gate did not come up")

@@ -13,14 +13,13 @@ from cti.demo.sipp import Phone
 from policies.load import Policies
 from tests.real import INSIDE, PHONE_PORT, House
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 CALLS = 600
 CALLER = "0909990600"
 
 
-async def test_every_hangup_of_600_calls_is_heard(house_with_service: House) -> None:
-    house = house_with_service
+async def test_every_hangup_of_600_calls_is_heard(house: House) -> None:
     folder = house.lab.folder / "phones" / "load"
     # A number that is not designated: the sound of 600 calls is another test's business.
     phone = Phone(
