@@ -185,7 +185,7 @@ class IntakeBook:
 
     def __init__(self, engine: AsyncEngine, pbx: str, due: Callable[[datetime], date | None]) -> None:
         """`due(at)`: 翌営業日 of what came in at `at`. `engine` is migrated already; `pbx` as in `Catalogue`."""
-        self._engine, self._pbx, self._due = engine, pbx, due
+        self._engine, self._pbx, self.due = engine, pbx, due
         self._alarmed: set[str] = set()
 
     async def read_until(self) -> dict[str, int]:
@@ -248,7 +248,7 @@ class IntakeBook:
             select(steps.c["values"]).where(steps.c.uniqueid == step["uniqueid"], steps.c.what == "route")
             .order_by(steps.c.at)
         )  # fmt: skip
-        row = taken(known, step, (dialled or {}).get("number"), self._due(at_of(step)))
+        row = taken(known, step, (dialled or {}).get("number"), self.due(at_of(step)))
         if row is None or row == known:
             return None
         stored = {name: value for name, value in asdict(row).items() if name in intakes.c} | {"at": plain(row.at)}

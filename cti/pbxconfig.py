@@ -226,11 +226,11 @@ def texts(decided: Decided, site: Site, etc: str) -> dict[str, str]:
         "entity": "02:" + sha256(site.name.encode()).digest()[:5].hex(":"),
         "modules": [module for module in MODULES if module not in site.absent],
         "trunk": _trunk(plan),
-        "phones": [phone for group in plan.group for phone in _phones(group, site)],
+        "phones": [phone for group in plan.group for phone in _phones(group, site, _shown(group, plan))],
         "groups": [group.name for group in plan.group],
         "queues": [group for group in plan.group if group.strategy == "queue"],
         "numbers": [_number(number, plan) for number in plan.number],
-        "centre": next((number.digits for number in plan.number if number.hours == "centre"), plan.number[0].digits),
+        "centre": _centre(plan),
         "routing": routing,
         "emergency": [_emergency(name, plan) for name in routing.emergency.order],
         "prompts": f"{etc}/prompts",
@@ -379,7 +379,17 @@ def _number(number: Number, plan: Plan) -> dict[str, object]:
     }
 
 
-def _phones(group: Group, site: Site) -> list[dict[str, str]]:
+def _shown(group: Group, plan: Plan) -> str:
+    """What is shown to whoever is called outside: the group's number, or for one that has none the centre's."""
+    own = next((number.digits for number in plan.number if number.group == group.name), None)
+    return own or _centre(plan)
+
+
+def _centre(plan: Plan) -> str:
+    return next((number.digits for number in plan.number if number.hours == "centre"), plan.number[0].digits)
+
+
+def _phones(group: Group, site: Site, shown: str) -> list[dict[str, str]]:
     if group.name == "general":
         raise PbxConfigError("a group is named 'general', which queues.conf uses itself: give it another name")
     phones = []
@@ -390,5 +400,5 @@ def _phones(group: Group, site: Site) -> list[dict[str, str]]:
             raise PbxConfigError(f"phone {name} has neither a secret (phone_secrets) nor a contact (phone_contacts)")
         match = _CONTACT.fullmatch(contact)
         phone = {"name": name, "kind": group.kind.value, "group": group.name, "contact": contact, "secret": secret}
-        phones.append(phone | {"host": match["host"] if match else ""})
+        phones.append(phone | {"host": match["host"] if match else "", "shown": shown})
     return phones

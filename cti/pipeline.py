@@ -4,7 +4,7 @@ events -> tracker -> facts -> hooks wanted now -> start or stop the difference
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -58,6 +58,8 @@ class Pipeline:
         self._changed = asyncio.Event()
         self.synced = asyncio.Event()
         self._deaf: tuple[datetime, str] | None = None  # since when nobody hears what happens on the PBX, and why
+        self.originated: Callable[[Message], None] = lambda _message: None
+        """What came of a call that somebody asked the PBX to place."""
         self._gone: dict[str, datetime] = {}  # channels whose end was heard while out of step
         self._asking = 0  # how often we are about to ask Asterisk what exists
         self._catching_up = 0  # threads that read what Asterisk wrote down since the last time
@@ -94,6 +96,8 @@ class Pipeline:
             log.error("event dropped", error=str(error))
             return
         self._take(facts)
+        if message.event == "OriginateResponse":
+            self.originated(message)
         if message.event == "Hangup":
             self._company.pop(uniqueid, None)
             # Out of step, its talk may have been missed: the resync asks Asterisk's own record before it ends anything.

@@ -1,16 +1,17 @@
 """Who answers what the centre cannot: the 所管課 and their 所管広聴担当; whose which question is (A-05, A-06). Pure."""
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints, model_validator
 
+from policies.calendar import JST
 from policies.model import Name, Part, Policy
 
 RESERVED = frozenset({"cc", "contractor", "emergency"})
-"""Names of the units that are no 所管課 (2条(3) to (5)); `cti.cases.model` knows them."""
+"""Names of the units that are no 所管課 (2条(3) to (5)); `cti.cases.acts` knows them."""
 
 Reached = Annotated[str, StringConstraints(pattern=r"^[0-9]{2,15}$")]
 
@@ -82,12 +83,52 @@ class Tickets(Part):
     call_within: int = Field(default=30, ge=1, le=1440)
 
 
+class Callbacks(Part):
+    """When customers are called, and what follows where nobody is there (E-16).
+
+    `earliest`, `latest`: the hours of a day in Japan, unless the customer agreed to others. `again_after`: minutes
+    until the next try, after the first, the second, and so on; the last counts for all that follow. `escalate_after`:
+    tries that met nobody, after which `escalate_to` are named in the alarm.
+    """
+
+    earliest: time = time(8)
+    latest: time = time(20)
+    again_after: Annotated[tuple[Annotated[int, Field(ge=1, le=10_080)], ...], Field(min_length=1, max_length=20)] = (
+        30,
+        120,
+    )
+    escalate_after: int = Field(default=3, ge=1, le=100)
+    escalate_to: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Callbacks":
+        if self.earliest >= self.latest:
+            raise ValueError("callbacks: latest lies before earliest")
+        return self
+
+    def open_at(self, at: datetime) -> bool:
+        """Whether customers are called at that time."""
+        return self.earliest <= at.astimezone(JST).time() < self.latest
+
+    def again(self, at: datetime, tries: int, next_day: date | None) -> datetime:
+        """When the next try is, after one at `at` before which there were `tries`; `next_day`: 翌営業日, if known."""
+        minutes = self.again_after[min(tries, len(self.again_after) - 1)]
+        then = (at + timedelta(minutes=minutes)).astimezone(JST)
+        if then.time() < self.earliest:
+            return datetime.combine(then.date(), self.earliest, JST)
+        if then.time() < self.latest and then.date() == at.astimezone(JST).date():
+            return then
+        day = next_day or at.astimezone(JST).date() + timedelta(days=1)
+        return datetime.combine(day, self.earliest, JST)
+
+
 class Sections(Policy):
-    """`sections.toml`: the 所管課, the kinds of questions (A-05, A-06), and what calls leave by themselves (C-06)."""
+    """`sections.toml`: the 所管課, the kinds of questions (A-05, A-06), what calls leave, and callbacks (C-06)."""
 
     section: tuple[Section, ...]
     category: tuple[Category, ...] = ()
     tickets: Tickets = Tickets()
+    callbacks: Callbacks = Callbacks()
 
     @model_validator(mode="after")
     def _consistent(self) -> "Sections":

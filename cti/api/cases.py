@@ -9,27 +9,32 @@ from fastapi import APIRouter, Path, Query, Request
 
 from cti.api.caseshapes import (
     At,
+    Called,
     Case,
     CaseLine,
     Cases,
     Category,
     Check,
+    Dial,
     Digest,
     Do,
     Enter,
     Looked,
     Owner,
     Progress,
+    Reached,
     Recorded,
+    Ringing,
     Section,
     Sections,
     Ticket,
     Tickets,
+    TriedIn,
 )
 from cti.api.service import Once, Service, may, service_of
+from cti.cases.acts import Channel, State, TicketKind
 from cti.cases.book import TicketsWanted, Wanted
 from cti.cases.contact import ContactError, contact
-from cti.cases.model import Channel, State, TicketKind
 from cti.cases.progress import Progress as Standing
 from cti.errors import FieldError
 from cti.explain import localise
@@ -43,6 +48,7 @@ router = APIRouter(route_class=Once, tags=["cases"])
 
 Which = Annotated[str, Path(pattern=r"^[0-9a-fA-F-]{1,36}$", description="Its number, or the beginning of its id")]
 Unit = Annotated[str | None, Query(max_length=64)]
+OfTicket = Annotated[str, Path(pattern=r"^[0-9]{1,10}-[0-9]{1,6}$", description="Its name, as the list has it")]
 OfMonth = Annotated[str, Path(pattern=r"^[2-9][0-9]{3}-(0[1-9]|1[0-2])$")]
 
 
@@ -128,6 +134,35 @@ async def tickets(
     )  # fmt: skip
     found = await service.cases.tickets(session.who.account, wanted, limit=limit)
     return Tickets(items=[Ticket.of(line, now) for line in found])
+
+
+@router.post("/tickets/{ticket}/calls", status_code=201)
+async def dial(ticket: OfTicket, asked: Dial, request: Request, session: Session = may(Act.CASES)) -> Ringing:
+    """A telephone of ours rings, then the customer's (C-06): not at hours that they did not agree to (E-16)."""
+    found = await service_of(request).calling.dial(session.who.account, ticket, asked.phone)
+    case = found.kept.case
+    return Ringing(
+        ticket=ticket, case=found.kept.number, phone=found.call.phone, conversation=found.call.conversation,
+        name=case.reach.name if case.reach else "", contact=Reached.of(case.reach.contact if case.reach else None),
+        inquiry=case.inquiry, discreet=bool(case.reach and case.reach.discreet), others=list(found.others),
+    )  # fmt: skip
+
+
+@router.get("/tickets/{ticket}/calls/last")
+async def last_call(ticket: OfTicket, request: Request, session: Session = may(Act.CASES)) -> Called:
+    """What the PBX saw of the last call for a ticket."""
+    found = await service_of(request).calling.last(session.who.account, ticket)
+    return Called(ticket=ticket, outcome=found.outcome or None, seconds=found.seconds, again=found.again)
+
+
+@router.post("/tickets/{ticket}/tries", status_code=201)
+async def tried(ticket: OfTicket, asked: TriedIn, request: Request, session: Session = may(Act.CASES)) -> Case:
+    """Whom a call for a ticket met; reached, the promise is kept, and else it is tried again."""
+    service = service_of(request)
+    kept = await service.calling.tried(
+        session.who.account, ticket, asked.met, left=asked.left, again=asked.again
+    )  # fmt: skip
+    return Case.whole(kept, service.desk.now())
 
 
 @router.get("/sections")

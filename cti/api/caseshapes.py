@@ -1,17 +1,18 @@
 """What goes in and out of the addresses of cases, as OpenAPI shows it."""
 
+import re
 import unicodedata
-from datetime import date, datetime
+from datetime import date, datetime, time
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
 
 from cti.api.shapes import In
 from cti.cases import form
+from cti.cases.acts import Act, Channel, Met, Outcome, Reach, State, TicketEnd, TicketKind, Way, Why
 from cti.cases.book import Kept, Line, TicketLine
 from cti.cases.contact import Contact as Number
 from cti.cases.contact import Missing
-from cti.cases.model import Act, Channel, Outcome, Reach, State, TicketEnd, TicketKind, Way, Why
 
 
 def _readable(text: str) -> str:
@@ -44,11 +45,27 @@ Typed = Annotated[str, Field(max_length=64, description="A telephone number in a
 # --- in ---------------------------------------------------------------------------------------------------------------
 
 
+def _mail(text: str) -> str:
+    """An address of the usual form; whether somebody is there, an answer tells."""
+    if text and not _MAIL.fullmatch(text):
+        raise ValueError("is no e-mail address")
+    return text
+
+
+_MAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z0-9-]{2,63}")
+
+
 class _Reaching(In):
     name: Short | None = None
     contact: Typed | None = None
     missing: Missing | None = None
     read_back: bool = False
+    email: Annotated[str, Field(max_length=254), AfterValidator(_mail)] | None = None
+    address: Short | None = None
+    between: Annotated[
+        tuple[time, time] | None, Field(description="Hours of a day in Japan in which they want to be called")
+    ] = None
+    discreet: Annotated[bool | None, Field(description="Nothing of it to family or a voicemail")] = None
 
 
 class Enter(_Reaching):
@@ -187,6 +204,23 @@ class Do(In):
     seen: Annotated[int | None, Field(ge=1)] = None
 
 
+class Dial(In):
+    """Which telephone of ours rings: whoever picks it up is put through to the customer."""
+
+    phone: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+
+
+class TriedIn(In):
+    """Whom a call met. `left`: what was said to another person, or a voicemail.
+
+    `again`: when it is tried next, by the policy if nothing is said; of the customer, when they are called once more.
+    """
+
+    met: Met
+    left: Text = ""
+    again: At | None = None
+
+
 class Looked(In):
     """That the progress was looked through, with recordings since then; a week by itself."""
 
@@ -259,7 +293,8 @@ class CaseLine(BaseModel):
 class Ticket(BaseModel):
     """One promise: its name (`12-2`: the second of case 12), who keeps it, until when, and what became of it.
 
-    `late`: kept after `due`, or open and past it. `outcome`: kept, failed (a callback takes its place), passed-on
+    `late`: tried or kept after `due`, or open and past it. `tries`: how often they were called, `tried_at` when first,
+    `again` when next. `outcome`: kept, failed (a callback takes its place), passed-on
     (another unit has one of its own), void (closed without it); null while it is open.
     """
 
@@ -275,6 +310,9 @@ class Ticket(BaseModel):
     late: bool
     done_at: datetime | None
     outcome: TicketEnd | None
+    tries: int
+    tried_at: datetime | None
+    again: datetime | None
     inquiry: str
     name: str
     contact: Reached | None
@@ -286,6 +324,34 @@ class Ticket(BaseModel):
         values = {name: getattr(line, name) for name in line.__dataclass_fields__ if name != "place"}
         more = {"ticket": f"{line.case}-{line.place}", "late": line.late(now), "contact": Reached.of(line.contact)}
         return cls(**values | more)
+
+
+class Ringing(BaseModel):
+    """A call for a ticket that was begun: `phone` rings, then `contact` is called.
+
+    `others`: tickets of the same number. `discreet`: nothing of it to family or a voicemail.
+    """
+
+    ticket: str
+    case: int
+    phone: str
+    conversation: str
+    name: str
+    contact: Reached | None
+    inquiry: str
+    discreet: bool
+    others: list[str]
+
+
+class Called(BaseModel):
+    """The last call for a ticket, as the PBX saw it. `outcome`: answered, busy, no-answer, failed, cancelled,
+    not-picked-up, not-placed; null: it goes on. `again`: when it is tried next.
+    """
+
+    ticket: str
+    outcome: str | None
+    seconds: int
+    again: datetime | None
 
 
 class Tickets(BaseModel):
@@ -306,6 +372,10 @@ class Case(CaseLine):
 
     related: list[str]
     read_back: bool
+    email: str
+    address: str
+    between: tuple[time, time] | None
+    discreet: bool
     consent: bool | None
     history: list[dict[str, Any]]
 
@@ -324,6 +394,9 @@ class Case(CaseLine):
             replied_at=case.reply.at if case.reply else None, outcome=case.result.outcome if case.result else None,
             name=case.reach.name if case.reach else "", contact=Reached.of(case.reach.contact if case.reach else None),
             related=list(case.related), read_back=case.reach is not None and case.reach.read_back,
+            email=case.reach.email if case.reach else "", address=case.reach.address if case.reach else "",
+            between=case.reach.between if case.reach else None,
+            discreet=case.reach is not None and bool(case.reach.discreet),
             consent=case.consent.given if case.consent else None, history=[_act(act) for act in case.history],
         )  # fmt: skip
 

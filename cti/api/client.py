@@ -12,17 +12,21 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from cti.api.caseshapes import (
+    Called,
     Case,
     CaseLine,
     Cases,
+    Dial,
     Digest,
     Do,
     Enter,
     Looked,
     Progress,
+    Ringing,
     Sections,
     Ticket,
     Tickets,
+    TriedIn,
 )
 from cti.api.problems import Problem
 from cti.api.shapes import (
@@ -324,6 +328,18 @@ class Client:
         """What was promised; `wanted` as the address takes it."""
         asked = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in wanted.items()}
         return self._get("/v1/tickets", Tickets, asked).items
+
+    def dial(self, ticket: str, asked: Dial) -> Ringing:
+        """Call for a ticket."""
+        return self._post(f"/v1/tickets/{_segment(ticket)}/calls", asked, Ringing)
+
+    def last_call(self, ticket: str) -> Called:
+        """What the PBX saw of the last call."""
+        return self._get(f"/v1/tickets/{_segment(ticket)}/calls/last", Called)
+
+    def tried(self, ticket: str, asked: TriedIn) -> Case:
+        """Whom a call met."""
+        return self._post(f"/v1/tickets/{_segment(ticket)}/tries", asked, Case)
 
     def progress(self, since: datetime | None, *, sign: bool = False) -> Progress:
         """How all cases stand; `sign`: it was looked through."""

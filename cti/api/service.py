@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from cti.api.hearing import Hearing, Hearings
 from cti.api.problems import OURS, DisclosureError, IdempotencyError, NoSessionError
 from cti.api.tending import Tending
+from cti.cases.calling import Calling
 from cti.cases.desk import CaseDesk
 from cti.deciding import Deciding
 from cti.desk import Desk, Sound
@@ -65,10 +66,11 @@ class Service:
         reviewing: Reviewing,
         deciding: Deciding,
         cases: CaseDesk,
+        calling: Calling,
     ) -> None:
         """`terminals` reads the policy in force; `health` looks and judges (status)."""
         self.tending, self.reviewing, self.deciding = Tending(keys, guard), reviewing, deciding
-        self.cases = cases
+        self.cases, self.calling = cases, calling
         self.desk, self.guard, self.terminals, self.health = desk, guard, terminals, health
         self.sessions, self.hearings = Sessions(), Hearings(desk)
         self.exporting, self.levelling = asyncio.Semaphore(1), asyncio.Semaphore(1)

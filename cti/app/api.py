@@ -12,6 +12,7 @@ from cti.api.service import Service
 from cti.app.clock import Clock
 from cti.app.desk import accounts_at, book_at, keys_at, reviewing_at, teller
 from cti.app.site import want_of
+from cti.cases.calling import Calling
 from cti.cases.desk import CaseDesk
 from cti.deciding import Deciding
 from cti.desk import Desk
@@ -35,13 +36,13 @@ async def run_api(settings: Settings, desk: Desk, clock: Clock) -> None:
         recorder = dict(seen.recorder) if isinstance(seen.recorder, Mapping) else None
         return {"recorder": recorder, "findings": findings}
 
+    cases = CaseDesk(book_at(desk, settings), lambda: policies.now().sections, desk.catalogue.pbx, teller(desk), clock)
     guard = Guard(accounts=accounts_at(desk, clock), rights=lambda: policies.now().rights)
     service = Service(
         desk, guard, terminals=lambda: policies.now().terminals, health=status, keys=keys_at(desk, settings, clock),
         reviewing=reviewing_at(desk, settings), deciding=Deciding(settings.paths.policies, settings.paths.hours),
-        cases=CaseDesk(
-            book_at(desk, settings), lambda: policies.now().sections, desk.catalogue.pbx, teller(desk), clock
-        ),
+        cases=cases,
+        calling=Calling(cases, desk.ask, policies.now, desk.catalogue.pbx, clock, desk.intake.due),
     )  # fmt: skip
     async with asyncio.TaskGroup() as group:
         group.create_task(service.keep())

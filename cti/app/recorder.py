@@ -20,6 +20,7 @@ from cti.app.process import every, terminated
 from cti.app.site import ami_config
 from cti.calls.tracker import Tracker
 from cti.clock import ClockWatch
+from cti.dialling import Dialler
 from cti.errors import SettingsError
 from cti.i18n import _
 from cti.journal import Journal
@@ -35,6 +36,7 @@ from cti.switch import AmiSwitch
 from cti.witness import CelFile
 from policies.errors import PolicyError
 from policies.load import Policies
+from policies.model import Plan
 from recorder.access.log import AccessLog
 from recorder.decide import Rules
 from recorder.priority import stand_back
@@ -59,6 +61,7 @@ class RecorderParts:
     journal: Journal
     ami: AmiClient
     listed: Listed
+    plan: Plan
 
 
 def build_ami(settings: Settings, clock: Clock) -> AmiClient:
@@ -110,7 +113,9 @@ def build_recorder(settings: Settings, clock: Clock) -> RecorderParts:
         history_of=pipeline.told_of,
     )
     pipeline.attach(recorder)
-    return RecorderParts(recorder=recorder, pipeline=pipeline, journal=journal, ami=ami, listed=listed)
+    return RecorderParts(
+        recorder=recorder, pipeline=pipeline, journal=journal, ami=ami, listed=listed, plan=policies.plan
+    )  # fmt: skip
 
 
 async def run_recorder(settings: Settings, clock: Clock, notifier: Notifier) -> None:
@@ -146,6 +151,9 @@ async def run_recorder(settings: Settings, clock: Clock, notifier: Notifier) -> 
             "epoch": parts.listed.now()[0],
             "trouble": recorder.trouble or parts.listed.trouble,
         }
+
+    dialler = Dialler(parts.ami, parts.plan, settings.paths.vault, settings.site.pbx, clock)
+    pipeline.originated = dialler.heard
 
     async def live(_: dict[str, Any]) -> dict[str, Any]:
         return {"calls": pipeline.live()}
@@ -187,6 +195,7 @@ async def run_recorder(settings: Settings, clock: Clock, notifier: Notifier) -> 
     await asyncio.to_thread(recorder.recover)
     answers = {
         "armed": armed, "status": status, "calls": live, "damaged": damaged, "recover": recovering, "witness": witness,
+        "dial": dialler.dial,
     }  # fmt: skip
     server = await control.serve(settings.paths.run / SOCKET, answers)
     await asyncio.to_thread(parts.journal.append, "recorder.started", settings.site.pbx, {})

@@ -1,4 +1,4 @@
-"""Callers who were passed on, and callers whom nobody answered, by Asterisk's own record of events (CEL). Pure.
+"""Who was passed on, not answered, or called back, by Asterisk's own record of events (CEL). Pure.
 
 Row by row: what has become of each caller is known from the row on which it is. What is not known yet is kept between
 two readings (`kept`, `Passing.read`): a process that dies in between tells nothing twice, and leaves nothing out.
@@ -12,25 +12,31 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from cti.calls.board import born
+from cti.calls.callback import called_for
 from cti.calls.cel import CelEvent, said_in
 from cti.calls.tracker import event_time
 
 TRANSFER: Final = "transfer"
 OUTCOME: Final = "outcome"
 MISSED: Final = "missed"
+CALLED_BACK: Final = "called-back"
 FORMS: Final[Mapping[str, tuple[str, ...]]] = {
     TRANSFER: ("kind", "by", "to", "party", "number", "leg"),
     OUTCOME: ("outcome", "leg"),
     MISSED: ("number", "from", "why", "seconds"),
+    CALLED_BACK: ("outcome", "seconds"),
 }
 """What each says, in the order in which it is shown."""
 LONGEST_ID: Final = 64
 """Characters of a channel's id. Asterisk's have some twenty, with the name of the PBX."""
+RANG: Final = 15
+"""Seconds that a customer's telephone rings before hanging up means that nobody answered."""
 LONGEST: Final = timedelta(days=1)
 """A channel that is older, and of whose end nothing was written, has ended with Asterisk."""
 
 _NUMBER = re.compile(r"[0-9+*#]{1,32}")
 _CAUSES: Final = {"17": "busy", "21": "rejected"}
+_DIALLED: Final = {"BUSY": "busy", "NOANSWER": "no-answer", "CANCEL": "cancelled", "": "cancelled"}
 _NOT_THERE: Final = frozenset({"16", "18", "19", "31", "127", "0"})
 
 
@@ -75,12 +81,21 @@ class _Waiting:
 
 
 @dataclass(slots=True)
+class _Calling:
+    """A telephone of ours from which a customer is called: when somebody picked it up, and when they talked."""
+
+    picked_up: float | None = None
+    joined: float | None = None
+
+
+@dataclass(slots=True)
 class Passing:
     """What is known between two rows."""
 
     channels: dict[str, _Channel] = field(default_factory=dict)
     pending: dict[str, _Pending] = field(default_factory=dict)
     waiting: dict[str, _Waiting] = field(default_factory=dict)
+    calling: dict[str, _Calling] = field(default_factory=dict)
 
     def kept(self) -> dict[str, Any]:
         """As JSON holds it."""
@@ -97,6 +112,7 @@ class Passing:
                     str(name): _Waiting(str(one["dialled"]), float(one["since"]))
                     for name, one in kept["waiting"].items()
                 },
+                {str(name): _Calling(**one) for name, one in kept.get("calling", {}).items()},  # not in older ones
             )
         except (TypeError, ValueError, KeyError, AttributeError):
             return cls()
@@ -112,17 +128,25 @@ class Passing:
                 self.channels[row["uniqueid"]] = _Channel(
                     _number(row["callernum"]), _number(row["exten"]), _endpoint(row["channame"])
                 )
+                if called_for(row["uniqueid"]):
+                    self.calling[row["uniqueid"]] = _Calling()
+            case "ANSWER":
+                if (calling := self.calling.get(row["uniqueid"])) is not None:
+                    calling.picked_up = at.timestamp()
             case "KIKITORI":
                 self._said(said_in(event), row["uniqueid"], at)
             case "BLINDTRANSFER" | "ATTENDEDTRANSFER" as kind:
                 yield from self._transferred(kind, row, at)
             case "BRIDGE_ENTER":
                 self.waiting.pop(row["uniqueid"], None)
+                if (calling := self.calling.get(row["uniqueid"])) is not None and calling.joined is None:
+                    calling.joined = at.timestamp()
                 yield from self._known(row, at, "answered")
             case "HANGUP":
                 why = _why(row)
                 yield from self._known(row, at, why)
                 yield from self._missed(row, at, why)
+                yield from self._called_back(row, at)
             case "CHAN_END":
                 self.channels.pop(row["uniqueid"], None)
 
@@ -171,6 +195,20 @@ class Passing:
         values = {"number": waiting.dialled, "from": channel.number if channel else "", "why": why}
         yield self._passed(row, at, MISSED, values | {"seconds": str(seconds)})
 
+    def _called_back(self, row: Mapping[str, str], at: datetime) -> Iterator[Passed]:
+        if (calling := self.calling.pop(row["uniqueid"], None)) is None:
+            return
+        since = calling.joined or calling.picked_up
+        seconds = max(0, round(at.timestamp() - since)) if since is not None else 0
+        outcome = _DIALLED.get(_extra(row["eventextra"]).get("dialstatus", ""), "failed")
+        if calling.joined is not None:
+            outcome = "answered"
+        elif calling.picked_up is None:
+            outcome = "not-picked-up"
+        elif outcome == "cancelled" and seconds >= RANG:
+            outcome = "no-answer"  # whoever called has waited long enough
+        yield self._passed(row, at, CALLED_BACK, {"outcome": outcome, "seconds": str(seconds)})
+
     @staticmethod
     def _passed(row: Mapping[str, str], at: datetime, what: str, values: Mapping[str, str]) -> Passed:
         return Passed(
@@ -179,7 +217,7 @@ class Passing:
         )  # fmt: skip
 
     def _forget(self, now: datetime) -> None:
-        for known in (self.channels, self.pending, self.waiting):
+        for known in (self.channels, self.pending, self.waiting, self.calling):
             for uniqueid in [uniqueid for uniqueid in known if _old(uniqueid, now)]:
                 del known[uniqueid]
 

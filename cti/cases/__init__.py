@@ -1,6 +1,6 @@
 """Cases of every channel, and the promises in them. Read in this order:
 
-`contact` how a person is reached, `model` what may be done with a case and in which order, `seeing` whose it is to see
+`contact` how a person is reached, `acts` what is done with a case, `model` in which order, `seeing` whose it is to see
 (all pure); `form` an act as it is kept, `sealing` what nobody reads without the key, `tables`, `book` the store; `desk`
 what people do with it, `adopting` how the night's calls become cases, `ticketing` how other calls become tickets;
 `words` and `searching` how a word is found, `progress` how all of them stand, `proof` what `verify` compares.

@@ -10,15 +10,12 @@ from typing import Final
 
 import structlog
 
-from cti.cases.book import CaseBook, ChangedError, Standing
-from cti.cases.contact import Contact, Missing, calling
-from cti.cases.model import (
+from cti.cases.acts import (
     CONTRACTOR,
     EMERGENCY,
     SYSTEM,
     Act,
     Amend,
-    Case,
     Channel,
     Close,
     Consent,
@@ -32,6 +29,9 @@ from cti.cases.model import (
     State,
     TicketKind,
 )
+from cti.cases.book import CaseBook, ChangedError, Standing
+from cti.cases.contact import Contact, Missing, calling
+from cti.cases.model import Case
 from cti.intake import Intake, IntakeBook
 from policies.calendar import midnight
 

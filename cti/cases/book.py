@@ -20,22 +20,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from cti.cases import form
+from cti.cases.acts import CENTRE, Act, Channel, Outcome, Reach, State, TicketEnd, TicketKind, Way
 from cti.cases.contact import Contact, Missing
-from cti.cases.model import (
-    CENTRE,
-    Act,
-    Case,
-    Channel,
-    Outcome,
-    Reach,
-    RuleError,
-    State,
-    TicketEnd,
-    TicketKind,
-    Way,
-    fold,
-    taken,
-)
+from cti.cases.model import Case, RuleError, fold, taken
 from cti.cases.progress import Progress, month, progress
 from cti.cases.sealing import CaseDamagedError, FieldKeys, digest
 from cti.cases.searching import index, matching, rarest_first
@@ -150,14 +137,20 @@ class TicketLine:
     due: datetime | None
     done_at: datetime | None
     outcome: TicketEnd | None
+    tries: int
+    tried_at: datetime | None
+    again: datetime | None
     inquiry: str
     name: str
     contact: Contact | Missing | None
     damaged: bool = False
 
     def late(self, now: datetime) -> bool:
-        """Whether it was kept too late, or is not and should be."""
-        return self.due is not None and (self.done_at or now) > self.due
+        """Whether nobody tried it by when it was due, or by when it was to be tried again."""
+        next_at, acted = self.again or self.due, self.tried_at or self.done_at
+        if self.outcome is None and next_at is not None and next_at < now:
+            return True
+        return self.due is not None and acted is not None and acted > self.due
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -544,7 +537,8 @@ class CaseBook:
         query = select(tickets).limit(limit)
         query = self._seen(query, tickets.c.case, unit)
         if wanted.open:
-            query = query.where(tickets.c.outcome.is_(None)).order_by(at, tickets.c.case, tickets.c.place)
+            next_at = func.coalesce(tickets.c.again, at)
+            query = query.where(tickets.c.outcome.is_(None)).order_by(next_at, tickets.c.case, tickets.c.place)
         else:
             query = query.order_by(at.desc(), tickets.c.case.desc(), tickets.c.place)
         for column, value in ((tickets.c.kind, wanted.kind), (tickets.c.unit, wanted.unit)):
@@ -554,7 +548,7 @@ class CaseBook:
         if wanted.until is not None:
             query = query.where(at < plain(wanted.until))
         if wanted.late is not None:
-            query = query.where(tickets.c.due < func.coalesce(tickets.c.done_at, plain(wanted.late)))
+            query = query.where(_is_late(wanted.late))
         async with self._engine.connect() as connection:
             found = (await connection.execute(query)).mappings().all()
             numbers = sorted({row["case"] for row in found})
@@ -565,7 +559,7 @@ class CaseBook:
     @staticmethod
     def _ticket(row: Mapping[Any, Any], summary: Mapping[str, Any]) -> TicketLine:
         values = dict(row)
-        for name in ("at", "due", "done_at"):
+        for name in ("at", "due", "done_at", "tried_at", "again"):
             values[name] = values[name].replace(tzinfo=UTC) if values[name] else None
         values |= {"kind": TicketKind(row["kind"]), "outcome": TicketEnd(row["outcome"]) if row["outcome"] else None}
         return TicketLine(**values, **summary)
@@ -578,6 +572,15 @@ class CaseBook:
                 select(cases.c.number).where(wanted).order_by(cases.c.number.desc()).limit(1)
             )  # fmt: skip
             return found
+
+    async def owed_to(self, e164: str) -> list[tuple[int, int]]:
+        """(case, place) of each ticket for which somebody of that number is to be called."""
+        owed = tickets.c.outcome.is_(None) & (tickets.c.kind != TicketKind.TRANSFER)
+        tagged = select(acts.c.case).where(acts.c.tag == self._keys.tag(e164))
+        query = select(tickets.c.case, tickets.c.place).where(owed & tickets.c.case.in_(tagged))
+        async with self._engine.connect() as connection:
+            found = await connection.execute(query.order_by(tickets.c.case, tickets.c.place))
+            return [(int(row.case), int(row.place)) for row in found]
 
     async def missed_before(self, e164: str) -> int | None:
         """The newest case in which somebody of that number waits to be called, whom nobody had answered."""
@@ -610,9 +613,15 @@ class CaseBook:
 
 async def late(engine: AsyncEngine, now: datetime) -> int:
     """How many tickets are open and past their time; no key is needed to count."""
-    wanted = tickets.c.outcome.is_(None) & (tickets.c.due < plain(now))
+    wanted = tickets.c.outcome.is_(None) & _is_late(now)
     async with engine.connect() as connection:
         return int(await connection.scalar(select(func.count()).select_from(tickets).where(wanted)) or 0)
+
+
+def _is_late(now: datetime) -> ColumnElement[bool]:
+    """As `TicketLine.late`."""
+    waits = tickets.c.outcome.is_(None) & (func.coalesce(tickets.c.again, tickets.c.due) < plain(now))
+    return waits | (tickets.c.due < func.coalesce(tickets.c.tried_at, tickets.c.done_at))
 
 
 async def known(engine: AsyncEngine, identities: Collection[str]) -> set[str]:
@@ -628,7 +637,8 @@ def _tickets(number: int, case: Case) -> Iterator[dict[str, Any]]:
         yield {
             "id": str(uuid5(NAMESPACE_URL, name)), "case": number, "place": place, "kind": one.kind, "leg": one.leg,
             "conversation": one.conversation, "unit": one.unit, "at": plain(one.at), "due": plain(one.due),
-            "done_at": plain(one.done_at), "outcome": one.outcome,
+            "done_at": plain(one.done_at), "outcome": one.outcome, "tries": one.tries,
+            "tried_at": plain(one.tried_at), "again": plain(one.again),
         }  # fmt: skip
 
 

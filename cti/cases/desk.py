@@ -8,22 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from cti.cases import form
+from cti.cases.acts import CENTRE, EMERGENCY, UNITS, WRITTEN, Act, Assign, Channel, Consent, HandOver, Reach, Register
 from cti.cases.book import CaseBook, Kept, Line, Tell, TicketLine, TicketsWanted, Wanted
 from cti.cases.contact import Contact, ContactError, Missing, contact, folded
-from cti.cases.model import (
-    CENTRE,
-    EMERGENCY,
-    UNITS,
-    WRITTEN,
-    Act,
-    Assign,
-    Case,
-    Channel,
-    Consent,
-    HandOver,
-    Reach,
-    Register,
-)
+from cti.cases.model import Case
 from cti.cases.progress import Progress
 from cti.cases.seeing import sees, unit_of
 from cti.cases.words import words
@@ -34,6 +22,8 @@ from policies.calendar import JST
 from policies.sections import Section, Sections
 from recorder.access.people import Account
 
+_REACHING = ("name", "read_back", "email", "address", "between", "discreet")
+"""What is said of how a customer is reached, beside the number."""
 Stated = Mapping[str, Any]
 """What was asked for, field by field; None: not said."""
 
@@ -62,7 +52,7 @@ class CaseDesk:
 
     async def look(self, who: Account, text: str) -> Kept:
         """The case that `text` names. The log has who looked. Raises NotFoundError, LogUnavailableError."""
-        kept = await self._find(who, text)
+        kept = await self.find(who, text)
         await self._say(who, "case.shown", kept.case.id, {"number": kept.number, "unit": self.unit(who)})
         return kept
 
@@ -111,7 +101,8 @@ class CaseDesk:
         await self._say(who, "tickets.searched", self._site, {"by": wanted.by, "unit": unit, "cases": shown})
         return found
 
-    async def _find(self, who: Account, text: str) -> Kept:
+    async def find(self, who: Account, text: str) -> Kept:
+        """As `look`, for whoever has looked already: no line in the log, but where it is refused."""
         unit = self.unit(who)
         found = await self.book.beginning(text, unit)
         if len(found) > 1:
@@ -140,10 +131,9 @@ class CaseDesk:
         )]  # fmt: skip
         if "related" in given and given["related"] and "main" not in given:
             raise FieldError("related", _("the main 所管課 is missing"))
-        if any(given.get(name) for name in ("name", "contact", "missing", "read_back")) or "contact" in given:
-            acts.append(Reach(
-                **by, name=given.get("name", ""), contact=_contact(given), read_back=given.get("read_back", False),
-            ))  # fmt: skip
+        reaching = {name: given[name] for name in _REACHING if name in given}
+        if any(reaching.values()) or any(name in given for name in ("contact", "missing")):
+            acts.append(Reach(**by, contact=_contact(given), **reaching))
         if "consent" in given:
             acts.append(Consent(**by, given=given["consent"]))
         if "main" in given:
@@ -155,7 +145,7 @@ class CaseDesk:
 
         Raises FieldError, OrderError, ChangedError, NotFoundError, LogUnavailableError.
         """
-        kept = await self._find(who, text)
+        kept = await self.find(who, text)
         by = self._by(who)
         new = [self._act(by, one) for one in stated]
         if any(isinstance(act, HandOver) for act in new) and not any(isinstance(act, Assign) for act in new):
@@ -181,8 +171,7 @@ class CaseDesk:
         if made is Assign:
             return self._assign(by, given)
         if made is Reach:
-            more = {name: given[name] for name in ("name", "read_back") if name in given}
-            return Reach(**by, contact=_contact(given), **more)
+            return Reach(**by, contact=_contact(given), **{name: given[name] for name in _REACHING if name in given})
         if "category" in given:
             given["category"] = self._category(given["category"])
         if made is HandOver and "reached" in given:

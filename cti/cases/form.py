@@ -8,15 +8,17 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from cti.cases import model
+from cti.cases import acts
+from cti.cases.acts import Act
 from cti.cases.contact import Contact, Missing
-from cti.cases.model import Act, Case
+from cti.cases.model import Case
 
 KINDS: Final[Mapping[str, type[Act]]] = {
-    "register": model.Register, "amend": model.Amend, "reach": model.Reach, "consent": model.Consent,
-    "assign": model.Assign, "hand-over": model.HandOver, "accept": model.Accept, "reply": model.Reply,
-    "result": model.Result, "close": model.Close, "reopen": model.Reopen, "expect": model.Expect, "note": model.Note,
-    "transferred": model.Transferred, "transfer-ended": model.TransferEnded, "missed": model.Missed,
+    "register": acts.Register, "amend": acts.Amend, "reach": acts.Reach, "consent": acts.Consent,
+    "assign": acts.Assign, "hand-over": acts.HandOver, "accept": acts.Accept, "reply": acts.Reply,
+    "result": acts.Result, "close": acts.Close, "reopen": acts.Reopen, "expect": acts.Expect, "note": acts.Note,
+    "transferred": acts.Transferred, "transfer-ended": acts.TransferEnded, "missed": acts.Missed,
+    "dialled": acts.Dialled, "dial-ended": acts.DialEnded, "tried": acts.Tried,
 }  # fmt: skip
 """What each act is called, in the database and at the API."""
 _NAMES: Final = {made: name for name, made in KINDS.items()}
@@ -44,7 +46,7 @@ def texts(act: Act) -> list[str]:
     return [text for name in _WRITTEN if isinstance(text := getattr(act, name, None), str) and text]
 
 
-_WRITTEN: Final = ("inquiry", "name", "words", "wish", "text", "reason")
+_WRITTEN: Final = ("inquiry", "name", "words", "wish", "text", "reason", "email", "address", "left")
 
 
 def act_of(name: str, at: datetime, by: str, unit: str, kept: bytes) -> Act:

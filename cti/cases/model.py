@@ -6,90 +6,51 @@ fold of its acts, and its acts are its history: nothing is changed, something is
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from datetime import datetime
-from enum import StrEnum
+from datetime import datetime, timedelta
 from functools import reduce
 from typing import Final
 
-from cti.cases.contact import Contact, Missing
+from cti.cases.acts import (
+    CENTRE,
+    CONTRACTOR,
+    EMERGENCY,
+    SYSTEM,
+    UNITS,
+    WRITTEN,
+    Accept,
+    Act,
+    Amend,
+    Assign,
+    Channel,
+    Close,
+    Consent,
+    DialEnded,
+    Dialled,
+    Expect,
+    HandOver,
+    Met,
+    Missed,
+    Note,
+    Outcome,
+    Reach,
+    Register,
+    Reopen,
+    Reply,
+    Result,
+    State,
+    TicketEnd,
+    TicketKind,
+    TransferEnded,
+    Transferred,
+    Tried,
+    Way,
+    Why,
+)
+from cti.cases.contact import Contact
+from policies.calendar import JST
 
-SYSTEM: Final = "kikitori:desk"
-"""Who enters what a call left without anybody typing it; no account can be called so."""
-CENTRE: Final = "cc"
-"""お客さまサービス課's own staff (CC)."""
-CONTRACTOR: Final = "contractor"
-"""運営会社, who answers in the centre's name."""
-EMERGENCY: Final = "emergency"
-"""緊急受付窓口."""
-UNITS: Final = frozenset({CENTRE, CONTRACTOR, EMERGENCY})
-"""Units that are no 所管課; any other unit is one, by its name in `sections.toml`."""
-
-
-class Channel(StrEnum):
-    """How a question came in, and how it is answered."""
-
-    PHONE = "phone"
-    FAX = "fax"
-    WEB = "web"
-    LETTER = "letter"
-    VISIT = "visit"
-    EMERGENCY = "emergency"
-
-
-WRITTEN: Final = frozenset({Channel.FAX, Channel.WEB, Channel.LETTER})
-"""CC receives these, and 運営会社 enters them (4条(2), A-20)."""
-
-
-class State(StrEnum):
-    """Where a case stands."""
-
-    OPEN = "open"  # whoever took it works on it
-    HANDED_OVER = "handed-over"  # the 所管課 has not taken it yet (A-23)
-    ACCEPTED = "accepted"  # the 所管課 works on it
-    CLOSED = "closed"
-
-
-class Way(StrEnum):
-    """How a case is handed over."""
-
-    CALLBACK = "callback"  # the 所管課 calls back (4条(1))
-    TRANSFER = "transfer"  # the caller is put through (4条(1)ただし書)
-    TELEPHONE = "telephone"  # by telephone, for what is urgent (4条(3))
-    SYSTEM = "system"  # what came in writing (4条(2))
-
-
-class Why(StrEnum):
-    """Why a caller is put through at once (4条(1)ただし書, A-19)."""
-
-    WISH = "wish"
-    URGENT = "urgent"
-    OTHER = "other"
-
-
-class Outcome(StrEnum):
-    """What came of a case."""
-
-    ANSWERED = "answered"
-    DECLINED = "declined"  # 断り: with its reason (C-19, E-15)
-    WITHDRAWN = "withdrawn"  # the customer wants no answer any more
-
-
-class TicketKind(StrEnum):
-    """What was promised, or is owed, by whoever keeps a ticket."""
-
-    CALLBACK = "callback"  # to call the customer
-    TRANSFER = "transfer"  # to answer whom the centre put through
-    ABANDONED = "abandoned"  # to call whom nobody answered
-    EMERGENCY = "emergency"  # to see to what the emergency line took
-
-
-class TicketEnd(StrEnum):
-    """What became of a ticket."""
-
-    KEPT = "kept"
-    FAILED = "failed"  # nobody answered whom the centre put through: a callback takes its place
-    PASSED_ON = "passed-on"  # another unit has it now, by a ticket of its own
-    VOID = "void"  # the case was closed without it
+LONGEST_CALL: Final = timedelta(hours=1)
+"""A call of whose end nothing is known hinders no other any more."""
 
 
 class RuleError(ValueError):
@@ -101,178 +62,12 @@ class RuleError(ValueError):
         self.rule, self.problem = rule, problem
 
 
-# --- what is done -----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Act:
-    """Something done with a case. `by`: the account, `unit`: whose it is."""
-
-    at: datetime
-    by: str
-    unit: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Register(Act):
-    """Enter a question. `received_by`: the unit that took it, `received_at` when. `due`: until when somebody acts.
-
-    `ticket`: what the call that SYSTEM enters promised. `inquiry` may be empty where SYSTEM enters what a call left:
-    somebody asks the customer, and amends it.
-    """
-
-    channel: Channel
-    received_by: str
-    received_at: datetime
-    inquiry: str
-    category: str | None = None
-    conversation: str | None = None
-    due: datetime | None = None
-    ticket: TicketKind | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Amend(Act):
-    """What is asked, put right; what it said before stays in the history. None: as it was."""
-
-    inquiry: str | None = None
-    category: str | None = None
-    conversation: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reach(Act):
-    """How the customer is reached. `read_back`: the number was read to them, and they said yes (A-16).
-
-    `contact`: None where nothing is said of it; what was known before stays, as does the name.
-    """
-
-    name: str = ""
-    contact: Contact | Missing | None
-    read_back: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Consent(Act):
-    """The customer agrees that the 所管課 calls back, or does not (A-17)."""
-
-    given: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Assign(Act):
-    """Whose it is: the one main 所管課 (主たる所管課), and others that it concerns (A-15)."""
-
-    main: str
-    related: tuple[str, ...] = ()
-    category: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HandOver(Act):
-    """To the main 所管課. `promised`: when it calls back (E-16). `why`, `words`: of a transfer.
-
-    `reached`: the number on which the 所管課 was told by telephone (A-21).
-    """
-
-    way: Way
-    promised: datetime | None = None
-    why: Why | None = None
-    words: str = ""
-    reached: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accept(Act):
-    """The 所管課 has seen it and takes it (A-23)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply(Act):
-    """The customer was answered: `answered_at`, or now. `wish`: why by another channel than they used (A-25)."""
-
-    channel: Channel
-    wish: str = ""
-    answered_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result(Act):
-    """What was done and what came of it (A-24)."""
-
-    outcome: Outcome
-    text: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Close(Act):
-    """Nothing is left to be done (A-14)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reopen(Act):
-    """It was not over."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expect(Act):
-    """Until when somebody acts next, and why; None: nothing is waited for."""
-
-    until: datetime | None = None
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Transferred(Act):
-    """The PBX put the caller through: from `phone`, by its channel `leg`, to the number `to`, which is `section`'s.
-
-    `how`: blind, attended, blonde. `section`: None where the number is no 所管課's.
-    """
-
-    leg: str
-    conversation: str
-    how: str
-    phone: str
-    to: str
-    section: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TransferEnded(Act):
-    """Whether somebody answered the caller whom `leg` put through, or why not. `due`: until when they are called."""
-
-    leg: str
-    outcome: str
-    due: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Missed(Act):
-    """Nobody answered a caller at the centre: on channel `leg`, who had called `number`, and waited so many seconds."""
-
-    leg: str
-    conversation: str
-    number: str
-    why: str
-    seconds: int
-    due: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Note(Act):
-    """Something to be known."""
-
-    text: str
-
-
-# --- what became of it ------------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ticket:
-    """One promise: of `kind`, caused by `leg` (a channel, or an act of the case) in a conversation; `unit` keeps it."""
+    """One promise: of `kind`, caused by `leg` (a channel, or an act of the case) in a conversation; `unit` keeps it.
+
+    `tries`: how often the customer was called, `tried_at` when first, `again` when next.
+    """
 
     kind: TicketKind
     leg: str
@@ -282,6 +77,22 @@ class Ticket:
     due: datetime | None
     done_at: datetime | None = None
     outcome: TicketEnd | None = None
+    tries: int = 0
+    tried_at: datetime | None = None
+    again: datetime | None = None
+
+    @property
+    def next_at(self) -> datetime | None:
+        """Until when somebody acts: it was tried, and is to be tried again then, or it is due."""
+        return self.again or self.due
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A call to the customer of which nobody has said yet whom it met. `outcome`: the PBX's; None: it goes on."""
+
+    dialled: Dialled
+    outcome: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -317,6 +128,7 @@ class Case:
     closed_at: datetime | None = None
     reopened: int = 0
     tickets: tuple[Ticket, ...] = ()
+    call: Call | None = None
     last_at: datetime
     history: tuple[Act, ...] = field(default=(), repr=False)
 
@@ -330,7 +142,7 @@ class Case:
         """Until when somebody acts: as the customer was told, or as it was to be done; None: no time is set (7条)."""
         if self.state is State.CLOSED:
             return None
-        owed = [ticket.due for ticket in self.tickets if ticket.outcome is None]
+        owed = [ticket.next_at for ticket in self.tickets if ticket.outcome is None]
         return min((at for at in (self.promised, self.due, *owed) if at is not None), default=None)
 
 
@@ -344,7 +156,7 @@ def taken(case: Case | None, act: Act, *, identity: str = "") -> Case:
         raise RuleError("A-03", "this case is entered already")
     if act.at < case.last_at:
         raise RuleError("A-18", "it lies before what was done last")
-    if case.state is State.CLOSED and not isinstance(act, Reopen | Note | TransferEnded):
+    if case.state is State.CLOSED and not isinstance(act, Reopen | Note | TransferEnded | DialEnded):
         raise RuleError("A-14", "the case is closed: reopen it first, with a reason")
     after = _AFTER[type(act)](case, act)
     return replace(after, last_at=act.at, history=(*case.history, act))
@@ -401,9 +213,16 @@ def _reached(case: Case, act: Reach) -> Case:
     if act.read_back and not isinstance(act.contact, Contact):
         raise RuleError("A-16", "there is no number that could be read back")
     before = case.reach
-    if before is not None and act.contact is None:
+    if act.between is not None and act.between[0] >= act.between[1]:
+        raise RuleError("E-16", "the hours in which the customer wants to be called end before they begin")
+    if before is None:
+        return replace(case, reach=act)
+    if act.contact is None:
         act = replace(act, contact=before.contact, read_back=before.read_back)
-    return replace(case, reach=replace(act, name=act.name or (before.name if before else "")))
+    return replace(case, reach=replace(
+        act, name=act.name or before.name, email=act.email or before.email, address=act.address or before.address,
+        between=act.between or before.between, discreet=before.discreet if act.discreet is None else act.discreet,
+    ))  # fmt: skip
 
 
 def _consented(case: Case, act: Consent) -> Case:
@@ -509,6 +328,7 @@ def _replied(case: Case, act: Reply) -> Case:
         result=None,
         due=None,
         promised=None,
+        call=None,
         tickets=_settled(case, act.answered_at or act.at, TicketEnd.KEPT),
     )
 
@@ -529,8 +349,9 @@ def _closed(case: Case, act: Close) -> Case:
     if case.due is not None:
         raise RuleError("A-14", "something is still to be done by a time: say first that nothing is waited for")
     return replace(
-        case, state=State.CLOSED, closed_at=act.at, promised=None, tickets=_settled(case, act.at, TicketEnd.VOID)
-    )
+        case, state=State.CLOSED, closed_at=act.at, promised=None, call=None,
+        tickets=_settled(case, act.at, TicketEnd.VOID),
+    )  # fmt: skip
 
 
 def _reopened(case: Case, act: Reopen) -> Case:
@@ -573,6 +394,91 @@ def _missed(case: Case, act: Missed) -> Case:
     if any(one.kind is TicketKind.ABANDONED and one.outcome is None for one in case.tickets):
         return case  # they called again: called back once
     return _owed(case, act, TicketKind.ABANDONED, leg=act.leg, due=act.due, conversation=act.conversation)
+
+
+def _dialled(case: Case, act: Dialled) -> Case:
+    ticket = _to_call(case, act.place)
+    if act.unit not in (ticket.unit, case.owner, CENTRE):
+        raise RuleError("A-31", "whoever sees to the case does that")
+    if case.reach is None or not isinstance(case.reach.contact, Contact):
+        raise RuleError("A-16", "how the customer is reached comes first")
+    if case.consent is not None and not case.consent.given:
+        raise RuleError("A-17", "the customer does not want to be called back")
+    if case.reach.between is not None:
+        first, last = case.reach.between
+        if not first <= act.at.astimezone(JST).time() < last:
+            raise RuleError("E-16", "the customer does not want to be called at this hour")
+    call = case.call
+    if call is not None and call.outcome is not None:
+        raise RuleError("C-06", "whom the last call met is said first")
+    if call is not None and act.at - call.dialled.at < LONGEST_CALL:
+        raise RuleError("C-06", "somebody calls the customer just now")
+    return replace(case, call=Call(dialled=act))
+
+
+def _dial_ended(case: Case, act: DialEnded) -> Case:
+    call = case.call
+    if call is None or call.dialled.leg != act.leg:
+        if any(isinstance(one, Dialled) and one.leg == act.leg for one in case.history):
+            return case  # somebody has said already whom it met
+        raise RuleError("C-06", "no call of that leg was made")
+    if act.outcome == "answered":
+        return replace(case, call=replace(call, outcome=act.outcome))
+    # A telephone of ours that nobody picked up, or from which nobody waited, was no try to reach the customer.
+    tried = act.outcome not in ("not-placed", "not-picked-up", "cancelled")
+    after = replace(case, call=None)
+    return _tried_once(after, call.dialled.place, call.dialled.at, act.again) if tried else after
+
+
+def _tried(case: Case, act: Tried) -> Case:
+    ticket = _to_call(case, act.place)
+    if act.unit not in (ticket.unit, case.owner, CENTRE):
+        raise RuleError("A-31", "whoever sees to the case does that")
+    if act.again is not None and act.again <= act.at:
+        raise RuleError("E-16", "what is promised lies ahead")
+    if act.left.strip():
+        if act.met not in (Met.OTHER, Met.VOICEMAIL):
+            raise RuleError("C-06", "nobody was there to whom a message was left")
+        if case.reach is not None and case.reach.discreet:
+            raise RuleError("C-06", "the customer wants nothing of it said to others, or to a voicemail")
+    at = case.call.dialled.at if case.call is not None else act.at
+    case = replace(case, call=None)
+    if act.met is not Met.CUSTOMER:
+        after = _tried_once(case, act.place, at, act.again)
+        if act.met is Met.WRONG and after.reach is not None:
+            return replace(after, reach=replace(after.reach, contact=None, read_back=False))
+        return after
+    # Whoever is on the telephone is told everything that they wait for.
+    kept = _tried_once(replace(case, promised=act.again), act.place, at, None)
+    done = tuple(
+        replace(one, done_at=at, outcome=TicketEnd.KEPT)
+        if one.outcome is None and one.kind is not TicketKind.TRANSFER else one
+        for one in kept.tickets
+    )  # fmt: skip
+    kept = replace(kept, tickets=done)
+    if act.again is None:
+        return kept
+    return _owed(kept, act, TicketKind.CALLBACK, leg=str(len(case.history) + 1), due=act.again, unit=ticket.unit)
+
+
+def _to_call(case: Case, place: int) -> Ticket:
+    """The ticket of that place in the case. Raises RuleError where nobody is to be called for it."""
+    if not 1 <= place <= len(case.tickets):
+        raise RuleError("C-06", "the case has no such ticket")
+    ticket = case.tickets[place - 1]
+    if ticket.outcome is not None:
+        raise RuleError("C-06", "that ticket is done with")
+    if ticket.kind is TicketKind.TRANSFER:
+        raise RuleError("C-06", "who is put through is not called")
+    return ticket
+
+
+def _tried_once(case: Case, place: int, at: datetime, again: datetime | None) -> Case:
+    one = case.tickets[place - 1]
+    tried = replace(one, tries=one.tries + 1, tried_at=one.tried_at or at, again=again)
+    tickets = (*case.tickets[: place - 1], tried, *case.tickets[place:])
+    # What they were told stays with the ticket; from now on the next try counts.
+    return replace(case, tickets=tickets, promised=case.promised if again is None else None)
 
 
 def _owed(
@@ -649,5 +555,8 @@ _AFTER: Final[dict[type[Act], Callable[..., Case]]] = {
     Transferred: _transferred,
     TransferEnded: _transfer_ended,
     Missed: _missed,
+    Dialled: _dialled,
+    DialEnded: _dial_ended,
+    Tried: _tried,
     Note: _noted,
 }

@@ -11,7 +11,9 @@ from typing import Any, Final
 from sqlalchemy import case, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from cti.cases.model import SYSTEM, Outcome, State, TicketEnd
+from cti.calls.board import conversation_id
+from cti.calls.callback import leg_of
+from cti.cases.acts import SYSTEM, Outcome, State, TicketEnd
 from cti.cases.tables import acts, cases, tickets
 from recorder.catalogue import plain, recordings
 
@@ -95,6 +97,14 @@ async def _unasked(connection: AsyncConnection) -> list[int]:
 async def _unentered(connection: AsyncConnection, since: datetime, now: datetime) -> list[Recorded]:
     entered = select(cases.c.number).where(cases.c.conversation == recordings.c.conversation)
     told = select(tickets.c.id).where(tickets.c.conversation == recordings.c.conversation)
+    # Of a call for a ticket, the acts say by which name Asterisk knows it.
+    dialled = select(acts.c.site, acts.c.case, acts.c.act, acts.c.at).where(
+        acts.c.kind == "dialled", acts.c.at >= plain(since - timedelta(days=1))
+    )
+    called = {
+        str(conversation_id(row.site, leg_of(row.case, row.act, row.at.replace(tzinfo=UTC))))
+        for row in await connection.execute(dialled)
+    }
     until = now - timedelta(hours=1)  # whoever talks just now enters it afterwards
     query = select(recordings).where(
         recordings.c.start >= plain(since), recordings.c.start < plain(until), recordings.c.direction != "internal",
@@ -105,8 +115,9 @@ async def _unentered(connection: AsyncConnection, since: datetime, now: datetime
             conversation=row.conversation, recording=row.recording, at=row.start.replace(tzinfo=UTC), number=row.number,
             agent=row.agent,
         )
-        for row in await connection.execute(query.order_by(recordings.c.start).limit(MOST))
-    ]  # fmt: skip
+        for row in await connection.execute(query.order_by(recordings.c.start).limit(MOST + len(called)))
+        if row.conversation not in called
+    ][:MOST]  # fmt: skip
 
 
 async def month(engine: AsyncEngine, since: datetime, until: datetime) -> dict[str, Any]:
@@ -140,7 +151,7 @@ async def month(engine: AsyncEngine, since: datetime, until: datetime) -> dict[s
 async def _tickets(connection: AsyncConnection, since: datetime, until: datetime) -> dict[str, Mapping[str, int]]:
     """By kind: how many were due, kept in time, kept late, and are open. What was passed on or void is not counted."""
     kept = tickets.c.outcome == TicketEnd.KEPT
-    in_time = kept & (tickets.c.done_at <= tickets.c.due)
+    in_time = kept & (func.coalesce(tickets.c.tried_at, tickets.c.done_at) <= tickets.c.due)
     sums = [func.sum(case((what, 1), else_=0)) for what in (in_time, kept & ~in_time, tickets.c.outcome.is_(None))]
     counted = tickets.c.outcome.is_(None) | tickets.c.outcome.in_((TicketEnd.KEPT, TicketEnd.FAILED))
     query = select(tickets.c.kind, func.count(), *sums).where(

@@ -11,16 +11,15 @@ from uuid import NAMESPACE_URL, uuid5
 
 import structlog
 
-from cti.calls.passing import MISSED, OUTCOME, TRANSFER
-from cti.cases.book import CaseBook, ChangedError, OrderError
-from cti.cases.contact import Contact, calling
-from cti.cases.model import (
+from cti.calls.callback import called_for
+from cti.calls.passing import CALLED_BACK, MISSED, OUTCOME, TRANSFER
+from cti.cases.acts import (
     CONTRACTOR,
     SYSTEM,
     Act,
     Assign,
-    Case,
     Channel,
+    DialEnded,
     HandOver,
     Missed,
     Reach,
@@ -30,6 +29,9 @@ from cti.cases.model import (
     Transferred,
     Way,
 )
+from cti.cases.book import CaseBook, ChangedError, OrderError
+from cti.cases.contact import Contact, calling
+from cti.cases.model import Case
 from cti.explain import explain
 from cti.intake import IntakeBook
 from cti.steps import Step, at_of
@@ -63,7 +65,9 @@ class Ticketing:
 
     async def _taken(self, step: Step) -> bool:
         """Whether nothing more is to be done with it."""
-        take = {TRANSFER: self._transferred, OUTCOME: self._ended, MISSED: self._missed}[step["what"]]
+        take = {
+            TRANSFER: self._transferred, OUTCOME: self._ended, MISSED: self._missed, CALLED_BACK: self._called_back,
+        }[step["what"]]  # fmt: skip
         try:
             await take(step)
         except OrderError as error:
@@ -125,9 +129,25 @@ class Ticketing:
         else:
             await self._enter(step, act, key, values.get("from"))
 
+    async def _called_back(self, step: Step) -> None:
+        called = called_for(step["uniqueid"])
+        if called is None:
+            return
+        values, now, number = step["values"], self._now(), called[0]
+        case = (await self._book.get(number)).case
+        outcome, seconds = values.get("outcome", "failed"), int(values.get("seconds", "0"))
+        place = case.call.dialled.place if case.call is not None else 1
+        tries = case.tickets[place - 1].tries if place <= len(case.tickets) else 0
+        act = DialEnded(
+            at=now, by=SYSTEM, unit=CONTRACTOR, leg=step["uniqueid"], outcome=outcome, seconds=seconds,
+            again=self._policies().sections.callbacks.again(now, tries, self._intakes.due(now)),
+        )  # fmt: skip
+        await self._book.add(number, [act], seen=len(case.history), key=_key(step, step["uniqueid"]))
+
     async def _enter(self, step: Step, act: Act, key: str, number: str | None) -> None:
-        """Into the open case of that conversation, or into one of its own."""
-        known = await self._book.open_of(step["conversation"])
+        """Into the open case of that conversation, or of that call to a customer, or into one of its own."""
+        called = called_for(str(step["values"].get("leg", "")))
+        known = called[0] if called else await self._book.open_of(step["conversation"])
         if known is not None:
             await self._book.add(known, [act], key=key)
             return

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from cti.app.clock import wall_clock
+from cti.cases.acts import CENTRE, CONTRACTOR, EMERGENCY, SYSTEM, Channel, Outcome, State, Why
 from cti.cases.contact import Missing, folded
-from cti.cases.model import CENTRE, CONTRACTOR, EMERGENCY, SYSTEM, Channel, Outcome, State, Why, as_asked
+from cti.cases.model import as_asked
 from cti.cli.common import Commands, Json, err, out, say_json, table
+from cti.cli.history import called, done, spoken_channel
 from cti.cli.hours import time_of
 from cti.cli.session import at_api
 from cti.cli.terminal import one_line
@@ -22,7 +24,7 @@ from cti.sentences import moment_text
 from policies.calendar import JST
 
 if TYPE_CHECKING:
-    from cti.api.caseshapes import Case, CaseLine, Ticket
+    from cti.api.caseshapes import Case, CaseLine, Ringing, Ticket
 
 WIDE: Final = 40
 """Characters of a question in a list."""
@@ -38,6 +40,15 @@ Name = Annotated[str | None, typer.Option("--name", help=_("Name of the customer
 Contact = Annotated[str | None, typer.Option("--contact", help=_("Telephone number of the customer, in any writing."))]
 NoNumber = Annotated[Missing | None, typer.Option("--no-number", help=_("Why there is no number."))]
 ReadBack = Annotated[bool, typer.Option("--read-back", help=_("The number was read to them, and they said yes (4条)."))]
+Email = Annotated[str | None, typer.Option("--email", help=_("E-mail address of the customer."))]
+Address = Annotated[str | None, typer.Option("--address", help=_("Postal address of the customer."))]
+Between = Annotated[
+    str | None, typer.Option("--between", help=_("Hours in which they want to be called."), metavar="18:00-20:00")
+]
+Discreet = Annotated[
+    bool | None,
+    typer.Option("--discreet/--not-discreet", help=_("Nothing of it is said to family or a voicemail, or it may be.")),
+]
 Agrees = Annotated[
     bool | None, typer.Option("--callback/--no-callback", help=_("They agree to be called back, or do not (4条)."))
 ]
@@ -91,6 +102,10 @@ def enter(
     contact: Contact = None,
     no_number: NoNumber = None,
     read_back: ReadBack = False,
+    email: Email = None,
+    address: Address = None,
+    between: Between = None,
+    discreet: Discreet = None,
     agrees: Agrees = None,
     call: Call = None,
     received_by: Annotated[
@@ -105,11 +120,12 @@ def enter(
     from cti.api.caseshapes import Enter
     from cti.cli.ways import shaped
 
-    with _options():
+    with naming_options():
         asked = shaped(Enter, **given(
             channel=channel, inquiry=inquiry, category=category, main=main, related=related, name=name, contact=contact,
-            missing=no_number, read_back=read_back or None, consent=agrees, conversation=call, received_by=received_by,
-            received_at=_then(received_at, "--received-at") if received_at else None,
+            missing=no_number, read_back=read_back or None, email=email, address=address, between=_hours(between),
+            discreet=discreet, consent=agrees, conversation=call, received_by=received_by,
+            received_at=then(received_at, "--received-at") if received_at else None,
         ))  # fmt: skip
         with at_api() as client:
             case = client.enter_case(asked)
@@ -144,7 +160,7 @@ def list_(
         late=late or None, soonest=soonest or None,
         **{"from": time_of(since, "--from") if since else None, "to": time_of(until, "--to") if until else None},
     )  # fmt: skip
-    with _options(), at_api() as client:
+    with naming_options(), at_api() as client:
         names = names_of(client)
         wanted |= given(
             owner=named(names, "--owner", owner), main=named(names, "--main", main),
@@ -184,12 +200,12 @@ def show(case: Which, as_json: Json = False) -> None:
     rows = [
         (
             _("Received"),
-            f"{moment_text(found.received_at)}, {spoken_channel(found.channel)}, {_of(names, found.received_by)}",
+            f"{moment_text(found.received_at)}, {spoken_channel(found.channel)}, {called(names, found.received_by)}",
         ),
-        (_("Seen to by"), _of(names, found.owner)),
-        (_("Main 所管課"), _of(names, found.main) if found.main else ""),
-        (_("Also concerned"), ", ".join(_of(names, unit) for unit in found.related)),
-        (_("Kind of question"), _of(names, f"category:{found.category}") if found.category else ""),
+        (_("Seen to by"), called(names, found.owner)),
+        (_("Main 所管課"), called(names, found.main) if found.main else ""),
+        (_("Also concerned"), ", ".join(called(names, unit) for unit in found.related)),
+        (_("Kind of question"), called(names, f"category:{found.category}") if found.category else ""),
         (_("Customer"), customer(found)),
         (_("Due"), _until(found)),
         (_("Call"), found.conversation or ""),
@@ -204,7 +220,7 @@ def show(case: Which, as_json: Json = False) -> None:
         (_("When"), _("Who"), _("Unit"), _("What was done")),
         (
             (moment_text(datetime.fromisoformat(act["at"])), _("by itself") if act["by"] == SYSTEM else act["by"],
-             _of(names, act["unit"]), _what(act, names))
+             called(names, act["unit"]), done(act, names))
             for act in found.history
         ),
     )  # fmt: skip
@@ -239,19 +255,27 @@ def reach(
     contact: Contact = None,
     no_number: NoNumber = None,
     read_back: ReadBack = False,
+    email: Email = None,
+    address: Address = None,
+    between: Between = None,
+    discreet: Discreet = None,
     agrees: Agrees = None,
     as_json: Json = False,
 ) -> None:
     """How they are reached."""
     acts = []
-    if said := given(name=name, contact=contact, missing=no_number, read_back=read_back or None):
-        if contact is None and no_number is None:
-            raise UsageError(_("name --contact, or why there is none: --no-number"))
+    said = given(
+        name=name, contact=contact, missing=no_number, read_back=read_back or None, email=email, address=address,
+        between=_hours(between), discreet=discreet,
+    )  # fmt: skip
+    if said:
+        if read_back and contact is None:
+            raise UsageError(_("--read-back: name the number that was read back, --contact"))
         acts.append({"kind": "reach", **said})
     if agrees is not None:
         acts.append({"kind": "consent", "given": agrees})
     if not acts:
-        raise UsageError(_("name --contact, or why there is none: --no-number"))
+        raise UsageError(_("name what is known: --contact, --name, --email, --address, --between, --callback …"))
     _do(case, acts, as_json=as_json)
 
 
@@ -287,7 +311,7 @@ def hand_over(
         raise UsageError(_("one of --transfer, --told and --written; none of them: they are called back"))
     way = "transfer" if transfer else "telephone" if told else "system" if written else "callback"
     over = {"kind": "hand-over", "way": way, **given(
-        promised=_then(promised, "--promised") if promised else None, why=transfer, words=words, reached=told,
+        promised=then(promised, "--promised") if promised else None, why=transfer, words=words, reached=told,
     )}  # fmt: skip
     _do(case, [*([{"kind": "assign", "main": main}] if main else []), over], as_json=as_json)
 
@@ -325,7 +349,7 @@ def answer(
         if outcome is Outcome.WITHDRAWN and channel is None:
             return acts
         by = as_asked(found.channel)
-        when = _then(at, "--at") if at else None
+        when = then(at, "--at") if at else None
         return [{"kind": "reply", "channel": channel or by, **given(wish=wish, answered_at=when)}, *acts]
 
     _do(case, replied, as_json=as_json)
@@ -338,7 +362,7 @@ def expect(
     as_json: Json = False,
 ) -> None:
     """Until when."""
-    at = None if until == "-" else _then(until, "TIME")
+    at = None if until == "-" else then(until, "TIME")
     _do(case, [{"kind": "expect", "until": at, "reason": reason}], as_json=as_json)
 
 
@@ -361,7 +385,7 @@ def _do(
     from cti.api.caseshapes import Do
     from cti.cli.ways import shaped
 
-    with _options(), at_api() as client:
+    with naming_options(), at_api() as client:
         if callable(acts):
             before = client.case(folded(case))
             asked = shaped(Do, acts=acts(before), seen=before.acts)
@@ -382,7 +406,7 @@ def _say(found: "Case", said: str, *, as_json: bool) -> None:
 
 
 @contextmanager
-def _options() -> Iterator[None]:
+def naming_options() -> Iterator[None]:
     """What is said of a field is said of the option that gave it."""
     options = {
         "missing": "--no-number", "consent": "--callback", "conversation": "--call", "reached": "--told",
@@ -404,12 +428,22 @@ def given(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _then(text: str, where: str) -> datetime:
+def then(text: str, where: str) -> datetime:
     """A time; only hours and minutes: of today, in Japan. Digits as they come out of a Japanese keyboard."""
     text = folded(text).strip()
     if _CLOCK.fullmatch(text):
         return time_of(f"{wall_clock().astimezone(JST).date().isoformat()}T{text.zfill(5)}", where)
     return time_of(text, where)
+
+
+def _hours(text: str | None) -> tuple[str, str] | None:
+    """18:00-20:00. Raises UsageError."""
+    if text is None:
+        return None
+    first, dash, last = (part.strip() for part in folded(text).partition("-"))
+    if not dash or not _CLOCK.fullmatch(first) or not _CLOCK.fullmatch(last):
+        raise UsageError(_("--between: {text!r} are no hours of a day: 18:00-20:00").format(text=text))
+    return first.zfill(5), last.zfill(5)
 
 
 def names_of(client: Any) -> dict[str, str]:
@@ -437,21 +471,12 @@ def named(names: Mapping[str, str], option: str, text: str | None, kind: str = "
     )
 
 
-def _of(names: Mapping[str, str], name: str) -> str:
-    return names.get(name, name.removeprefix("category:"))
-
-
 def _stands(state: State) -> str:
     said = {
         State.OPEN: "being worked on", State.HANDED_OVER: "handed over", State.ACCEPTED: "taken on",
         State.CLOSED: "done with",
     }  # fmt: skip
     return word(said[state])
-
-
-def spoken_channel(name: str) -> str:
-    """How something came in, or was answered."""
-    return _("by telephone") if name == Channel.PHONE else word(name)
 
 
 def _until(line: "CaseLine") -> str:
@@ -461,7 +486,7 @@ def _until(line: "CaseLine") -> str:
     return _("{time} LATE").format(time=said) if line.late else said
 
 
-def customer(line: "CaseLine | Ticket") -> str:
+def customer(line: "CaseLine | Ticket | Ringing") -> str:
     """Name and number."""
     number = line.contact.number or word(line.contact.missing) if line.contact else ""
     return " ".join(filter(None, (line.name, number)))
@@ -476,50 +501,3 @@ def in_short(text: str) -> str:
     """The beginning of a text."""
     flat = one_line(text)
     return flat if len(flat) <= WIDE else f"{flat[: WIDE - 1]}…"
-
-
-def _what(act: Mapping[str, Any], names: Mapping[str, str]) -> str:
-    """An act, in words."""
-    said = ", ".join(one for one in _details(act, names) if one)
-    return f"{word(act['kind'])}: {said}" if said else word(act["kind"])
-
-
-def _details(act: Mapping[str, Any], names: Mapping[str, str]) -> list[str | None]:
-    match act["kind"]:
-        case "amend":
-            category = _of(names, f"category:{act['category']}") if act["category"] else ""
-            return [act["inquiry"], category, act["conversation"]]
-        case "reach":
-            reached = act["contact"]
-            return [
-                act["name"],
-                reached["number"] or word(reached["missing"]),
-                _("read back") if act["read_back"] else "",
-            ]
-        case "consent":
-            return [_("they agree") if act["given"] else _("they do not agree")]
-        case "assign":
-            return [_of(names, act["main"]), *(_of(names, one) for one in act["related"])]
-        case "hand-over":
-            told = _("told on {number}").format(number=act["reached"]) if act["reached"] else ""
-            promised = _("promised for {time}").format(time=_moment(act["promised"])) if act["promised"] else ""
-            return [word(act["way"]), word(act["why"]), act["words"], told, promised]
-        case "reply":
-            return [spoken_channel(act["channel"]), act["wish"], _moment(act["answered_at"])]
-        case "result":
-            return [word(act["outcome"]), act["text"]]
-        case "expect":
-            return [_moment(act["until"]) or _("no longer"), act["reason"]]
-        case "transferred":
-            to = _of(names, act["section"]) if act["section"] else act["to"]
-            return [word(act["how"]), act["phone"], to]
-        case "transfer-ended":
-            return [word(act["outcome"])]
-        case "missed":
-            return [act["number"], word(act["why"]), _("after {seconds} s").format(seconds=act["seconds"])]
-        case _:
-            return [act.get(name) for name in ("inquiry", "reason", "text")]
-
-
-def _moment(text: str | None) -> str:
-    return moment_text(datetime.fromisoformat(text)) if text else ""

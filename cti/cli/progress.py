@@ -6,8 +6,9 @@ from typing import Annotated, Any
 import typer
 
 from cti.app.clock import wall_clock
-from cti.cli.case import names_of, spoken_channel
+from cti.cli.case import names_of
 from cti.cli.common import Commands, Json, out, say_json, table
+from cti.cli.history import spoken_channel
 from cti.cli.hours import time_of
 from cti.cli.session import at_api
 from cti.explain import word

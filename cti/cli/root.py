@@ -43,6 +43,7 @@ Root.modules = {
     "intake": "intake",
     "policy": "policy",
     "case": "case",
+    "callback": "callback",
     "ticket": "ticket",
     "progress": "progress",
     "section": "sections",

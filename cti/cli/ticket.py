@@ -1,11 +1,12 @@
 """`kikitori ticket`: what was promised to customers, or is owed to them, and how much of it was kept. By a session."""
 
 from collections import Counter
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cti.cases.model import TicketEnd, TicketKind
+from cti.cases.acts import TicketEnd, TicketKind
 from cti.cli.case import asked_of, customer, given, named, names_of
 from cti.cli.common import Commands, Json, out, say_json, table
 from cti.cli.hours import time_of
@@ -50,13 +51,19 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """List tickets."""
-    wanted = given(
-        all=everything or None, kind=kind, late=late or None, limit=most,
-        **{"from": time_of(since, "--from") if since else None, "to": time_of(until, "--to") if until else None},
-    )  # fmt: skip
+    wanted = {
+        "all": everything or None, "kind": kind, "late": late or None, "limit": most,
+        "from": time_of(since, "--from") if since else None, "to": time_of(until, "--to") if until else None,
+    }  # fmt: skip
+    listed(wanted, unit, as_json=as_json)
+
+
+def listed(wanted: Mapping[str, Any], unit: str | None, *, as_json: bool, but: TicketKind | None = None) -> None:
+    """Show the tickets that are `wanted`, but for those of one kind."""
     with at_api() as client:
         names = names_of(client)
-        found = client.tickets(wanted | given(unit=named(names, "--unit", unit)))
+        found = client.tickets(given(**wanted, unit=named(names, "--unit", unit)))
+    found = [one for one in found if one.kind is not but]
     if as_json:
         for one in found:
             say_json(one.model_dump(mode="json"))
@@ -116,5 +123,9 @@ def _kept(kind: TicketKind, found: "list[Ticket]") -> "dict[str, str | int | flo
 
 def _state(one: "Ticket") -> str:
     if one.outcome is None:
-        return _("LATE") if one.late else _("waits")
+        said = _("LATE") if one.late else _("waits")
+        if not one.tries:
+            return said
+        again = moment_text(one.again) if one.again else "-"
+        return _("{state}; tried {count}×, again: {time}").format(state=said, count=one.tries, time=again)
     return word(one.outcome)

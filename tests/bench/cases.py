@@ -22,15 +22,12 @@ from cti import store
 from cti.app.clock import wall_clock
 from cti.cases import book as module
 from cti.cases import form
-from cti.cases.book import CaseBook, TicketsWanted, Wanted
-from cti.cases.contact import contact
-from cti.cases.model import (
+from cti.cases.acts import (
     CENTRE,
     CONTRACTOR,
     Accept,
     Act,
     Assign,
-    Case,
     Channel,
     Close,
     Consent,
@@ -42,8 +39,10 @@ from cti.cases.model import (
     Result,
     State,
     Way,
-    fold,
 )
+from cti.cases.book import CaseBook, TicketsWanted, Wanted
+from cti.cases.contact import contact
+from cti.cases.model import Case, fold
 from cti.cases.sealing import FieldKeys
 from cti.cases.searching import index
 from cti.cases.seeing import concerned

@@ -13,6 +13,7 @@ import soundfile
 from cti import store
 from cti.app.desk import teller
 from cti.cases.book import CaseBook
+from cti.cases.calling import Calling
 from cti.cases.desk import CaseDesk
 from cti.cases.sealing import FieldKeys
 from cti.desk import Desk, Purpose, Sound
@@ -146,6 +147,13 @@ def cases_of(desk: Desk, policies: Path) -> CaseDesk:
 
     book = CaseBook(desk.catalogue.engine, lambda: FieldKeys(bytes(32)), desk.catalogue.pbx, teller(desk))
     return CaseDesk(book, lambda: Policies(policies).sections, desk.catalogue.pbx, teller(desk), lambda: desk.now())
+
+
+def calling_of(desk: Desk, cases: CaseDesk, policies: Path) -> Calling:
+    """The office's callbacks; the recorder is whoever `keys_of` says."""
+    return Calling(
+        cases, desk.ask, lambda: Policies(policies), desk.catalogue.pbx, lambda: desk.now(), lambda _at: None
+    )  # fmt: skip
 
 
 def samples(wav: bytes) -> bytes:

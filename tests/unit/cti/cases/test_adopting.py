@@ -9,10 +9,7 @@ from typing import Any
 import pytest
 
 from cti import store
-from cti.cases.adopting import Adopting
-from cti.cases.book import CaseBook, Kept, Line, Wanted, known, late
-from cti.cases.contact import Contact, Missing, contact
-from cti.cases.model import (
+from cti.cases.acts import (
     CENTRE,
     CONTRACTOR,
     SYSTEM,
@@ -32,6 +29,9 @@ from cti.cases.model import (
     TicketKind,
     Way,
 )
+from cti.cases.adopting import Adopting
+from cti.cases.book import CaseBook, Kept, Line, Wanted, known, late
+from cti.cases.contact import Contact, Missing, contact
 from cti.errors import LogUnavailableError
 from cti.intake import Intake, IntakeBook
 from cti.intake import Kept as Done

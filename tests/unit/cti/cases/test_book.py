@@ -10,9 +10,7 @@ import pytest
 from sqlalchemy import delete, insert, select, text, update
 
 from cti.cases import sealing
-from cti.cases.book import CaseBook, ChangedError, Kept, OrderError, Wanted
-from cti.cases.contact import Missing, contact
-from cti.cases.model import (
+from cti.cases.acts import (
     CENTRE,
     CONTRACTOR,
     EMERGENCY,
@@ -37,6 +35,8 @@ from cti.cases.model import (
     Way,
     Why,
 )
+from cti.cases.book import CaseBook, ChangedError, Kept, OrderError, Wanted
+from cti.cases.contact import Missing, contact
 from cti.cases.sealing import CaseDamagedError, FieldKeys
 from cti.cases.tables import acts, cases, seers
 from recorder.access.errors import LogWriteError

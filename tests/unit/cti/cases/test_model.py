@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cti.cases.contact import Missing, contact
-from cti.cases.model import (
+from cti.cases.acts import (
     CENTRE,
     CONTRACTOR,
     EMERGENCY,
@@ -20,7 +19,6 @@ from cti.cases.model import (
     Act,
     Amend,
     Assign,
-    Case,
     Channel,
     Close,
     Consent,
@@ -33,13 +31,12 @@ from cti.cases.model import (
     Reopen,
     Reply,
     Result,
-    RuleError,
     State,
     Way,
     Why,
-    fold,
-    taken,
 )
+from cti.cases.contact import Missing, contact
+from cti.cases.model import Case, RuleError, fold, taken
 
 START = datetime(2027, 4, 1, 1, tzinfo=UTC)
 NUMBER = contact("06-6458-1132")

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert
 
-from cti.cases.book import Wanted
-from cti.cases.model import (
+from cti.cases.acts import (
     CENTRE,
     CONTRACTOR,
     SYSTEM,
@@ -21,6 +20,7 @@ from cti.cases.model import (
     Result,
     State,
 )
+from cti.cases.book import Wanted
 from cti.cases.progress import progress
 from recorder.catalogue import plain, recordings
 from tests.unit.cti.cases.test_book import START, Shelf

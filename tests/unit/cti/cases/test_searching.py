@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import select, text
 
 from cti.cases import book as module
+from cti.cases.acts import CENTRE, CONTRACTOR, Amend, Assign, Channel, Note, Reach, Register, State
 from cti.cases.book import Kept, Wanted
 from cti.cases.contact import contact
-from cti.cases.model import CENTRE, CONTRACTOR, Amend, Assign, Channel, Note, Reach, Register, State
 from cti.cases.searching import NAME
 from cti.cases.tables import acts
 from cti.cases.words import fold, holds, words

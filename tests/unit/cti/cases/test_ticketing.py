@@ -9,9 +9,7 @@ from typing import Any
 import pytest
 
 from cti import store
-from cti.cases.book import CaseBook, Kept, TicketLine, TicketsWanted, Wanted
-from cti.cases.contact import Contact, Missing
-from cti.cases.model import (
+from cti.cases.acts import (
     CENTRE,
     CONTRACTOR,
     SYSTEM,
@@ -32,6 +30,8 @@ from cti.cases.model import (
     Way,
     Why,
 )
+from cti.cases.book import CaseBook, Kept, TicketLine, TicketsWanted, Wanted
+from cti.cases.contact import Contact, Missing
 from cti.cases.ticketing import Ticketing
 from cti.errors import LogUnavailableError
 from cti.intake import IntakeBook
@@ -315,7 +315,7 @@ async def test_what_a_section_promised_it_keeps_or_not(centre: Centre) -> None:
         centre.act(Reach, contact=CALLING, read_back=True),
         centre.act(Assign, main="kyusui"),
     ])  # fmt: skip
-    from cti.cases.model import Consent
+    from cti.cases.acts import Consent
 
     await centre.book.add(kept.number, [
         centre.act(Consent, given=True), centre.act(HandOver, way=Way.CALLBACK, promised=promised),
@@ -323,7 +323,7 @@ async def test_what_a_section_promised_it_keeps_or_not(centre: Centre) -> None:
     (ticket,) = await centre.tickets(open=True)
     assert (ticket.kind, ticket.unit, ticket.due) == (TicketKind.CALLBACK, "kyusui", promised)
     centre.at = promised + timedelta(minutes=5)
-    from cti.cases.model import Accept
+    from cti.cases.acts import Accept
 
     await centre.book.add(kept.number, [
         centre.act(Accept, unit="kyusui"), centre.act(Reply, unit="kyusui", channel=Channel.PHONE),

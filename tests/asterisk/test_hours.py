@@ -23,10 +23,10 @@ import pytest_asyncio
 
 from cti.app.clock import wall_clock
 from cti.app.desk import book_at, build_desk
+from cti.cases.acts import CENTRE as CC
+from cti.cases.acts import State
 from cti.cases.book import Line, Wanted
 from cti.cases.contact import calling as calling_number
-from cti.cases.model import CENTRE as CC
-from cti.cases.model import State
 from cti.demo.ear import Ear
 from cti.demo.scenarios import Answer, Talk
 from cti.demo.sipp import Phone
@@ -370,7 +370,7 @@ INSTANTS = {
 @pytest.mark.rule("A-08", "A-09", "A-10", "A-11")
 @pytest.mark.parametrize(("at", "where"), INSTANTS.items())
 async def test_a_call_at_another_time(alone: House, at: str, where: str) -> None:
-    command = (sys.executable, "-m", "tests.office.gate_at", str(alone.lab.config), at)
+    command = (sys.executable, "-m", "tests.asterisk.gate_at", str(alone.lab.config), at)
     gate = await asyncio.create_subprocess_exec(*command, cwd=Path(__file__).parents[2])
     try:
         await alone.lab.until(lambda: _listens(alone.lab.settings.gate.port), 20, "the gate did not come up")

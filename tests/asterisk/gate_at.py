@@ -1,4 +1,4 @@
-"""The gate's process with another clock: `python -m tests.office.gate_at kikitori.toml 2027-03-07T10:00`."""
+"""The gate's process with another clock: `python -m tests.asterisk.gate_at kikitori.toml 2027-03-07T10:00`."""
 
 import asyncio
 import sys

@@ -1,0 +1,107 @@
+"""What was done with a case, act by act, in words."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from cti.cases.acts import Channel
+from cti.explain import word
+from cti.i18n import _
+from cti.sentences import moment_text
+
+Names = Mapping[str, str]
+"""What units and kinds of questions are called."""
+
+
+def done(act: Mapping[str, Any], names: Names) -> str:
+    """An act, in words."""
+    details = _OF_CALLS.get(act["kind"], _details)(act, names)
+    said = ", ".join(one for one in details if one)
+    return f"{word(act['kind'])}: {said}" if said else word(act["kind"])
+
+
+def called(names: Names, name: str) -> str:
+    """What a unit or a kind of question is called; its name where nobody knows it."""
+    return names.get(name, name.removeprefix("category:"))
+
+
+def spoken_channel(name: str) -> str:
+    """How something came in, or was answered."""
+    return _("by telephone") if name == Channel.PHONE else word(name)
+
+
+def _details(act: Mapping[str, Any], names: Names) -> list[str | None]:
+    match act["kind"]:
+        case "amend":
+            category = called(names, f"category:{act['category']}") if act["category"] else ""
+            return [act["inquiry"], category, act["conversation"]]
+        case "reach":
+            reached = act["contact"]
+            return [
+                act["name"],
+                (reached["number"] or word(reached["missing"])) if reached else "",
+                _("read back") if act["read_back"] else "",
+                act["email"],
+                act["address"],
+                _hours_of(act["between"]),
+                _("nothing to family or a voicemail") if act["discreet"] else "",
+            ]
+        case "consent":
+            return [_("they agree") if act["given"] else _("they do not agree")]
+        case "assign":
+            return [called(names, act["main"]), *(called(names, one) for one in act["related"])]
+        case "hand-over":
+            told = _("told on {number}").format(number=act["reached"]) if act["reached"] else ""
+            promised = _("promised for {time}").format(time=_moment(act["promised"])) if act["promised"] else ""
+            return [word(act["way"]), word(act["why"]), act["words"], told, promised]
+        case "reply":
+            return [spoken_channel(act["channel"]), act["wish"], _moment(act["answered_at"])]
+        case "result":
+            return [word(act["outcome"]), act["text"]]
+        case "expect":
+            return [_moment(act["until"]) or _("no longer"), act["reason"]]
+        case _:
+            return [act.get(name) for name in ("inquiry", "reason", "text")]
+
+
+def _dialled(act: Mapping[str, Any], _names: Names) -> list[str | None]:
+    return [f"#{act['place']}", act["phone"]]
+
+
+def _dial_ended(act: Mapping[str, Any], _names: Names) -> list[str | None]:
+    talked = _("{seconds} s").format(seconds=act["seconds"]) if act["outcome"] == "answered" else ""
+    return [word(act["outcome"]), talked, _tried_again(act["again"])]
+
+
+def _tried(act: Mapping[str, Any], _names: Names) -> list[str | None]:
+    return [f"#{act['place']}", word(act["met"]), act["left"], _tried_again(act["again"])]
+
+
+def _transferred(act: Mapping[str, Any], names: Names) -> list[str | None]:
+    return [word(act["how"]), act["phone"], called(names, act["section"]) if act["section"] else act["to"]]
+
+
+def _transfer_ended(act: Mapping[str, Any], _names: Names) -> list[str | None]:
+    return [word(act["outcome"])]
+
+
+def _missed(act: Mapping[str, Any], _names: Names) -> list[str | None]:
+    return [act["number"], word(act["why"]), _("after {seconds} s").format(seconds=act["seconds"])]
+
+
+def _hours_of(between: Sequence[str] | None) -> str:
+    return "-".join(one[:5] for one in between) if between else ""
+
+
+def _tried_again(text: str | None) -> str:
+    return _("again at {time}").format(time=_moment(text)) if text else ""
+
+
+def _moment(text: str | None) -> str:
+    return moment_text(datetime.fromisoformat(text)) if text else ""
+
+
+_OF_CALLS: Final = {
+    "transferred": _transferred, "transfer-ended": _transfer_ended, "missed": _missed, "dialled": _dialled,
+    "dial-ended": _dial_ended, "tried": _tried,
+}  # fmt: skip
