@@ -21,8 +21,6 @@ from recorder.vault.folder import STEPS
 
 log = structlog.get_logger()
 
-MEMORY: Final = 100
-"""Calls of which the outcome is waited for."""
 RING_MS: Final = 30_000
 """For how long the telephone of ours rings."""
 _OUTSIDE: Final = re.compile(r"0[0-9]{8,18}")
@@ -34,8 +32,6 @@ class Dialler:
     def __init__(self, ami: AmiClient, plan: Plan, vault: Path, pbx: str, now: Callable[[], datetime]) -> None:
         """`vault`: its root folder, where what came of a call is put down."""
         self._ami, self._plan, self._folder, self._pbx, self._now = ami, plan, vault / STEPS, pbx, now
-        self._legs: dict[str, str] = {}  # ActionID -> the channel that was to be
-        self._failed: list[str] = []  # ActionIDs of which the outcome came before the answer
 
     async def dial(self, question: Mapping[str, Any]) -> dict[str, Any]:
         """`phone` rings, then `number` is called, on channel `leg`: {} where the PBX does it, else {"problem": ...}.
@@ -59,14 +55,6 @@ class Dialler:
         if reply.get("Response") != "Success":
             log.error("a call was not placed", leg=leg, error=reply.get("Message"))
             return {"problem": "refused"}
-        action_id = reply.get("ActionID")
-        if action_id in self._failed:
-            self._failed.remove(action_id)
-            await asyncio.to_thread(self._put_down, leg)
-        else:
-            self._legs[action_id] = leg
-            if len(self._legs) > MEMORY:
-                del self._legs[next(iter(self._legs))]
         return {}
 
     def heard(self, message: Message) -> None:
@@ -74,12 +62,8 @@ class Dialler:
 
         Where there was one, the same is copied from that record, and counts once.
         """
-        action_id = message.get("ActionID")
-        leg = self._legs.pop(action_id, None)
-        if message.get("Response") != "Failure":
-            return
-        if leg is None:
-            self._failed = [*self._failed[-MEMORY:], action_id]
+        leg = message.get("Uniqueid")  # as it was asked for, though there is none
+        if message.get("Response") != "Failure" or called_for(leg) is None:
             return
         work = asyncio.get_running_loop().run_in_executor(None, self._put_down, leg)
         work.add_done_callback(_said)

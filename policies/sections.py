@@ -113,13 +113,10 @@ class Callbacks(Part):
     def again(self, at: datetime, tries: int, next_day: date | None) -> datetime:
         """When the next try is, after one at `at` before which there were `tries`; `next_day`: 翌営業日, if known."""
         minutes = self.again_after[min(tries, len(self.again_after) - 1)]
-        then = (at + timedelta(minutes=minutes)).astimezone(JST)
-        if then.time() < self.earliest:
-            return datetime.combine(then.date(), self.earliest, JST)
-        if then.time() < self.latest and then.date() == at.astimezone(JST).date():
-            return then
-        day = next_day or at.astimezone(JST).date() + timedelta(days=1)
-        return datetime.combine(day, self.earliest, JST)
+        today, then = at.astimezone(JST).date(), (at + timedelta(minutes=minutes)).astimezone(JST)
+        if then.date() == today and then.time() < self.latest:
+            return max(then, datetime.combine(today, self.earliest, JST))
+        return datetime.combine(next_day or today + timedelta(days=1), self.earliest, JST)
 
 
 class Sections(Policy):

@@ -153,6 +153,8 @@ class Far:
         """`open` takes the trunk's port."""
         self._ports: dict[str, int] = {}
         self._numbers: dict[bytes, str] = {}
+        self.shown: dict[str, str] = {}
+        """Number that was called last -> the number that it was shown, as the INVITE has it in From."""
         self._front: asyncio.DatagramTransport | None = None
         self._backs: dict[str, asyncio.DatagramTransport] = {}
 
@@ -182,6 +184,8 @@ class Far:
         dialled = re.match(rb"INVITE sip:([0-9]+)@", data)
         if dialled:
             self._numbers[call_id] = dialled[1].decode()
+            shown = re.search(rb"\r\nFrom:[^\r<]*<sip:([^@\r]*)@", data, re.IGNORECASE)
+            self.shown[dialled[1].decode()] = shown[1].decode() if shown else ""
         number = self._numbers.get(call_id, "")
         if number in self._ports:
             self._backs[number].sendto(data, (TRUNK_HOST, self._ports[number]))

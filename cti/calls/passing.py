@@ -36,7 +36,7 @@ LONGEST: Final = timedelta(days=1)
 
 _NUMBER = re.compile(r"[0-9+*#]{1,32}")
 _CAUSES: Final = {"17": "busy", "21": "rejected"}
-_DIALLED: Final = {"BUSY": "busy", "NOANSWER": "no-answer", "CANCEL": "cancelled", "": "cancelled"}
+_DIALLED: Final = {"BUSY": "busy", "CANCEL": "cancelled", "": "cancelled"}
 _NOT_THERE: Final = frozenset({"16", "18", "19", "31", "127", "0"})
 
 
@@ -200,7 +200,9 @@ class Passing:
             return
         since = calling.joined or calling.picked_up
         seconds = max(0, round(at.timestamp() - since)) if since is not None else 0
-        outcome = _DIALLED.get(_extra(row["eventextra"]).get("dialstatus", ""), "failed")
+        extra = _extra(row["eventextra"])
+        # NOANSWER is said of any call that rang, whatever ended it.
+        outcome = _DIALLED.get(extra.get("dialstatus", "")) or _cause(extra)
         if calling.joined is not None:
             outcome = "answered"
         elif calling.picked_up is None:
@@ -232,6 +234,10 @@ def _why(row: Mapping[str, str]) -> str:
     extra = _extra(row["eventextra"])
     if extra.get("hangupsource", "") == row["channame"]:
         return "cancelled"
+    return _cause(extra)
+
+
+def _cause(extra: Mapping[str, str]) -> str:
     cause = extra.get("hangupcause", "")
     return _CAUSES.get(cause, "no-answer" if cause in _NOT_THERE else "failed")
 

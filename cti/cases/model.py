@@ -53,6 +53,10 @@ LONGEST_CALL: Final = timedelta(hours=1)
 """A call of whose end nothing is known hinders no other any more."""
 
 
+UNREACHED: Final = frozenset({"busy", "no-answer", "rejected", "failed"})
+"""What came of a call that was a try to reach the customer; where nobody here picked up or waited, it was none."""
+
+
 class RuleError(ValueError):
     """The rules do not allow it. `rule`: which; `problem`: what has to come first."""
 
@@ -424,10 +428,10 @@ def _dial_ended(case: Case, act: DialEnded) -> Case:
         raise RuleError("C-06", "no call of that leg was made")
     if act.outcome == "answered":
         return replace(case, call=replace(call, outcome=act.outcome))
-    # A telephone of ours that nobody picked up, or from which nobody waited, was no try to reach the customer.
-    tried = act.outcome not in ("not-placed", "not-picked-up", "cancelled")
     after = replace(case, call=None)
-    return _tried_once(after, call.dialled.place, call.dialled.at, act.again) if tried else after
+    if act.outcome not in UNREACHED:
+        return after
+    return _tried_once(after, call.dialled.place, call.dialled.at, act.again)
 
 
 def _tried(case: Case, act: Tried) -> Case:

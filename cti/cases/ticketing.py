@@ -31,7 +31,7 @@ from cti.cases.acts import (
 )
 from cti.cases.book import CaseBook, ChangedError, OrderError
 from cti.cases.contact import Contact, calling
-from cti.cases.model import Case
+from cti.cases.model import UNREACHED, Case
 from cti.explain import explain
 from cti.intake import IntakeBook
 from cti.steps import Step, at_of
@@ -136,11 +136,13 @@ class Ticketing:
         values, now, number = step["values"], self._now(), called[0]
         case = (await self._book.get(number)).case
         outcome, seconds = values.get("outcome", "failed"), int(values.get("seconds", "0"))
-        place = case.call.dialled.place if case.call is not None else 1
-        tries = case.tickets[place - 1].tries if place <= len(case.tickets) else 0
+        again = None
+        if outcome in UNREACHED and case.call is not None:
+            tries = case.tickets[case.call.dialled.place - 1].tries
+            again = self._policies().sections.callbacks.again(now, tries, self._intakes.due(now))
         act = DialEnded(
             at=now, by=SYSTEM, unit=CONTRACTOR, leg=step["uniqueid"], outcome=outcome, seconds=seconds,
-            again=self._policies().sections.callbacks.again(now, tries, self._intakes.due(now)),
+            again=again,
         )  # fmt: skip
         await self._book.add(number, [act], seen=len(case.history), key=_key(step, step["uniqueid"]))
 

@@ -48,9 +48,10 @@ def register(app: typer.Typer) -> None:
         "dial",
         help=_(
             "Call for a ticket: your telephone rings, and when you pick it up, the customer's. Recorded as every call "
-            "from that telephone is. Afterwards it is asked whom you met."
+            "from that telephone is. Afterwards it is asked whom you met. Once `export KIKITORI_PHONE=2001` spares "
+            "--phone."
         ),
-        epilog=_("Example: kikitori callback dial 12-1 --phone 2001 (or once: export KIKITORI_PHONE=2001)"),
+        epilog=_("Example: kikitori callback dial 12-1 --phone 2001"),
     )(dial)
     group.command(
         "result",

@@ -412,6 +412,7 @@ def naming_options() -> Iterator[None]:
         "missing": "--no-number", "consent": "--callback", "conversation": "--call", "reached": "--told",
         "why": "--transfer", "text": "TEXT", "until": "TIME", "words": "WORD", "answered_at": "--at",
         "received_by": "--received-by", "received_at": "--received-at", "read_back": "--read-back",
+        "ticket": "TICKET",
     }  # fmt: skip
     try:
         yield

@@ -70,7 +70,7 @@ def _dialled(act: Mapping[str, Any], _names: Names) -> list[str | None]:
 
 def _dial_ended(act: Mapping[str, Any], _names: Names) -> list[str | None]:
     talked = _("{seconds} s").format(seconds=act["seconds"]) if act["outcome"] == "answered" else ""
-    return [word(act["outcome"]), talked, _tried_again(act["again"])]
+    return [_outcome(act["outcome"]), talked, _tried_again(act["again"])]
 
 
 def _tried(act: Mapping[str, Any], _names: Names) -> list[str | None]:
@@ -82,7 +82,12 @@ def _transferred(act: Mapping[str, Any], names: Names) -> list[str | None]:
 
 
 def _transfer_ended(act: Mapping[str, Any], _names: Names) -> list[str | None]:
-    return [word(act["outcome"])]
+    return [_outcome(act["outcome"])]
+
+
+def _outcome(name: str) -> str:
+    """Of a call; of a case, `answered` is another word."""
+    return _("somebody answered") if name == "answered" else word(name)
 
 
 def _missed(act: Mapping[str, Any], _names: Names) -> list[str | None]:

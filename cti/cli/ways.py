@@ -96,7 +96,9 @@ def shaped(shape: type[Shape], **values: Any) -> Shape:
         return shape.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        raise UsageError(f"--{'.'.join(map(str, first['loc']))}: {localise(first['msg'])}") from error
+        field = next((str(part) for part in reversed(first["loc"]) if isinstance(part, str)), "")
+        said = str(first["ctx"]["error"]) if first["type"] == "value_error" else first["msg"]
+        raise UsageError(f"--{field.replace('_', '-')}: {localise(said)}") from error
 
 
 class OverApi:

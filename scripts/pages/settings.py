@@ -11,6 +11,7 @@ VARIABLES = {
     "KIKITORI_CONFIG": "the settings file, where `--config` names none",
     "KIKITORI_LANG": "`ja` or `en`; without it the locale decides (`LC_ALL`, `LC_MESSAGES`, `LANG`)",
     "KIKITORI_PASSPHRASE_FILE": "file whose first line is the vault's passphrase, where `--passphrase-file` names none",
+    "KIKITORI_PHONE": "your telephone, where `--phone` names none (`callback dial`)",
     "KIKITORI_ASTERISK_ROOT": "root file system with Asterisk for demo and tests (`scripts/asterisk`)",
     "NOTIFY_SOCKET": "set by systemd; `kikitori serve` reports readiness and signs of life there",
     "XDG_STATE_HOME": "below it `kikitori login` keeps the session; default: ~/.local/state",

@@ -219,7 +219,27 @@ def test_the_dialplan_hooks_the_channel_that_the_table_names(internal: bool) -> 
             assert "kikitori-own" not in steps
     outside = extension(body, "_0XXXXXXXXX")
     assert 'GotoIf($["${KIKITORI_KIND}" = "designated"]?recorded)' in outside
-    assert "n(recorded),Dial(PJSIP/${KIKITORI_DIALLED}@trunk,,ib(kikitori-out^s^1))" in outside
+    assert "n(recorded),Dial(PJSIP/${KIKITORI_DIALLED}@trunk,,ib(kikitori-out^s^1(${KIKITORI_SHOWN})))" in outside
+    assert "n,Dial(PJSIP/${KIKITORI_DIALLED}@trunk,,ib(kikitori-shown^s^1(${KIKITORI_SHOWN})))" in outside
+
+
+@pytest.mark.rule("C-06")
+def test_each_telephone_shows_a_number_that_can_be_called_back() -> None:
+    """The group's own, where it has one, else the centre's; never an extension, and nothing of the caller's."""
+    sections = re.split(r"\n(?=\[)", made()["pjsip.conf"])
+    shown = {
+        found[1]: found[2]
+        for section in sections
+        if (
+            found := re.match(
+                r"\[([0-9]+)\]\ntype = endpoint\n.*set_var = KIKITORI_SHOWN=([0-9]+)\n", section, re.DOTALL
+            )
+        )
+    }
+    assert shown.keys() == set(PHONES)
+    own = {group.name: number.digits for group in PLAN.group for number in PLAN.number if number.group == group.name}
+    of = {phone: group.name for group in PLAN.group for phone in group.phones}
+    assert shown == {phone: own.get(of[phone], "0664581132") for phone in PHONES}
 
 
 @pytest.mark.rule("B-03")

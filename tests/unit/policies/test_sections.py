@@ -1,10 +1,11 @@
 """The 所管課 and the kinds of questions: as the rules have them, and what a file may not say."""
 
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 import pytest
 
+from policies.calendar import JST
 from policies.errors import PolicyError
 from policies.load import Policies, shipped
 from policies.sections import SectionKind, public
@@ -74,3 +75,35 @@ def test_an_installation_of_before_has_the_shipped_ones(tmp_path: Path) -> None:
 def test_the_shipped_phones_are_those_of_the_plan() -> None:
     policies = Policies(shipped())
     assert all(policies.plan.kind(one.phone) for one in policies.sections.section)
+
+
+@pytest.mark.rule("E-16")
+@pytest.mark.parametrize(
+    ("at", "tries", "next_day", "then"),
+    [
+        ("2027-04-01T10:00", 0, None, "2027-04-01T10:30"),
+        ("2027-04-01T10:00", 1, None, "2027-04-01T12:00"),
+        ("2027-04-01T10:00", 9, None, "2027-04-01T12:00"),
+        ("2027-04-01T19:30", 0, "2027-04-05", "2027-04-05T08:00"),
+        ("2027-04-01T19:29", 0, "2027-04-05", "2027-04-01T19:59"),
+        ("2027-04-01T23:50", 0, "2027-04-05", "2027-04-05T08:00"),
+        ("2027-04-01T23:50", 0, None, "2027-04-02T08:00"),
+        ("2028-02-28T19:50", 0, None, "2028-02-29T08:00"),
+        ("2027-04-01T03:00", 0, "2027-04-05", "2027-04-01T08:00"),
+    ],
+)
+def test_a_customer_is_tried_again_at_an_hour_of_the_policy(at: str, tries: int, next_day: str, then: str) -> None:
+    callbacks = Policies(shipped()).sections.callbacks
+    day = date.fromisoformat(next_day) if next_day else None
+    found = callbacks.again(datetime.fromisoformat(at).replace(tzinfo=JST), tries, day)
+    assert found == datetime.fromisoformat(then).replace(tzinfo=JST)
+    assert callbacks.open_at(found)
+
+
+@pytest.mark.parametrize("text", ["earliest = 20:00:00", "again_after = []", "again_after = [0]", "escalate_after = 0"])
+def test_callbacks_that_cannot_be_are_refused(tmp_path: Path, text: str) -> None:
+    shipped_text = (shipped() / "sections.toml").read_text("utf-8")
+    start = shipped_text.index("[callbacks]")
+    end = shipped_text.index("[[section]]")
+    with pytest.raises(PolicyError):
+        _ = given(tmp_path, f"{shipped_text[:start]}[callbacks]\n{text}\n\n{shipped_text[end:]}").sections

@@ -10,6 +10,7 @@ import time
 from asyncio.subprocess import PIPE
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -18,6 +19,9 @@ import numpy as np
 import pyotp
 import pytest
 
+from cti.calls.callback import called_for
+from cti.cases.acts import CONTRACTOR, SYSTEM, DialEnded
+from policies.calendar import JST
 from recorder.access.log import AccessLog
 from tests.unit.cti.api.conftest import PASSWORD, Served
 from tests.unit.cti.office import BOTH, SECONDS, samples
@@ -446,8 +450,11 @@ async def test_each_command_of_a_case_says_what_it_cannot_take(desk: Desk) -> No
         (("enter", "--inquiry", "x", "--received-at", "tomorrow"), 64, "--received-at"),
         (("show", "999"), 66, "no case '999' that you may see"),
         (("amend", "1"), 64, "--inquiry, --category or --call"),
-        (("reach", "1", "--name", "山田"), 64, "--no-number"),
-        (("reach", "1"), 64, "--no-number"),
+        (("reach", "1", "--name", "山田"), 66, "no case '1'"),
+        (("reach", "1", "--read-back"), 64, "--read-back: name the number"),
+        (("reach", "1", "--between", "18-20"), 64, "--between: '18-20' are no hours"),
+        (("reach", "1", "--email", "hanako"), 64, "--email: is no e-mail address"),
+        (("reach", "1"), 64, "name what is known: --contact"),
         (("hand-over", "1", "--written", "--transfer", "wish"), 64, "one of --transfer"),
         (("expect", "1", "soon"), 64, "TIME"),
         (("list", "--number", "x"), 64, "--number: "),
@@ -456,6 +463,69 @@ async def test_each_command_of_a_case_says_what_it_cannot_take(desk: Desk) -> No
         assert (done.returncode, said in done.stderr.decode()) == (status, True), (command, done.stderr.decode())
         assert done.stdout == b""
     assert (await desk.run("case", "list")).stdout.decode() == "No cases.\n"
+
+
+@pytest.mark.rule("C-06", "E-16")
+async def test_a_customer_is_called_and_what_came_of_it_is_said(desk: Desk) -> None:
+    service = desk.served.api.service
+    outcomes = ["busy", "answered"]
+
+    async def ask(question: Any, _deadline: float) -> dict[str, Any]:
+        """The recorder; the call is over at once."""
+        case, _ = called_for(question["leg"]) or (0, 0)
+        kept = await service.cases.book.get(case)
+        await service.cases.book.add(case, [DialEnded(
+            at=kept.case.last_at, by=SYSTEM, unit=CONTRACTOR, leg=question["leg"], outcome=outcomes.pop(0), seconds=7,
+            again=datetime(2030, 4, 1, 12, tzinfo=JST),
+        )])  # fmt: skip
+        return {}
+
+    desk.served.api.office.desk._ask = ask
+    await desk.login("gyosha")
+    asked = ("--inquiry", "断水の予定", "--name", "山田 太郎", "--contact", "06-6458-1132 内線 12", "--discreet")
+    asked += ("--between", "０:00－23:59")
+    await desk.run("case", "enter", *asked, "--read-back", "--callback", "--main", "給水課")
+    (row,) = (json.loads(line) for line in (await desk.run("case", "list", "--json")).stdout.splitlines())
+    await desk.run("case", "hand-over", str(row["number"]), "--promised", "2030-04-01T15:00")
+    ticket = f"{row['number']}-1"
+    await desk.login("kyusui")
+    assert ticket in (await desk.run("callback", "list", COLUMNS="200")).stdout.decode()
+    dialled = await desk.run("callback", "dial", ticket, KIKITORI_PHONE="3101")
+    assert dialled.returncode == 0, dialled.stderr
+    assert dialled.stdout.decode().splitlines() == [
+        "3101 rings: pick it up.",
+        "山田 太郎 06-6458-1132 内線12  断水の予定",
+        "Ask for extension 12.",
+        "Say nothing of it to family or a voicemail: they asked for that.",
+        "busy; again at 2030-04-01 (Mon) 12:00.",
+    ]
+    listed = (await desk.run("callback", "list")).stdout.decode()
+    assert "tried 1×, again: 2030-04-01 (Mon) 12:00" in listed
+    dialled = await desk.run("callback", "dial", ticket, "--phone", "3101", LC_ALL="ja_JP.UTF-8")
+    assert dialled.stdout.decode().splitlines()[-2:] == [
+        "応答あり (7秒)。", f"相手を入力してください: kikitori callback result {ticket} …",
+    ]  # fmt: skip
+    left = await desk.run("callback", "result", ticket, "voicemail", "--left", "水道料金の件")
+    assert (left.returncode, "(C-06)" in left.stderr.decode()) == (65, True), left.stderr
+    put_down = await desk.run("callback", "result", ticket, "voicemail", "--again", "2030-04-01T17:30")
+    assert put_down.stdout.decode() == "Put down; again at 2030-04-01 (Mon) 17:30.\n"
+    kept = await desk.run("callback", "result", ticket, "customer")
+    assert kept.stdout.decode() == f"Kept: {ticket}. Then: kikitori case answer {row['number']}\n"
+    assert (await desk.run("callback", "list")).stdout.decode() == "No tickets.\n"
+    shown = (await desk.run("case", "show", str(row["number"]), LC_ALL="ja_JP.UTF-8")).stdout.decode()
+    for part in (
+        "発信: #1, 3101", "発信の結果: 話中", "発信の結果: 応答, 7秒", "通話相手: #1, 留守番電話", "通話相手: #1, 本人",
+        "家族・留守番電話には伝えない",
+    ):  # fmt: skip
+        assert part in shown, shown
+    for command, status, said in (
+        (("dial", "12", "--phone", "3101"), 64, "TICKET"), (("dial", ticket), 2, "--phone"),
+        (("result", ticket, "cat"), 2, "'cat'"),
+        (("dial", "99-1", "--phone", "3101"), 66, "no case '99'"),
+        (("result", ticket, "nobody", "--again", "soon"), 64, "--again"),
+    ):  # fmt: skip
+        wrong = await desk.run("callback", *command)
+        assert (wrong.returncode, said in wrong.stderr.decode()) == (status, True), (command, wrong.stderr.decode())
 
 
 async def test_a_case_is_put_right_and_waited_for(desk: Desk) -> None:

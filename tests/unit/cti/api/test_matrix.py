@@ -106,6 +106,7 @@ NAMES = {
     "overrides": "override",
     "cases": "case",
     "digests": "month",
+    "tickets": "ticket",
 }
 
 

@@ -174,3 +174,60 @@ def test_the_rows_are_those_that_the_pbx_is_told_to_write() -> None:
     with REAL.open(newline="", encoding="utf-8") as file:
         kinds: Iterator[str] = (row[0] for row in csv.reader(file))
         assert set(kinds) - {"KIKITORI"} <= set(CEL_EVENTS)
+
+
+OURS = f"callback-12-5-{BEGAN}.5"
+
+
+def calling(*middle: CelEvent, end: float, status: str = "", cause: int = 16) -> list[CelEvent]:
+    """A telephone of ours that is rung for ticket 12-1, as Asterisk 22 wrote it."""
+    of = {"uniqueid": OURS, "linkedid": OURS, "channame": "PJSIP/2201-00000000"}
+    extra = {"hangupcause": cause, "hangupsource": "dialplan/builtin", "dialstatus": status}
+    return [
+        event("CHAN_START", BEGAN, **of), *middle, event("HANGUP", BEGAN + end, extra=extra, **of),
+        event("CHAN_END", BEGAN + end, **of),
+    ]  # fmt: skip
+
+
+def ours(kind: str, at: float) -> CelEvent:
+    return event(kind, BEGAN + at, uniqueid=OURS, linkedid=OURS, channame="PJSIP/2201-00000000")
+
+
+@pytest.mark.rule("C-06")
+@pytest.mark.parametrize(
+    ("rows", "outcome", "seconds"),
+    [
+        (calling(ours("ANSWER", 2), ours("BRIDGE_ENTER", 9), end=40, status="ANSWER"), "answered", "31"),
+        (calling(ours("ANSWER", 2), ours("BRIDGE_ENTER", 9), ours("BRIDGE_EXIT", 20), ours("BRIDGE_ENTER", 21), end=30,
+                 status="ANSWER"), "answered", "21"),
+        (calling(ours("ANSWER", 2), end=4, status="BUSY", cause=17), "busy", "2"),
+        (calling(ours("ANSWER", 2), end=4, status="NOANSWER", cause=21), "rejected", "2"),
+        (calling(ours("ANSWER", 2), end=4, status="NOANSWER", cause=19), "no-answer", "2"),
+        (calling(ours("ANSWER", 2), end=4, status="NOANSWER", cause=1), "failed", "2"),
+        (calling(ours("ANSWER", 2), end=4, status="CONGESTION", cause=34), "failed", "2"),
+        (calling(ours("ANSWER", 2), end=16, status="CANCEL"), "cancelled", "14"),
+        (calling(ours("ANSWER", 2), end=17, status="CANCEL"), "no-answer", "15"),
+        (calling(ours("ANSWER", 2), end=3), "cancelled", "1"),
+        (calling(end=30), "not-picked-up", "0"),
+    ],
+)  # fmt: skip
+def test_what_came_of_a_call_to_a_customer_is_told(rows: list[CelEvent], outcome: str, seconds: str) -> None:
+    (found,) = fed(rows)
+    assert short(found) == ("called-back", outcome, seconds)
+    assert (found.uniqueid, found.linkedid) == (OURS, OURS)
+    for place in range(len(rows)):
+        passing = Passing()
+        first = fed(rows[:place], passing)
+        assert first + fed(rows[place:], Passing.read(json.loads(json.dumps(passing.kept())))) == [found]
+
+
+def test_a_state_of_before_there_were_callbacks_is_read() -> None:
+    kept = Passing().kept()
+    del kept["calling"]
+    assert Passing.read(kept) == Passing()
+
+
+@pytest.mark.parametrize("name", ["callback-0-1-1.1", "callback-12-5", "xcallback-12-5-1.5", "callback-12-5-1.5\n"])
+def test_no_other_channel_is_a_call_to_a_customer(name: str) -> None:
+    rows = [event("CHAN_START", BEGAN, uniqueid=name), event("HANGUP", BEGAN + 3, uniqueid=name)]
+    assert [one for one in fed(rows) if one.what == "called-back"] == []

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from cti import store
+from cti.calls.board import conversation_id
+from cti.calls.callback import leg_of
 from cti.cases.acts import (
     CENTRE,
     CONTRACTOR,
@@ -18,7 +20,10 @@ from cti.cases.acts import (
     Assign,
     Channel,
     Close,
+    DialEnded,
+    Dialled,
     HandOver,
+    Met,
     Outcome,
     Reach,
     Register,
@@ -27,6 +32,7 @@ from cti.cases.acts import (
     State,
     TicketEnd,
     TicketKind,
+    Tried,
     Way,
     Why,
 )
@@ -371,3 +377,67 @@ async def test_whatever_dies_in_between_each_promise_is_one_ticket(centre: Centr
         else:
             wanted += [(name, TicketKind.TRANSFER, TicketEnd.FAILED), (name, TicketKind.CALLBACK, None)]
     assert found == sorted(wanted, key=lambda one: (one[0], one[1], str(one[2])))
+
+
+async def called(centre: Centre) -> tuple[int, str]:
+    """Somebody calls back whom nobody had answered; the case, and the channel."""
+    await centre.step("missed", 5, why="cancelled", seconds="20", number="0664581132", **{"from": CALLER})
+    await centre.look()
+    kept = await centre.only()
+    number = len(kept.case.history) + 1
+    leg = leg_of(kept.number, number, centre.at)
+    await centre.book.add(kept.number, [
+        centre.act(Dialled, place=1, phone="2201", leg=leg, conversation=str(conversation_id("pbx1", leg)))
+    ])  # fmt: skip
+    return kept.number, leg
+
+
+async def heard(centre: Centre, leg: str, outcome: str, second: int = 900) -> None:
+    at = START + timedelta(seconds=second)
+    centre.read += 1
+    await centre.intakes.take([{
+        "key": f"pbx1/{leg}/{second}/called-back", "conversation": str(conversation_id("pbx1", leg)), "uniqueid": leg,
+        "at": at.isoformat(), "what": "called-back", "values": {"outcome": outcome, "seconds": "7"},
+    }], "2027-04-01.jsonl", centre.read)  # fmt: skip
+
+
+@pytest.mark.rule("C-06", "E-16")
+@pytest.mark.parametrize(("outcome", "tries"), [("busy", 1), ("answered", 0), ("not-picked-up", 0)])
+async def test_what_came_of_a_call_to_a_customer_is_one_act(centre: Centre, outcome: str, tries: int) -> None:
+    number, leg = await called(centre)
+    await heard(centre, leg, outcome)
+    await heard(centre, leg, "not-picked-up", 901)  # the other way by which it is told
+    for _ in range(2):
+        await centre.another().look()
+    case = (await centre.book.get(number)).case
+    (ended,) = [act for act in case.history if isinstance(act, DialEnded)]
+    assert (ended.outcome, ended.seconds) == (outcome, 7)
+    (ticket,) = await centre.tickets()
+    assert (ticket.tries, ticket.again is not None) == (tries, tries == 1)
+    assert ended.again == ticket.again
+    assert await centre.intakes.to_tickets() == []
+
+
+async def test_a_customer_who_is_put_through_after_a_callback_stays_in_their_case(centre: Centre) -> None:
+    number, leg = await called(centre)
+    await centre.step("transfer", 60, call=9, leg=leg, kind="blind", by="2201", to="3101", party="trunk", number=CALLER)
+    await centre.look()
+    assert [kept.number for kept in await centre.cases()] == [number]
+    assert [one.kind for one in await centre.tickets()] == [TicketKind.ABANDONED, TicketKind.TRANSFER]
+
+
+async def test_a_ticket_that_was_tried_in_time_is_late_when_its_next_try_is(centre: Centre) -> None:
+    number, leg = await called(centre)
+    await heard(centre, leg, "busy")
+    await centre.look()
+    (ticket,) = await centre.tickets()
+    assert ticket.due is not None
+    assert ticket.again is not None
+    for now in (ticket.due + timedelta(seconds=1), ticket.again, ticket.again + timedelta(seconds=1)):
+        late = now > ticket.again
+        assert ticket.late(now) == late
+        assert bool(await centre.tickets(late=now)) == late
+    await centre.book.add(number, [centre.act(Tried, place=1, met=Met.CUSTOMER)])
+    (ticket,) = await centre.tickets()
+    assert not ticket.late(ticket.due + timedelta(days=9)), "it was tried in time, and kept"
+    assert await centre.tickets(late=ticket.due + timedelta(days=9)) == []

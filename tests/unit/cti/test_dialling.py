@@ -1,0 +1,116 @@
+"""The recorder calls for somebody: what it asks the PBX, what it refuses, and what it puts down where nothing rang."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cti.ami.client import AmiClient
+from cti.ami.message import Message
+from cti.calls.board import conversation_id
+from cti.calls.callback import called_for, leg_of
+from cti.dialling import Dialler
+from policies.load import Policies, shipped
+from tests.unit.cti.ami.fake import FakeAmi, Peer, config, connected
+
+pytestmark = pytest.mark.rule("C-06")
+
+AT = datetime(2027, 4, 1, 1, tzinfo=UTC)
+LEG = leg_of(12, 5, AT)
+ASKED = {"phone": "2201", "number": "0666123456", "leg": LEG}
+
+
+@asynccontextmanager
+async def dialler(folder: Path, answer: Any) -> AsyncIterator[Dialler]:
+    async with connected(FakeAmi(answer)) as client:
+        async with asyncio.timeout(5):
+            while not client.connected:  # noqa: ASYNC110  # its task logs in
+                await asyncio.sleep(0.01)
+        yield Dialler(client, Policies(shipped()).plan, folder, "pbx1", lambda: AT)
+
+
+def steps(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for path in sorted(folder.rglob("*.jsonl")) for line in path.read_text().splitlines()]
+
+
+def test_a_channel_says_for_what_it_calls() -> None:
+    assert called_for(LEG) == (12, 5)
+    for other in ("", "pbx1-1806541200.5", f" {LEG}", f"{LEG}1x", LEG.replace("12", "0")):
+        assert called_for(other) is None
+
+
+async def test_the_telephone_rings_first_and_the_dialplan_does_the_rest(tmp_path: Path) -> None:
+    heard: list[Message] = []
+
+    def answer(peer: Peer, action: Message) -> None:
+        heard.append(action)
+        peer.reply(action, "Message: Originate successfully queued")
+
+    async with dialler(tmp_path, answer) as calls:
+        assert await calls.dial(ASKED) == {}
+    (action,) = heard
+    said = {name: action.get(name) for name in ("Action", "Channel", "Context", "Exten", "ChannelId", "Async")}
+    assert said == {
+        "Action": "Originate", "Channel": "PJSIP/2201", "Context": "phones", "Exten": "0666123456", "ChannelId": LEG,
+        "Async": "true",
+    }  # fmt: skip
+    assert (action.get("Application"), action.get("Variable")) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        ({"phone": "trunk"}, "no-phone"), ({"phone": "9999"}, "no-phone"), ({"phone": "2201,i"}, "no-phone"),
+        ({"phone": ""}, "no-phone"), ({"number": "110"}, "no-number"), ({"number": "119"}, "no-number"),
+        ({"number": "06661234&PJSIP/2001"}, "no-number"), ({"number": "0666123456\n"}, "no-number"),
+        ({"number": "２2"}, "no-number"), ({"number": "2001"}, "no-number"), ({"number": "+81666123456"}, "no-number"),
+        ({"leg": "pbx1-1.1"}, "no-number"), ({"leg": f"{LEG}\r\nVariable: X=1"}, "no-number"),
+    ],
+)  # fmt: skip
+async def test_nothing_else_is_asked_of_the_pbx(tmp_path: Path, changed: dict[str, str], problem: str) -> None:
+    heard: list[Message] = []
+    async with dialler(tmp_path, lambda _peer, action: heard.append(action)) as calls:
+        assert await calls.dial(ASKED | changed) == {"problem": problem}
+    assert heard == []
+
+
+async def test_a_pbx_that_refuses_or_is_not_there(tmp_path: Path) -> None:
+    def refuse(peer: Peer, action: Message) -> None:
+        peer.reply(action, "Message: Permission denied", response="Error")
+
+    async with dialler(tmp_path, refuse) as calls:
+        assert await calls.dial(ASKED) == {"problem": "refused"}
+    async with dialler(tmp_path, lambda peer, _action: peer.drop()) as calls:
+        assert await calls.dial(ASKED) == {"problem": "no-pbx"}
+    away = Dialler(AmiClient(config(1)), Policies(shipped()).plan, tmp_path, "pbx1", lambda: AT)
+    assert await away.dial(ASKED) == {"problem": "no-pbx"}
+
+
+async def test_where_no_channel_came_to_be_it_is_put_down(tmp_path: Path) -> None:
+    (tmp_path / "steps").mkdir()
+    calls = Dialler(AmiClient(config(1)), Policies(shipped()).plan, tmp_path, "pbx1", lambda: AT)
+    calls.heard(said("Success", LEG))
+    calls.heard(said("Failure", "pbx1-1806541200.9"))
+    calls.heard(said("Failure", LEG))
+    async with asyncio.timeout(5):
+        while not steps(tmp_path):  # noqa: ASYNC110  # a thread writes it
+            await asyncio.sleep(0.01)
+    (step,) = steps(tmp_path)
+    assert (step["what"], step["values"], step["uniqueid"]) == ("called-back", {"outcome": "not-picked-up"}, LEG)
+    assert step["conversation"] == str(conversation_id("pbx1", LEG))
+
+
+async def test_a_disk_that_takes_nothing_ends_nobody(tmp_path: Path) -> None:
+    calls = Dialler(AmiClient(config(1)), Policies(shipped()).plan, tmp_path, "pbx1", lambda: AT)
+    calls.heard(said("Failure", LEG))  # there is no folder of steps
+    await asyncio.get_running_loop().run_in_executor(None, lambda: None)
+    assert steps(tmp_path) == []
+
+
+def said(response: str, leg: str) -> Message:
+    return Message(f"Event: OriginateResponse\r\nResponse: {response}\r\nUniqueid: {leg}".encode())
