@@ -20,6 +20,7 @@ from cti.doctor.want import Want
 from cti.errors import KikitoriError
 from cti.explain import explain
 from cti.i18n import _, ngettext
+from cti.outward.queue import dead
 from cti.reviewing import Reviewing
 from cti.settings import Settings
 from cti.store import TROUBLE
@@ -45,7 +46,8 @@ class HealthSeen:
     """What was seen. `statements`: exceptions of each day's latest, None where there is none, of days that need one.
 
     `untold`: segments that wait to be told, by outbox. `overdue`: callers who wait longer than they were promised.
-    `gate` None: it is asked by a script, over a socket that is Asterisk's alone.
+    `untaken`: cases that a destination of outward.toml is told of no more. `gate` None: it is asked by a script,
+    over a socket that is Asterisk's alone.
     """
 
     recorder: Mapping[str, Any] | Unseen
@@ -58,6 +60,7 @@ class HealthSeen:
     statements: Mapping[date, int | None] | Unseen
     overdue: int | Unseen
     unreviewed: tuple[str, ...] | Unseen
+    untaken: int | Unseen
 
 
 async def look(settings: Settings, desk: Desk | None, now: datetime, stock: StockSeen | Unseen) -> HealthSeen:
@@ -77,6 +80,7 @@ async def look(settings: Settings, desk: Desk | None, now: datetime, stock: Stoc
         untold=await asyncio.to_thread(_untold, settings),
         statements=await _statements(desk, now) if desk else nobody,
         overdue=await _overdue(desk, now) if desk else nobody,
+        untaken=await _untaken(settings, desk) if desk else nobody,
         unreviewed=await asyncio.to_thread(_unreviewed, settings, desk) if desk else nobody,
     )
 
@@ -126,6 +130,17 @@ async def _overdue(desk: Desk, now: datetime) -> int | Unseen:
         return Unseen(explain(problem))
 
 
+async def _untaken(settings: Settings, desk: Desk) -> int | Unseen:
+    try:
+        names = [one.name for one in Policies(settings.paths.policies).outward.destination]
+        async with asyncio.timeout(PATIENCE):
+            return await dead(desk.catalogue.engine, names)
+    except TimeoutError:
+        return Unseen(_("no answer in time"))
+    except (OSError, PolicyError, *TROUBLE) as problem:
+        return Unseen(explain(problem))
+
+
 def _unreviewed(settings: Settings, desk: Desk) -> tuple[str, ...] | Unseen:
     policies = Policies(settings.paths.policies)
     try:
@@ -156,6 +171,7 @@ def judge(seen: HealthSeen, want: Want, now: datetime) -> list[Finding]:
         _stated(seen.statements),
         _agreed(seen.statements),
         _promised(seen.overdue),
+        _taken(seen.untaken),
         _reviewed(seen.unreviewed),
     ]
     return findings
@@ -235,6 +251,18 @@ def _promised(seen: int | Unseen) -> Finding:
     return warning("overdue", found, why, remedy) if seen else well("overdue", _("nobody waits in vain"))
 
 
+def _taken(seen: int | Unseen) -> Finding:
+    remedy = _("`kikitori outward list --dead` says why; then `kikitori outward replay DESTINATION`")
+    if isinstance(seen, Unseen):
+        return unmade("outward", seen, remedy)
+    found = ngettext(
+        "another system is not told of {count} case any more", "other systems are not told of {count} cases any more",
+        seen,
+    ).format(count=seen)  # fmt: skip
+    why = _("Whoever works there does not see what was promised.")
+    return warning("outward", found, why, remedy) if seen else well("outward", _("no case waits in vain to be told"))
+
+
 def _reviewed(seen: tuple[str, ...] | Unseen) -> Finding:
     remedy = _("`kikitori audit review --sign`, month by month, by 課長")
     if isinstance(seen, Unseen):
@@ -259,6 +287,7 @@ def titles() -> dict[str, str]:
             "statement": _("statements of completeness"),
             "completeness": _("completeness"),
             "overdue": _("promises to callers"),
+            "outward": _("other systems that are told of cases"),
             "review": _("review of the access log"),
         }
     )

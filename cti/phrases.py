@@ -566,6 +566,8 @@ WORDS = frozenset({
     mark("case.shown"),
     mark("cases.searched"),
     mark("tickets.searched"),
+    mark("case.told"),
+    mark("outward.skipped"),
     mark("progress.read"),
     mark("progress.checked"),
     mark("calls.watched"),

@@ -14,6 +14,7 @@ from policies.errors import PolicyError
 from policies.holidays import Holiday, Holidays
 from policies.hours import OpeningHours
 from policies.model import Plan, Policy, Recording, Routing
+from policies.outward import Outward
 from policies.overrides import Overrides, parse
 from policies.review import Review
 from policies.rights import Rights
@@ -82,6 +83,11 @@ class Policies:
     def sections(self) -> Sections:
         """Who answers what the centre cannot (A-05, A-06); of an installation that was made before, ours."""
         return check(read(self._own_or_shipped("sections.toml")), Sections)
+
+    @cached_property
+    def outward(self) -> Outward:
+        """Which other systems are told of cases (B-04); of an installation that was made before, none."""
+        return check(read(self._own_or_shipped("outward.toml")), Outward)
 
     def _own_or_shipped(self, name: str) -> Path:
         own = self.folder / name
@@ -153,6 +159,7 @@ class Policies:
             "terminals.toml": self.terminals,
             "review.toml": self.review,
             "sections.toml": self.sections,
+            "outward.toml": self.outward,
         }
         return plain | dict(self.hours) | {"holidays.toml": self.holiday_files}
 

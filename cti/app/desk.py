@@ -28,6 +28,8 @@ from cti.i18n import _
 from cti.intake import IntakeBook
 from cti.metrics import Metrics
 from cti.notify import Notifier
+from cti.outward.queue import Outbox
+from cti.outward.sending import Sending
 from cti.places import SOCKET
 from cti.reviewing import Reviewing
 from cti.settings import Settings
@@ -116,6 +118,13 @@ def book_at(desk: Desk, settings: Settings) -> CaseBook:
     return CaseBook(desk.catalogue.engine, lambda: sealing.FieldKeys.read(file), desk.catalogue.pbx, teller(desk))
 
 
+def sending_at(desk: Desk, settings: Settings, book: CaseBook, clock: Clock) -> Sending:
+    """Who tells other systems of the cases of `desk`."""
+    policies = Fresh(settings.paths.policies)
+    queue = Outbox(desk.catalogue.engine, desk.catalogue.pbx)
+    return Sending(queue, book, lambda: policies.now().outward, teller(desk), desk.catalogue.pbx, clock)
+
+
 def keys_at(desk: Desk, settings: Settings, clock: Clock) -> VaultKeys:
     """The keys of the vault of `desk`."""
     serve = timedelta(days=settings.upkeep.epoch_days)
@@ -142,6 +151,7 @@ async def run_desk(settings: Settings, clock: Clock, notifier: Notifier) -> None
     book = book_at(desk, settings)
     await _key_of_cases(settings, book)
     adopting = Adopting(desk.intake, book, desk.keep, clock)
+    sending = sending_at(desk, settings, book, clock)
     ticketing = Ticketing(desk.intake, book, Fresh(settings.paths.policies).now, clock)
 
     async def look() -> None:
@@ -156,14 +166,16 @@ async def run_desk(settings: Settings, clock: Clock, notifier: Notifier) -> None
         beating = group.create_task(notifier.beat())
         indexing = group.create_task(every(1.0, look, (OSError, *TROUBLE)))
         entering = group.create_task(every(1.0, cases, (OSError, *TROUBLE)))
+        outward = group.create_task(every(1.0, sending.look, (OSError, *TROUBLE, PolicyError)))
         watching = group.create_task(_watching(settings, desk, clock))
         asked = group.create_task(run_api(settings, desk, clock))
         stating = group.create_task(every(STATEMENT_SECONDS, Stating(desk, clock).look, (OSError, *TROUBLE)))
         notifier.send("READY=1")
         await terminated()
         notifier.send("STOPPING=1")
-        for task in (beating, indexing, entering, stating, watching, asked):
+        for task in (beating, indexing, entering, outward, stating, watching, asked):
             task.cancel()
+        await sending.close()
     await desk.close()
 
 

@@ -27,7 +27,7 @@ from cti.cases.progress import Progress, month, progress
 from cti.cases.sealing import CaseDamagedError, FieldKeys, digest
 from cti.cases.searching import index, matching, rarest_first
 from cti.cases.seeing import concerned
-from cti.cases.tables import acts, cases, seers, tickets
+from cti.cases.tables import acts, cases, outbox, seers, tickets
 from cti.cases.words import grams, holds
 from cti.errors import KikitoriError
 from cti.explain import localise
@@ -353,6 +353,10 @@ class CaseBook:
         await connection.execute(delete(seers).where(seers.c.case == number))
         await connection.execute(
             insert(seers), [{"unit": unit, "case": number} for unit in sorted(concerned(after))]
+        )  # fmt: skip
+        await connection.execute(delete(outbox).where(outbox.c.case == number))
+        await connection.execute(
+            insert(outbox).values(case=number, acts=before + len(new), site=self._site)
         )  # fmt: skip
         detail = {"number": number, "unit": new[0].unit, "acts": said}
         await tell("case.changed" if before else "case.entered", detail)

@@ -94,3 +94,12 @@ seers = Table(
     Column("case", Integer, ForeignKey("cases.number"), primary_key=True),
 )
 """Whose people see which case."""
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("case", Integer, ForeignKey("cases.number"), primary_key=True),
+    Column("acts", Integer, nullable=False),
+    Column("site", String(32), nullable=False),
+)
+"""Cases of which something is to be told to other systems (`cti.outward`), written with the acts themselves."""

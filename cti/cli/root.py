@@ -45,6 +45,7 @@ Root.modules = {
     "case": "case",
     "callback": "callback",
     "ticket": "ticket",
+    "outward": "outward",
     "progress": "progress",
     "section": "sections",
     "asterisk": "asterisk",

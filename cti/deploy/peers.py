@@ -1,4 +1,4 @@
-"""Whom each process may talk to (B-04): this host, and the addresses that the settings name. Pure.
+"""Whom each process may talk to (B-04): this host, and the addresses that settings and `outward.toml` name.
 
 No process of ours looks up a name at an address outside: where a setting names a host, whoever asks brings the answer.
 """
@@ -9,6 +9,8 @@ from collections.abc import Callable
 from sqlalchemy.engine import make_url
 
 from cti.settings import Settings
+from policies.errors import PolicyError
+from policies.load import Policies
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Resolve = Callable[[str], list[Network]]
@@ -21,9 +23,16 @@ def hosts(settings: Settings, role: str) -> tuple[str, ...]:
     named = {
         "recorder": [settings.pbx.host],
         "gate": [settings.pbx.host],
-        "desk": [_database(settings), _mail(settings), *settings.api.networks],
+        "desk": [_database(settings), _mail(settings), *_told(settings), *settings.api.networks],
     }[role]
     return tuple(host for host in named if host and host != "localhost")
+
+
+def _told(settings: Settings) -> list[str]:
+    try:
+        return [one.host for one in Policies(settings.paths.policies).outward.destination]
+    except PolicyError:
+        return []  # nobody is told of anything by it
 
 
 def _mail(settings: Settings) -> str:

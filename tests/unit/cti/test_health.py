@@ -31,6 +31,7 @@ SEEN = HealthSeen(
     untold={"log": 0, "index": 3},
     statements={TODAY - timedelta(days=ago): 0 for ago in range(1, 8)},
     overdue=0,
+    untaken=0,
     unreviewed=(),
 )
 
@@ -60,6 +61,7 @@ def test_all_is_well() -> None:
         ("statement", {"statements": {TODAY - timedelta(days=1): None}}, Severity.error),
         ("completeness", {"statements": {TODAY - timedelta(days=1): 2}}, Severity.error),
         ("overdue", {"overdue": 1}, Severity.warning),
+        ("outward", {"untaken": 1}, Severity.warning),
         ("review", {"unreviewed": ("2027-04",)}, Severity.warning),
     ],
 )
@@ -79,7 +81,7 @@ def test_a_disk_that_fills_up_is_an_error_before_it_is_full() -> None:
     assert found(vault=replace(VAULT, free=1 << 20))["days"].severity is Severity.error
 
 
-@pytest.mark.parametrize("name", ["untold", "statements", "overdue", "unreviewed"])
+@pytest.mark.parametrize("name", ["untold", "statements", "overdue", "unreviewed", "untaken"])
 def test_what_cannot_be_seen_is_not_taken_for_well(name: str) -> None:
     assert [finding for finding in found(**{name: Unseen("Permission denied")}).values() if not finding.made]
 

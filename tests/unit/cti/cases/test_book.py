@@ -439,7 +439,7 @@ async def test_who_is_written_among_those_who_see_it_sees_nothing(shelf: Shelf) 
 async def test_a_number_is_not_given_again_even_where_the_row_is_gone(shelf: Shelf) -> None:
     gone = await shelf.enter()
     async with shelf.engine.begin() as connection:
-        for table in ("case_units", "acts"):
+        for table in ("outbox", "case_units", "acts"):
             await connection.execute(text(f'DELETE FROM {table} WHERE "case" = {gone.number}'))  # noqa: S608
         await connection.execute(delete(cases).where(cases.c.number == gone.number))
     assert (await shelf.enter()).number == gone.number + 1

@@ -1,0 +1,84 @@
+"""Where cases are told to other systems, and what of them (9条, B-04): these addresses and no others. Pure."""
+
+from ipaddress import ip_address
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, StringConstraints, field_validator, model_validator
+
+from policies.model import Name, Part, Policy
+
+Kind = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z-]{1,15}$")]
+
+
+class Destination(Part):
+    """One system. `url`: of a webhook the address itself, of Zammad its beginning (`https://desk.example.jp`).
+
+    `secret_file`: the secret that signs (`whsec_…`), or Zammad's token. `ca`: the one authority that is accepted, where
+    it is not one of the host's. `events`: acts that are told, all where none is named. `sections`: of cases with one of
+    these as their main 所管課 alone. `content`: ids (no name, number or word of a customer), or full, which the access
+    log then says of each act. `group`, `customer`: of Zammad's tickets. `give_up_after`: hours without success.
+    """
+
+    name: Name
+    kind: Literal["webhook", "zammad"] = "webhook"
+    url: str = Field(max_length=500)
+    secret_file: str = Field(min_length=1)
+    ca: str | None = None
+    events: tuple[Kind, ...] = ()
+    sections: tuple[Name, ...] = ()
+    content: Literal["ids", "full"] = "ids"
+    group: str = "Users"
+    customer: str = ""
+    give_up_after: int = Field(default=72, ge=1, le=8760)
+
+    @field_validator("url")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        try:
+            parts = urlsplit(value)
+            host, _port = parts.hostname, parts.port
+        except ValueError as error:
+            raise ValueError("is no address") from error
+        if parts.scheme not in ("http", "https") or not host or parts.username is not None or parts.fragment:
+            raise ValueError("is no address that begins with https://")
+        if parts.scheme == "http" and not _here(host):
+            raise ValueError("begins with http://: what leaves this host is encrypted, https://")
+        return value
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Destination":
+        if self.kind == "zammad" and not self.customer:
+            raise ValueError(f"destination {self.name}: customer is missing: Zammad wants one of each ticket")
+        return self
+
+    @property
+    def host(self) -> str:
+        """The host that is connected to."""
+        return urlsplit(self.url).hostname or ""
+
+    def wants(self, kind: str, main: str | None) -> bool:
+        """Whether an act of that kind is told, of a case with that main 所管課."""
+        return (not self.events or kind in self.events) and (not self.sections or main in self.sections)
+
+
+class Outward(Policy):
+    """`outward.toml`: nothing is told to anybody where no destination is named."""
+
+    destination: tuple[Destination, ...] = ()
+
+    @model_validator(mode="after")
+    def _each_once(self) -> "Outward":
+        names = [one.name for one in self.destination]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"destination named twice: {', '.join(twice)}")
+        return self
+
+
+def _here(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
