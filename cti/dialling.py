@@ -34,7 +34,9 @@ class Dialler:
         self._ami, self._plan, self._folder, self._pbx, self._now = ami, plan, vault / STEPS, pbx, now
 
     async def dial(self, question: Mapping[str, Any]) -> dict[str, Any]:
-        """`phone` rings, then `number` is called, on channel `leg`: {} where the PBX does it, else {"problem": ...}.
+        """`phone` rings, then `number` is called, on channel `leg`: {"placed": True} where the PBX does it.
+
+        Else {"problem": ...}: `unknown` where it may do it all the same.
 
         The dialplan records and shows what it does for whoever dials on that telephone by hand.
         """
@@ -47,15 +49,17 @@ class Dialler:
             "Action": "Originate", "Channel": f"PJSIP/{phone}", "Context": "phones", "Exten": number, "Priority": "1",
             "ChannelId": leg, "CallerID": f"<{number}>", "Timeout": str(RING_MS), "Async": "true",
         }  # fmt: skip
+        if not self._ami.connected:
+            return {"problem": "no-pbx"}
         try:
             reply = (await self._ami.send_action(action))[0]
         except (NotConnectedError, DeadlineError) as error:
-            log.error("a call was not placed", leg=leg, error=str(error))
-            return {"problem": "no-pbx"}
+            log.error("it is not known whether a call was placed", leg=leg, error=str(error))
+            return {"problem": "unknown"}
         if reply.get("Response") != "Success":
             log.error("a call was not placed", leg=leg, error=reply.get("Message"))
             return {"problem": "refused"}
-        return {}
+        return {"placed": True}
 
     def heard(self, message: Message) -> None:
         """OriginateResponse: where no channel came to be, Asterisk's own record says nothing of the call.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
-from cti.cases.book import known, late
+from cti.cases.book import known, late, unreached
 from cti.desk import Desk
 from cti.doctor import host, keeping, kernel, running, service, storage
 from cti.doctor.finding import Finding, error, house_titles, unmade, warning, well
@@ -41,6 +41,15 @@ SETTLED: Final = timedelta(
 DAYS: Final = 7  # for so many days back statements are made, and missed
 
 
+@dataclass(frozen=True, slots=True)
+class Unreached:
+    """So many customers were called `tries` times and not met; whom the policy names for that."""
+
+    count: int
+    tries: int
+    names: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthSeen:
     """What was seen. `statements`: exceptions of each day's latest, None where there is none, of days that need one.
@@ -61,6 +70,7 @@ class HealthSeen:
     overdue: int | Unseen
     unreviewed: tuple[str, ...] | Unseen
     untaken: int | Unseen
+    unreached: Unreached | Unseen
 
 
 async def look(settings: Settings, desk: Desk | None, now: datetime, stock: StockSeen | Unseen) -> HealthSeen:
@@ -81,6 +91,7 @@ async def look(settings: Settings, desk: Desk | None, now: datetime, stock: Stoc
         statements=await _statements(desk, now) if desk else nobody,
         overdue=await _overdue(desk, now) if desk else nobody,
         untaken=await _untaken(settings, desk) if desk else nobody,
+        unreached=await _unreached(settings, desk) if desk else nobody,
         unreviewed=await asyncio.to_thread(_unreviewed, settings, desk) if desk else nobody,
     )
 
@@ -130,6 +141,18 @@ async def _overdue(desk: Desk, now: datetime) -> int | Unseen:
         return Unseen(explain(problem))
 
 
+async def _unreached(settings: Settings, desk: Desk) -> Unreached | Unseen:
+    try:
+        policy = Policies(settings.paths.policies).sections.callbacks
+        async with asyncio.timeout(PATIENCE):
+            count = await unreached(desk.catalogue.engine, policy.escalate_after)
+            return Unreached(count, policy.escalate_after, policy.escalate_to)
+    except TimeoutError:
+        return Unseen(_("no answer in time"))
+    except (OSError, PolicyError, *TROUBLE) as problem:
+        return Unseen(explain(problem))
+
+
 async def _untaken(settings: Settings, desk: Desk) -> int | Unseen:
     try:
         names = [one.name for one in Policies(settings.paths.policies).outward.destination]
@@ -171,6 +194,7 @@ def judge(seen: HealthSeen, want: Want, now: datetime) -> list[Finding]:
         _stated(seen.statements),
         _agreed(seen.statements),
         _promised(seen.overdue),
+        _met(seen.unreached),
         _taken(seen.untaken),
         _reviewed(seen.unreviewed),
     ]
@@ -251,6 +275,20 @@ def _promised(seen: int | Unseen) -> Finding:
     return warning("overdue", found, why, remedy) if seen else well("overdue", _("nobody waits in vain"))
 
 
+def _met(seen: Unreached | Unseen) -> Finding:
+    remedy = _("`kikitori callback list` shows them; write to them, or call at another hour")
+    if isinstance(seen, Unseen):
+        return unmade("unreached", seen, remedy)
+    if not seen.count:
+        return well("unreached", _("nobody was called in vain {tries} times").format(tries=seen.tries))
+    found = ngettext(
+        "{count} customer was called {tries} times and not reached",
+        "{count} customers were called {tries} times and not reached", seen.count,
+    ).format(count=seen.count, tries=seen.tries)  # fmt: skip
+    names = ", ".join(seen.names) or "-"
+    return warning("unreached", found, _("To be told of it: {names}.").format(names=names), remedy)
+
+
 def _taken(seen: int | Unseen) -> Finding:
     remedy = _("`kikitori outward list --dead` says why; then `kikitori outward replay DESTINATION`")
     if isinstance(seen, Unseen):
@@ -287,6 +325,7 @@ def titles() -> dict[str, str]:
             "statement": _("statements of completeness"),
             "completeness": _("completeness"),
             "overdue": _("promises to callers"),
+            "unreached": _("customers who are not reached"),
             "outward": _("other systems that are told of cases"),
             "review": _("review of the access log"),
         }

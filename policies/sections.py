@@ -110,13 +110,29 @@ class Callbacks(Part):
         """Whether customers are called at that time."""
         return self.earliest <= at.astimezone(JST).time() < self.latest
 
-    def again(self, at: datetime, tries: int, next_day: date | None) -> datetime:
-        """When the next try is, after one at `at` before which there were `tries`; `next_day`: 翌営業日, if known."""
+    def again(
+        self, at: datetime, tries: int, next_day: date | None, hours: tuple[time, time] | None = None,
+        *, urgent: bool = False,
+    ) -> datetime:  # fmt: skip
+        """When the next try is, after one at `at` before which there were `tries`; `next_day`: 翌営業日, if known.
+
+        `hours`: those that the customer wants. What is urgent is tried around the clock.
+        """
         minutes = self.again_after[min(tries, len(self.again_after) - 1)]
         today, then = at.astimezone(JST).date(), (at + timedelta(minutes=minutes)).astimezone(JST)
-        if then.date() == today and then.time() < self.latest:
-            return max(then, datetime.combine(today, self.earliest, JST))
-        return datetime.combine(next_day or today + timedelta(days=1), self.earliest, JST)
+        if urgent:
+            return then
+        first, last = hours or (self.earliest, self.latest)
+        # What only runs past the end of a day is tried on the next one on which somebody is here.
+        day = then.date() if then.date() == today else max(then.date(), next_day or then.date())
+        if day == then.date() and first <= then.time() < last and (day == today or minutes >= _DAY):
+            return then
+        if day == today and then.time() >= last:
+            day = next_day or today + timedelta(days=1)
+        return datetime.combine(day, first, JST)
+
+
+_DAY = 24 * 60
 
 
 class Sections(Policy):

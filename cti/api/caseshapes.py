@@ -55,6 +55,9 @@ def _mail(text: str) -> str:
 _MAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z0-9-]{2,63}")
 
 
+Clock = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$", examples=["18:00"])]
+
+
 class _Reaching(In):
     name: Short | None = None
     contact: Typed | None = None
@@ -63,8 +66,9 @@ class _Reaching(In):
     email: Annotated[str, Field(max_length=254), AfterValidator(_mail)] | None = None
     address: Short | None = None
     between: Annotated[
-        tuple[time, time] | None, Field(description="Hours of a day in Japan in which they want to be called")
+        tuple[Clock, Clock] | None, Field(description="Hours of a day in Japan in which they want to be called")
     ] = None
+    any_hour: Annotated[bool, Field(description="At any hour that the policy has, again")] = False
     discreet: Annotated[bool | None, Field(description="Nothing of it to family or a voicemail")] = None
 
 
@@ -344,8 +348,10 @@ class Ringing(BaseModel):
 
 
 class Called(BaseModel):
-    """The last call for a ticket, as the PBX saw it. `outcome`: answered, busy, no-answer, failed, cancelled,
-    not-picked-up, not-placed; null: it goes on. `again`: when it is tried next.
+    """The last call for a ticket, as the PBX saw it. `again`: when it is tried next.
+
+    `outcome`: answered, busy, no-answer, rejected, failed, cancelled, not-picked-up, not-placed, unknown (nothing was
+    heard of it for an hour); null: it goes on.
     """
 
     ticket: str
@@ -374,7 +380,7 @@ class Case(CaseLine):
     read_back: bool
     email: str
     address: str
-    between: tuple[time, time] | None
+    between: tuple[str, str] | None
     discreet: bool
     consent: bool | None
     history: list[dict[str, Any]]
@@ -395,10 +401,18 @@ class Case(CaseLine):
             name=case.reach.name if case.reach else "", contact=Reached.of(case.reach.contact if case.reach else None),
             related=list(case.related), read_back=case.reach is not None and case.reach.read_back,
             email=case.reach.email if case.reach else "", address=case.reach.address if case.reach else "",
-            between=case.reach.between if case.reach else None,
+            between=_clocks(case.reach.between if case.reach else None),
             discreet=case.reach is not None and bool(case.reach.discreet),
             consent=case.consent.given if case.consent else None, history=[_act(act) for act in case.history],
         )  # fmt: skip
+
+
+def _clocks(between: tuple[time, time] | None) -> tuple[str, str] | None:
+    """As they were said: 18:00; the end of a day is 24:00."""
+    if between is None:
+        return None
+    first, last = ("24:00" if one == time.max else one.isoformat("minutes") for one in between)
+    return first, last
 
 
 def _act(act: Act) -> dict[str, Any]:
@@ -406,6 +420,7 @@ def _act(act: Act) -> dict[str, Any]:
     if isinstance(act, Reach):
         reached = Reached.of(act.contact)
         found["contact"] = reached.model_dump(mode="json") if reached else None
+        found["between"] = _clocks(act.between)
     return found
 
 

@@ -36,7 +36,10 @@ LONGEST: Final = timedelta(days=1)
 
 _NUMBER = re.compile(r"[0-9+*#]{1,32}")
 _CAUSES: Final = {"17": "busy", "21": "rejected"}
-_DIALLED: Final = {"BUSY": "busy", "CANCEL": "cancelled", "": "cancelled"}
+_DIALLED: Final = {
+    "BUSY": "busy", "CANCEL": "cancelled", "": "cancelled", "CONGESTION": "failed", "CHANUNAVAIL": "failed",
+    "INVALIDARGS": "failed",
+}  # fmt: skip
 _NOT_THERE: Final = frozenset({"16", "18", "19", "31", "127", "0"})
 
 
@@ -112,7 +115,7 @@ class Passing:
                     str(name): _Waiting(str(one["dialled"]), float(one["since"]))
                     for name, one in kept["waiting"].items()
                 },
-                {str(name): _Calling(**one) for name, one in kept.get("calling", {}).items()},  # not in older ones
+                _calling(kept.get("calling", {})),  # not in older ones
             )
         except (TypeError, ValueError, KeyError, AttributeError):
             return cls()
@@ -222,6 +225,14 @@ class Passing:
         for known in (self.channels, self.pending, self.waiting, self.calling):
             for uniqueid in [uniqueid for uniqueid in known if _old(uniqueid, now)]:
                 del known[uniqueid]
+
+
+def _calling(kept: Any) -> dict[str, _Calling]:
+    """What is not understood takes nothing else with it."""
+    try:
+        return {str(name): _Calling(**one) for name, one in kept.items()}
+    except (TypeError, AttributeError):
+        return {}
 
 
 def _old(uniqueid: str, now: datetime) -> bool:

@@ -137,8 +137,8 @@ class Reach(Act):
     """How the customer is reached. `read_back`: the number was read to them, and they said yes (A-16).
 
     `email`, `address`: where what came in so is answered (5条(1)). `between`: the hours of a day in Japan in which they
-    want to be called. `discreet`: nothing of it to family or a voicemail. `contact`: None where nothing is said of it;
-    what is not said is as it was before.
+    want to be called; `any_hour`: at any that the policy has, again. `discreet`: nothing of it to family or a
+    voicemail. `contact`: None where nothing is said of it; what is not said is as it was before.
     """
 
     name: str = ""
@@ -147,6 +147,7 @@ class Reach(Act):
     email: str = ""
     address: str = ""
     between: tuple[time, time] | None = None
+    any_hour: bool = False
     discreet: bool | None = None
 
 

@@ -30,8 +30,8 @@ from cti.cases.acts import (
     TicketKind,
 )
 from cti.cases.book import CaseBook, ChangedError, Standing
+from cti.cases.case import Case
 from cti.cases.contact import Contact, Missing, calling
-from cti.cases.model import Case
 from cti.intake import Intake, IntakeBook
 from policies.calendar import midnight
 

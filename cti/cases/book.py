@@ -16,13 +16,15 @@ from uuid import NAMESPACE_URL, uuid4, uuid5
 
 import structlog
 from sqlalchemy import ColumnElement, Row, Select, delete, func, insert, select, update
+from sqlalchemy import case as either
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from cti.cases import form
 from cti.cases.acts import CENTRE, Act, Channel, Outcome, Reach, State, TicketEnd, TicketKind, Way
+from cti.cases.case import Case, RuleError
 from cti.cases.contact import Contact, Missing
-from cti.cases.model import Case, RuleError, fold, taken
+from cti.cases.model import fold, taken
 from cti.cases.progress import Progress, month, progress
 from cti.cases.sealing import CaseDamagedError, FieldKeys, digest
 from cti.cases.searching import index, matching, rarest_first
@@ -147,9 +149,11 @@ class TicketLine:
 
     def late(self, now: datetime) -> bool:
         """Whether nobody tried it by when it was due, or by when it was to be tried again."""
-        next_at, acted = self.again or self.due, self.tried_at or self.done_at
-        if self.outcome is None and next_at is not None and next_at < now:
-            return True
+        if self.outcome is None:
+            early = self.tried_at is None and self.due is not None and self.due < now
+            next_at = self.again or self.due
+            return early or (next_at is not None and next_at < now)
+        acted = self.tried_at or self.done_at
         return self.due is not None and acted is not None and acted > self.due
 
 
@@ -541,7 +545,8 @@ class CaseBook:
         query = select(tickets).limit(limit)
         query = self._seen(query, tickets.c.case, unit)
         if wanted.open:
-            next_at = func.coalesce(tickets.c.again, at)
+            first = tickets.c.tried_at.is_(None) & (tickets.c.again.is_(None) | (tickets.c.again > at))
+            next_at = either((first, at), else_=func.coalesce(tickets.c.again, at))
             query = query.where(tickets.c.outcome.is_(None)).order_by(next_at, tickets.c.case, tickets.c.place)
         else:
             query = query.order_by(at.desc(), tickets.c.case.desc(), tickets.c.place)
@@ -569,31 +574,37 @@ class CaseBook:
         return TicketLine(**values, **summary)
 
     async def open_of(self, conversation: str) -> int | None:
-        """The newest case of a conversation that is not closed."""
-        wanted = (cases.c.conversation == conversation) & (cases.c.state != State.CLOSED)
+        """The newest case of a conversation, or with a ticket that it left, that is not closed."""
+        left = select(tickets.c.case).where(tickets.c.conversation == conversation)
+        wanted = (cases.c.conversation == conversation) | cases.c.number.in_(left)
+        wanted &= cases.c.state != State.CLOSED
         async with self._engine.connect() as connection:
             found: int | None = await connection.scalar(
                 select(cases.c.number).where(wanted).order_by(cases.c.number.desc()).limit(1)
             )  # fmt: skip
             return found
 
-    async def owed_to(self, e164: str) -> list[tuple[int, int]]:
-        """(case, place) of each ticket for which somebody of that number is to be called."""
-        owed = tickets.c.outcome.is_(None) & (tickets.c.kind != TicketKind.TRANSFER)
-        tagged = select(acts.c.case).where(acts.c.tag == self._keys.tag(e164))
-        query = select(tickets.c.case, tickets.c.place).where(owed & tickets.c.case.in_(tagged))
+    async def owed_to(self, e164: str) -> list[Kept]:
+        """The cases in which somebody is to be called on that number, the newest first."""
+        owed = select(tickets.c.case).where(tickets.c.outcome.is_(None) & (tickets.c.kind != TicketKind.TRANSFER))
+        query = select(acts.c.case).where(acts.c.tag == self._keys.tag(e164), acts.c.case.in_(owed)).distinct()
         async with self._engine.connect() as connection:
-            found = await connection.execute(query.order_by(tickets.c.case, tickets.c.place))
-            return [(int(row.case), int(row.place)) for row in found]
+            numbers = list(await connection.scalars(query.order_by(acts.c.case.desc()).limit(LOOKED_AT)))
+        found = [await self.get(number) for number in numbers]
+        return [kept for kept in found if _reached_on(kept.case, e164)]
+
+    async def is_open(self, number: int) -> bool:
+        """Whether there is such a case, and it is not closed."""
+        query = select(cases.c.number).where(cases.c.number == number, cases.c.state != State.CLOSED)
+        async with self._engine.connect() as connection:
+            return await connection.scalar(query) is not None
 
     async def missed_before(self, e164: str) -> int | None:
         """The newest case in which somebody of that number waits to be called, whom nobody had answered."""
-        waits = (tickets.c.kind == TicketKind.ABANDONED) & tickets.c.outcome.is_(None)
-        query = select(tickets.c.case).join(acts, acts.c.case == tickets.c.case)
-        query = query.where(waits & (acts.c.tag == self._keys.tag(e164))).order_by(tickets.c.case.desc()).limit(1)
-        async with self._engine.connect() as connection:
-            found: int | None = await connection.scalar(query)
-            return found
+        for kept in await self.owed_to(e164):
+            if any(one.kind is TicketKind.ABANDONED and one.outcome is None for one in kept.case.tickets):
+                return kept.number
+        return None
 
     async def progress(self, since: datetime, now: datetime) -> Progress:
         """How all cases stand."""
@@ -622,10 +633,24 @@ async def late(engine: AsyncEngine, now: datetime) -> int:
         return int(await connection.scalar(select(func.count()).select_from(tickets).where(wanted)) or 0)
 
 
+async def unreached(engine: AsyncEngine, tries: int) -> int:
+    """How many tickets are open after so many calls that met nobody."""
+    wanted = tickets.c.outcome.is_(None) & (tickets.c.tries >= tries)
+    async with engine.connect() as connection:
+        return int(await connection.scalar(select(func.count()).select_from(tickets).where(wanted)) or 0)
+
+
 def _is_late(now: datetime) -> ColumnElement[bool]:
     """As `TicketLine.late`."""
-    waits = tickets.c.outcome.is_(None) & (func.coalesce(tickets.c.again, tickets.c.due) < plain(now))
-    return waits | (tickets.c.due < func.coalesce(tickets.c.tried_at, tickets.c.done_at))
+    early = tickets.c.tried_at.is_(None) & (tickets.c.due < plain(now))
+    waits = tickets.c.outcome.is_(None) & (early | (func.coalesce(tickets.c.again, tickets.c.due) < plain(now)))
+    acted = func.coalesce(tickets.c.tried_at, tickets.c.done_at)
+    return waits | (tickets.c.outcome.is_not(None) & (tickets.c.due < acted))
+
+
+def _reached_on(case: Case, e164: str) -> bool:
+    """Whether that is the number now; others may have been wrong."""
+    return case.reach is not None and isinstance(case.reach.contact, Contact) and case.reach.contact.e164 == e164
 
 
 async def known(engine: AsyncEngine, identities: Collection[str]) -> set[str]:

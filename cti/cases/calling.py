@@ -15,9 +15,12 @@ from cti.calls.board import conversation_id
 from cti.calls.callback import leg_of
 from cti.cases.acts import DialEnded, Dialled, Met, TicketKind, Tried
 from cti.cases.book import Kept, OrderError
+from cti.cases.callbacks import LONGEST_CALL, agreed, calls_now
+from cti.cases.case import Case, RuleError
 from cti.cases.contact import Contact
 from cti.cases.desk import CaseDesk
-from cti.cases.model import Case, RuleError
+from cti.cases.seeing import sees
+from cti.cases.ticketing import next_try
 from cti.errors import FieldError, NotFoundError, NotRunningError
 from cti.i18n import _
 from policies.load import Policies
@@ -25,6 +28,7 @@ from policies.model import Kind
 from policies.rights import Role
 from recorder.access.people import Account
 
+UNKNOWN: Final = "unknown"
 RING_SECONDS: Final = 10.0
 """For which the recorder is waited for, who asks the PBX."""
 _TICKET: Final = re.compile(r"([1-9][0-9]{0,9})-([1-9][0-9]{0,5})")
@@ -66,6 +70,7 @@ class Calling:
         act = len(case.history) + 1
         at = max(self._now(), case.last_at)
         self._at_that_hour(case, place, at)
+        await self._nobody_else_calls(case, at)
         leg = leg_of(kept.number, act, at)
         dialled = Dialled(
             at=at, by=who.id, unit=self._cases.unit(who), place=place, phone=phone, leg=leg,
@@ -75,18 +80,46 @@ class Calling:
         contact = after.case.reach.contact if after.case.reach else None
         if not isinstance(contact, Contact):
             raise TypeError("a number is there: the rules have asked for it")
-        question = {"ask": "dial", "phone": phone, "number": contact.dialled, "leg": leg}
-        try:
-            problem = (await self._ring(question, RING_SECONDS)).get("problem")
-        except (OSError, TimeoutError):
-            problem = "no-recorder"
+        problem = await self._asked({"ask": "dial", "phone": phone, "number": contact.dialled, "leg": leg})
+        if problem == UNKNOWN:  # the act stands, and the PBX's own record says what came of it
+            raise NotRunningError(
+                _("nobody knows whether the call was placed: if {phone} rings, pick it up; if it does not, "
+                  "`kikitori callback result {ticket} nobody`").format(phone=phone, ticket=ticket)
+            )  # fmt: skip
         if problem is not None:
             ended = DialEnded(at=self._now(), by=who.id, unit=dialled.unit, leg=leg, outcome="not-placed")
             await self._cases.book.add(kept.number, [ended])
-            raise _not_placed(str(problem), phone)
-        owed = await self._cases.book.owed_to(contact.e164)
-        others = tuple(f"{one}-{at_place}" for one, at_place in owed if (one, at_place) != (kept.number, place))
-        return Ringing(kept=after, place=place, call=dialled, others=others)
+            raise _not_placed(problem, phone)
+        return Ringing(kept=after, place=place, call=dialled, others=await self._others(who, after, contact.e164))
+
+    async def _asked(self, question: Mapping[str, Any]) -> str | None:
+        """What the recorder says is in the way; UNKNOWN where it may do it all the same."""
+        try:
+            answer = await self._ring(question, RING_SECONDS)
+        except (ConnectionRefusedError, FileNotFoundError):
+            return "no-recorder"
+        except (OSError, TimeoutError, ValueError):
+            return UNKNOWN
+        return None if answer.get("placed") is True else str(answer.get("problem", "refused"))
+
+    async def _nobody_else_calls(self, case: Case, at: datetime) -> None:
+        """Nor in another case of the same number. Raises OrderError."""
+        contact = case.reach.contact if case.reach else None
+        if isinstance(contact, Contact):
+            for other in await self._cases.book.owed_to(contact.e164):
+                if other.case.id != case.id and calls_now(other.case, at):
+                    raise OrderError(RuleError("C-06", "somebody calls the customer just now"))
+
+    async def _others(self, who: Account, kept: Kept, e164: str) -> tuple[str, ...]:
+        """Tickets of the same number in other cases, of those that one may see."""
+        unit = self._cases.unit(who)
+        return tuple(
+            f"{other.number}-{place}"
+            for other in await self._cases.book.owed_to(e164)
+            if other.number != kept.number and sees(other.case, unit)
+            for place, one in enumerate(other.case.tickets, start=1)
+            if one.outcome is None and one.kind is not TicketKind.TRANSFER
+        )
 
     async def last(self, who: Account, ticket: str) -> DialEnded:
         """What the PBX saw of the last call for a ticket; no outcome yet: "". Raises NotFoundError."""
@@ -95,8 +128,12 @@ class Calling:
         dialled = next((act for act in reversed(history) if isinstance(act, Dialled) and act.place == place), None)
         if dialled is None:
             raise NotFoundError(_("nobody has called for ticket {ticket}").format(ticket=ticket))
-        ends = (act for act in history if isinstance(act, DialEnded) and act.leg == dialled.leg)
-        return next(ends, DialEnded(at=dialled.at, by=dialled.by, unit=dialled.unit, leg=dialled.leg, outcome=""))
+        ends = (act for act in reversed(history) if isinstance(act, DialEnded) and act.leg == dialled.leg)
+        over = self._now() - dialled.at >= LONGEST_CALL
+        going_on = DialEnded(
+            at=dialled.at, by=dialled.by, unit=dialled.unit, leg=dialled.leg, outcome="unknown" if over else ""
+        )  # fmt: skip
+        return next(ends, going_on)
 
     async def tried(
         self, who: Account, ticket: str, met: Met, *, left: str = "", again: datetime | None = None
@@ -108,18 +145,19 @@ class Calling:
         number, place = _parts(ticket)
         kept = await self._cases.look(who, number)
         now = max(self._now(), kept.case.last_at)
-        if again is None and met not in (Met.CUSTOMER, Met.WRONG):
-            tickets = kept.case.tickets
-            tries = tickets[place - 1].tries if place <= len(tickets) else 0
-            policy = (await asyncio.to_thread(self._policies)).sections.callbacks
-            again = policy.again(now, tries, self._next_day(now))
+        if again is None and met not in (Met.CUSTOMER, Met.WRONG) and 1 <= place <= len(kept.case.tickets):
+            policies = await asyncio.to_thread(self._policies)
+            again = next_try(kept.case, place, now, policies, self._next_day(now))
         act = Tried(at=now, by=who.id, unit=self._cases.unit(who), place=place, met=met, left=left, again=again)
         return await self._cases.book.add(kept.number, [act], seen=len(kept.case.history))
 
     def _may_ring(self, who: Account, phone: str) -> None:
         policies = self._policies()
-        if policies.plan.kind(phone) in (None, Kind.TRUNK):
+        kind = policies.plan.kind(phone)
+        if kind in (None, Kind.TRUNK):
             raise FieldError("phone", _("no telephone {phone!r}: numbers.toml has them").format(phone=phone))
+        if kind is Kind.EMERGENCY or (who.role is Role.CONTRACTOR and kind is not Kind.DESIGNATED):
+            raise FieldError("phone", _("nobody of your unit calls back from {phone}").format(phone=phone))
         if who.role is Role.SECTION:
             own = policies.sections.called(who.section or "")
             if own is None or own.phone != phone:
@@ -129,8 +167,9 @@ class Calling:
         """Not before or after the hours of the policy, unless they agreed to others, or it is urgent."""
         if case.reach is not None and case.reach.between is not None:
             return  # the rules see to that
-        urgent = place <= len(case.tickets) and case.tickets[place - 1].kind is TicketKind.EMERGENCY
-        if not urgent and not self._policies().sections.callbacks.open_at(at):
+        if 1 <= place <= len(case.tickets) and agreed(case.tickets[place - 1], at):
+            return
+        if not self._policies().sections.callbacks.open_at(at):
             raise OrderError(RuleError("E-16", "customers are not called at this hour, unless they agreed to it"))
 
 

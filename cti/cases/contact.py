@@ -23,6 +23,7 @@ _EXTENSION = re.compile(r"(?:内線|ext\.?|x|#)\s*([0-9]{1,8})$", re.IGNORECASE)
 _ALLOWED = re.compile(r"\+?[0-9 ()./\-]+")
 # Dashes and waves that are typed for a hyphen; NFKC leaves them as they are.
 _DASHES = dict.fromkeys(map(ord, "‐‑‒–—―−ー〜~"), "-")
+_COSTLY = frozenset({PhoneNumberType.PREMIUM_RATE, PhoneNumberType.SHARED_COST, PhoneNumberType.UAN})
 _MOBILE = frozenset({PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE})
 
 
@@ -84,6 +85,13 @@ class Contact:
         if number.country_code == phonenumbers.country_code_for_region(REGION):
             return re.sub(r"\D", "", phonenumbers.format_number(number, PhoneNumberFormat.NATIONAL))
         return f"010{self.e164[1:]}"
+
+    @property
+    def costly(self) -> bool:
+        """Whether a call there may cost whoever calls: abroad, 0990, 0570, or a number that is not given out."""
+        number = phonenumbers.parse(self.e164)
+        home = number.country_code == phonenumbers.country_code_for_region(REGION)
+        return not home or not phonenumbers.is_valid_number(number) or phonenumbers.number_type(number) in _COSTLY
 
     @property
     def mobile(self) -> bool:

@@ -4,14 +4,14 @@ import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, time
 from typing import Any
 
 from cti.cases import form
 from cti.cases.acts import CENTRE, EMERGENCY, UNITS, WRITTEN, Act, Assign, Channel, Consent, HandOver, Reach, Register
 from cti.cases.book import CaseBook, Kept, Line, Tell, TicketLine, TicketsWanted, Wanted
+from cti.cases.case import Case
 from cti.cases.contact import Contact, ContactError, Missing, contact, folded
-from cti.cases.model import Case
 from cti.cases.progress import Progress
 from cti.cases.seeing import sees, unit_of
 from cti.cases.words import words
@@ -22,7 +22,7 @@ from policies.calendar import JST
 from policies.sections import Section, Sections
 from recorder.access.people import Account
 
-_REACHING = ("name", "read_back", "email", "address", "between", "discreet")
+_REACHING = ("name", "read_back", "email", "address", "between", "any_hour", "discreet")
 """What is said of how a customer is reached, beside the number."""
 Stated = Mapping[str, Any]
 """What was asked for, field by field; None: not said."""
@@ -131,7 +131,7 @@ class CaseDesk:
         )]  # fmt: skip
         if "related" in given and given["related"] and "main" not in given:
             raise FieldError("related", _("the main 所管課 is missing"))
-        reaching = {name: given[name] for name in _REACHING if name in given}
+        reaching = _reaching(given)
         if any(reaching.values()) or any(name in given for name in ("contact", "missing")):
             acts.append(Reach(**by, contact=_contact(given), **reaching))
         if "consent" in given:
@@ -171,7 +171,7 @@ class CaseDesk:
         if made is Assign:
             return self._assign(by, given)
         if made is Reach:
-            return Reach(**by, contact=_contact(given), **{name: given[name] for name in _REACHING if name in given})
+            return Reach(**by, contact=_contact(given), **_reaching(given))
         if "category" in given:
             given["category"] = self._category(given["category"])
         if made is HandOver and "reached" in given:
@@ -227,6 +227,13 @@ def _taken_by(channel: Channel, unit: str) -> str:
     if channel is Channel.EMERGENCY:
         return EMERGENCY
     return CENTRE if channel in WRITTEN and unit in UNITS else unit
+
+
+def _reaching(given: Stated) -> dict[str, Any]:
+    found = {name: given[name] for name in _REACHING if name in given}
+    if "between" in found:
+        found["between"] = tuple(time.max if one == "24:00" else time.fromisoformat(one) for one in found["between"])
+    return found
 
 
 def _contact(given: Stated) -> Contact | Missing | None:

@@ -10,8 +10,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from cti.cases import acts
 from cti.cases.acts import Act
+from cti.cases.case import Case
 from cti.cases.contact import Contact, Missing
-from cti.cases.model import Case
 
 KINDS: Final[Mapping[str, type[Act]]] = {
     "register": acts.Register, "amend": acts.Amend, "reach": acts.Reach, "consent": acts.Consent,

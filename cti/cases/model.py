@@ -4,9 +4,9 @@
 fold of its acts, and its acts are its history: nothing is changed, something is added.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
 from functools import reduce
 from typing import Final
 
@@ -28,7 +28,6 @@ from cti.cases.acts import (
     Dialled,
     Expect,
     HandOver,
-    Met,
     Missed,
     Note,
     Outcome,
@@ -46,108 +45,9 @@ from cti.cases.acts import (
     Way,
     Why,
 )
+from cti.cases.callbacks import asked_again, dial_ended, dialled, tried
+from cti.cases.case import Case, RuleError, Ticket, owed
 from cti.cases.contact import Contact
-from policies.calendar import JST
-
-LONGEST_CALL: Final = timedelta(hours=1)
-"""A call of whose end nothing is known hinders no other any more."""
-
-
-UNREACHED: Final = frozenset({"busy", "no-answer", "rejected", "failed"})
-"""What came of a call that was a try to reach the customer; where nobody here picked up or waited, it was none."""
-
-
-class RuleError(ValueError):
-    """The rules do not allow it. `rule`: which; `problem`: what has to come first."""
-
-    def __init__(self, rule: str, problem: str) -> None:
-        """Both are shown."""
-        super().__init__(f"{problem} ({rule})")
-        self.rule, self.problem = rule, problem
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ticket:
-    """One promise: of `kind`, caused by `leg` (a channel, or an act of the case) in a conversation; `unit` keeps it.
-
-    `tries`: how often the customer was called, `tried_at` when first, `again` when next.
-    """
-
-    kind: TicketKind
-    leg: str
-    conversation: str | None
-    unit: str
-    at: datetime
-    due: datetime | None
-    done_at: datetime | None = None
-    outcome: TicketEnd | None = None
-    tries: int = 0
-    tried_at: datetime | None = None
-    again: datetime | None = None
-
-    @property
-    def next_at(self) -> datetime | None:
-        """Until when somebody acts: it was tried, and is to be tried again then, or it is due."""
-        return self.again or self.due
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    """A call to the customer of which nobody has said yet whom it met. `outcome`: the PBX's; None: it goes on."""
-
-    dialled: Dialled
-    outcome: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
-    """A question and how it stands. `owner`: the unit that sees to it that it goes on (7条; A-31, A-32).
-
-    `promised`: when the customer will be called, as they were told (E-16), until they are. `asked`: whether the consent
-    is for whoever is to call next; the 所管課 that takes a case uses it up (6条).
-    """
-
-    id: str
-    channel: Channel
-    received_by: str
-    received_at: datetime
-    entered_at: datetime
-    entered_by: str
-    inquiry: str
-    owner: str
-    state: State = State.OPEN
-    category: str | None = None
-    conversation: str | None = None
-    due: datetime | None = None
-    promised: datetime | None = None
-    reach: Reach | None = None
-    consent: Consent | None = None
-    asked: bool = True
-    main: str | None = None
-    related: tuple[str, ...] = ()
-    hand_over: HandOver | None = None
-    accepted_at: datetime | None = None
-    reply: Reply | None = None
-    result: Result | None = None
-    closed_at: datetime | None = None
-    reopened: int = 0
-    tickets: tuple[Ticket, ...] = ()
-    call: Call | None = None
-    last_at: datetime
-    history: tuple[Act, ...] = field(default=(), repr=False)
-
-    @property
-    def direct(self) -> bool:
-        """Whether a 所管課 took it itself (5条, A-26, A-32)."""
-        return self.received_by not in UNITS
-
-    @property
-    def next_at(self) -> datetime | None:
-        """Until when somebody acts: as the customer was told, or as it was to be done; None: no time is set (7条)."""
-        if self.state is State.CLOSED:
-            return None
-        owed = [ticket.next_at for ticket in self.tickets if ticket.outcome is None]
-        return min((at for at in (self.promised, self.due, *owed) if at is not None), default=None)
 
 
 def taken(case: Case | None, act: Act, *, identity: str = "") -> Case:
@@ -197,7 +97,7 @@ def _registered(act: Register, identity: str) -> Case:
     )  # fmt: skip
     if act.ticket is None:
         return case
-    return _owed(replace(case, due=None), act, act.ticket, leg="1", due=act.due)
+    return owed(replace(case, due=None), act, act.ticket, leg="1", due=act.due)
 
 
 def _amended(case: Case, act: Amend) -> Case:
@@ -222,10 +122,11 @@ def _reached(case: Case, act: Reach) -> Case:
     if before is None:
         return replace(case, reach=act)
     if act.contact is None:
-        act = replace(act, contact=before.contact, read_back=before.read_back)
+        act = replace(act, contact=before.contact, read_back=before.read_back, by=before.by)
+    between = None if act.any_hour else act.between or before.between
     return replace(case, reach=replace(
         act, name=act.name or before.name, email=act.email or before.email, address=act.address or before.address,
-        between=act.between or before.between, discreet=before.discreet if act.discreet is None else act.discreet,
+        between=between, discreet=before.discreet if act.discreet is None else act.discreet,
     ))  # fmt: skip
 
 
@@ -275,11 +176,11 @@ def _handed_over(case: Case, act: HandOver) -> Case:
     )  # fmt: skip
     leg = str(len(case.history) + 1)
     if called:
-        return _owed(after, act, TicketKind.CALLBACK, leg=leg, due=act.promised)
+        return owed(after, act, TicketKind.CALLBACK, leg=leg, due=act.promised)
     for kind in TicketKind:
-        owed = [one.due for one in case.tickets if one.kind is kind and one.outcome is None]
-        if owed and kind is not TicketKind.TRANSFER:
-            after = _owed(after, act, kind, leg=leg, due=min((due for due in owed if due), default=None))
+        dues = [one.due for one in case.tickets if one.kind is kind and one.outcome is None]
+        if dues and kind is not TicketKind.TRANSFER:
+            after = owed(after, act, kind, leg=leg, due=min((due for due in dues if due), default=None))
     return after
 
 
@@ -331,9 +232,9 @@ def _replied(case: Case, act: Reply) -> Case:
         reply=act,
         result=None,
         due=None,
-        promised=None,
+        promised=min((one.due for one in asked_again(case, act.at) if one.due), default=None),
         call=None,
-        tickets=_settled(case, act.answered_at or act.at, TicketEnd.KEPT),
+        tickets=_settled(case, act.answered_at or act.at, TicketEnd.KEPT, but=asked_again(case, act.at)),
     )
 
 
@@ -350,6 +251,8 @@ def _closed(case: Case, act: Close) -> Case:
     _working(case, act)
     if case.result is None:
         raise RuleError("A-14", "a case ends with a result, or is handed over")
+    if asked_again(case, act.at):
+        raise RuleError("A-14", "the customer is still to be called, as they were told")
     if case.due is not None:
         raise RuleError("A-14", "something is still to be done by a time: say first that nothing is waited for")
     return replace(
@@ -378,7 +281,7 @@ def _expected(case: Case, act: Expect) -> Case:
 
 def _transferred(case: Case, act: Transferred) -> Case:
     unit = act.section or case.owner
-    return _owed(case, act, TicketKind.TRANSFER, leg=act.leg, due=None, unit=unit, conversation=act.conversation)
+    return owed(case, act, TicketKind.TRANSFER, leg=act.leg, due=None, unit=unit, conversation=act.conversation)
 
 
 def _transfer_ended(case: Case, act: TransferEnded) -> Case:
@@ -391,115 +294,25 @@ def _transfer_ended(case: Case, act: TransferEnded) -> Case:
     if answered:
         return after
     conversation = found.conversation
-    return _owed(after, act, TicketKind.CALLBACK, leg=act.leg, due=act.due, conversation=conversation)
+    return owed(after, act, TicketKind.CALLBACK, leg=act.leg, due=act.due, conversation=conversation)
 
 
 def _missed(case: Case, act: Missed) -> Case:
-    if any(one.kind is TicketKind.ABANDONED and one.outcome is None for one in case.tickets):
-        return case  # they called again: called back once
-    return _owed(case, act, TicketKind.ABANDONED, leg=act.leg, due=act.due, conversation=act.conversation)
+    waits = [one for one in case.tickets if one.kind is TicketKind.ABANDONED and one.outcome is None]
+    if waits:  # they called again: called back once, and not later than if they had not called before
+        sooner = tuple(
+            replace(one, again=min(one.again, act.due)) if one in waits and one.again else one for one in case.tickets
+        )  # fmt: skip
+        return replace(case, tickets=sooner)
+    return owed(case, act, TicketKind.ABANDONED, leg=act.leg, due=act.due, conversation=act.conversation)
 
 
-def _dialled(case: Case, act: Dialled) -> Case:
-    ticket = _to_call(case, act.place)
-    if act.unit not in (ticket.unit, case.owner, CENTRE):
-        raise RuleError("A-31", "whoever sees to the case does that")
-    if case.reach is None or not isinstance(case.reach.contact, Contact):
-        raise RuleError("A-16", "how the customer is reached comes first")
-    if case.consent is not None and not case.consent.given:
-        raise RuleError("A-17", "the customer does not want to be called back")
-    if case.reach.between is not None:
-        first, last = case.reach.between
-        if not first <= act.at.astimezone(JST).time() < last:
-            raise RuleError("E-16", "the customer does not want to be called at this hour")
-    call = case.call
-    if call is not None and call.outcome is not None:
-        raise RuleError("C-06", "whom the last call met is said first")
-    if call is not None and act.at - call.dialled.at < LONGEST_CALL:
-        raise RuleError("C-06", "somebody calls the customer just now")
-    return replace(case, call=Call(dialled=act))
-
-
-def _dial_ended(case: Case, act: DialEnded) -> Case:
-    call = case.call
-    if call is None or call.dialled.leg != act.leg:
-        if any(isinstance(one, Dialled) and one.leg == act.leg for one in case.history):
-            return case  # somebody has said already whom it met
-        raise RuleError("C-06", "no call of that leg was made")
-    if act.outcome == "answered":
-        return replace(case, call=replace(call, outcome=act.outcome))
-    after = replace(case, call=None)
-    if act.outcome not in UNREACHED:
-        return after
-    return _tried_once(after, call.dialled.place, call.dialled.at, act.again)
-
-
-def _tried(case: Case, act: Tried) -> Case:
-    ticket = _to_call(case, act.place)
-    if act.unit not in (ticket.unit, case.owner, CENTRE):
-        raise RuleError("A-31", "whoever sees to the case does that")
-    if act.again is not None and act.again <= act.at:
-        raise RuleError("E-16", "what is promised lies ahead")
-    if act.left.strip():
-        if act.met not in (Met.OTHER, Met.VOICEMAIL):
-            raise RuleError("C-06", "nobody was there to whom a message was left")
-        if case.reach is not None and case.reach.discreet:
-            raise RuleError("C-06", "the customer wants nothing of it said to others, or to a voicemail")
-    at = case.call.dialled.at if case.call is not None else act.at
-    case = replace(case, call=None)
-    if act.met is not Met.CUSTOMER:
-        after = _tried_once(case, act.place, at, act.again)
-        if act.met is Met.WRONG and after.reach is not None:
-            return replace(after, reach=replace(after.reach, contact=None, read_back=False))
-        return after
-    # Whoever is on the telephone is told everything that they wait for.
-    kept = _tried_once(replace(case, promised=act.again), act.place, at, None)
-    done = tuple(
-        replace(one, done_at=at, outcome=TicketEnd.KEPT)
-        if one.outcome is None and one.kind is not TicketKind.TRANSFER else one
-        for one in kept.tickets
-    )  # fmt: skip
-    kept = replace(kept, tickets=done)
-    if act.again is None:
-        return kept
-    return _owed(kept, act, TicketKind.CALLBACK, leg=str(len(case.history) + 1), due=act.again, unit=ticket.unit)
-
-
-def _to_call(case: Case, place: int) -> Ticket:
-    """The ticket of that place in the case. Raises RuleError where nobody is to be called for it."""
-    if not 1 <= place <= len(case.tickets):
-        raise RuleError("C-06", "the case has no such ticket")
-    ticket = case.tickets[place - 1]
-    if ticket.outcome is not None:
-        raise RuleError("C-06", "that ticket is done with")
-    if ticket.kind is TicketKind.TRANSFER:
-        raise RuleError("C-06", "who is put through is not called")
-    return ticket
-
-
-def _tried_once(case: Case, place: int, at: datetime, again: datetime | None) -> Case:
-    one = case.tickets[place - 1]
-    tried = replace(one, tries=one.tries + 1, tried_at=one.tried_at or at, again=again)
-    tickets = (*case.tickets[: place - 1], tried, *case.tickets[place:])
-    # What they were told stays with the ticket; from now on the next try counts.
-    return replace(case, tickets=tickets, promised=case.promised if again is None else None)
-
-
-def _owed(
-    case: Case, act: Act, kind: TicketKind, *, leg: str, due: datetime | None, unit: str | None = None,
-    conversation: str | None = None,
-) -> Case:  # fmt: skip
-    made = Ticket(
-        kind=kind, leg=leg, conversation=conversation or case.conversation, unit=unit or case.owner, at=act.at, due=due
-    )  # fmt: skip
-    return replace(case, tickets=(*case.tickets, made))
-
-
-def _settled(case: Case, at: datetime, outcome: TicketEnd) -> tuple[Ticket, ...]:
-    """The tickets, of which none is open any more."""
+def _settled(case: Case, at: datetime, outcome: TicketEnd, but: Sequence[Ticket] = ()) -> tuple[Ticket, ...]:
+    """The tickets, of which none is open any more, `but` these."""
     return tuple(
-        replace(one, done_at=at, outcome=outcome) if one.outcome is None else one for one in case.tickets
-    )  # fmt: skip
+        replace(one, done_at=at, outcome=outcome) if one.outcome is None and one not in but else one
+        for one in case.tickets
+    )
 
 
 def _noted(case: Case, act: Note) -> Case:
@@ -559,8 +372,8 @@ _AFTER: Final[dict[type[Act], Callable[..., Case]]] = {
     Transferred: _transferred,
     TransferEnded: _transfer_ended,
     Missed: _missed,
-    Dialled: _dialled,
-    DialEnded: _dial_ended,
-    Tried: _tried,
+    Dialled: dialled,
+    DialEnded: dial_ended,
+    Tried: tried,
     Note: _noted,
 }

@@ -1,7 +1,7 @@
 """Whose a case is to see (9条, A-44), and which unit somebody acts for (A-04). Pure."""
 
 from cti.cases.acts import CENTRE, CONTRACTOR
-from cti.cases.model import Case
+from cti.cases.case import Case
 from policies.rights import Role
 from policies.sections import Sections
 

@@ -5,7 +5,7 @@ Whatever dies in between: nothing is done twice, and nothing is left out.
 """
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 from uuid import NAMESPACE_URL, uuid5
 
@@ -25,13 +25,15 @@ from cti.cases.acts import (
     Reach,
     Register,
     State,
+    TicketKind,
     TransferEnded,
     Transferred,
     Way,
 )
 from cti.cases.book import CaseBook, ChangedError, OrderError
+from cti.cases.callbacks import UNREACHED
+from cti.cases.case import Case
 from cti.cases.contact import Contact, calling
-from cti.cases.model import UNREACHED, Case
 from cti.explain import explain
 from cti.intake import IntakeBook
 from cti.steps import Step, at_of
@@ -138,8 +140,7 @@ class Ticketing:
         outcome, seconds = values.get("outcome", "failed"), int(values.get("seconds", "0"))
         again = None
         if outcome in UNREACHED and case.call is not None:
-            tries = case.tickets[case.call.dialled.place - 1].tries
-            again = self._policies().sections.callbacks.again(now, tries, self._intakes.due(now))
+            again = next_try(case, case.call.dialled.place, now, self._policies(), self._intakes.due(now))
         act = DialEnded(
             at=now, by=SYSTEM, unit=CONTRACTOR, leg=step["uniqueid"], outcome=outcome, seconds=seconds,
             again=again,
@@ -149,10 +150,16 @@ class Ticketing:
     async def _enter(self, step: Step, act: Act, key: str, number: str | None) -> None:
         """Into the open case of that conversation, or of that call to a customer, or into one of its own."""
         called = called_for(str(step["values"].get("leg", "")))
-        known = called[0] if called else await self._book.open_of(step["conversation"])
+        known = await self._book.open_of(step["conversation"])
+        if known is None and called and await self._book.is_open(called[0]):
+            known = called[0]
         if known is not None:
-            await self._book.add(known, [act], key=key)
-            return
+            try:
+                await self._book.add(known, [act], key=key)
+            except OrderError as error:  # closed meanwhile: what is owed is a case of its own
+                log.warning("a call's case takes it no more", case=known, error=explain(error))
+            else:
+                return
         register = Register(
             at=act.at, by=SYSTEM, unit=CONTRACTOR, channel=Channel.PHONE, received_by=CONTRACTOR,
             received_at=min(at_of(step), act.at), inquiry="", conversation=step["conversation"],
@@ -163,6 +170,15 @@ class Ticketing:
 
     def _due(self, at: datetime) -> datetime:
         return at + timedelta(minutes=self._policies().sections.tickets.call_within)
+
+
+def next_try(case: Case, place: int, now: datetime, policies: Policies, next_day: date | None) -> datetime:
+    """When the customer of a ticket is called again, by the policy and the hours that they want."""
+    ticket = case.tickets[place - 1]
+    return policies.sections.callbacks.again(
+        now, ticket.tries, next_day, case.reach.between if case.reach else None,
+        urgent=ticket.kind is TicketKind.EMERGENCY,
+    )  # fmt: skip
 
 
 def _key(step: Step, leg: str) -> str:

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -71,7 +72,7 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """List who is to be called."""
-    listed({"late": late or None}, unit, as_json=as_json, but=TicketKind.TRANSFER)
+    listed({"late": late or None, "limit": 1000}, unit, as_json=as_json, but=TicketKind.TRANSFER)
 
 
 def dial(ticket: Which, phone: Phone, as_json: Json = False) -> None:
@@ -152,10 +153,11 @@ def _say(client: Any, ticket: str, met: Met, left: str | None, again: str | None
     if as_json:
         say_json(found.model_dump(mode="json"))
         return
-    if met is Met.CUSTOMER:
+    next_try = found.history[-1].get("again")
+    if next_try:
+        said = _("Put down; again at {time}.").format(time=moment_text(datetime.fromisoformat(next_try)))
+    elif met is Met.CUSTOMER:
         said = _("Kept: {ticket}. Then: kikitori case answer {case}").format(ticket=ticket, case=found.number)
-    elif found.next_at is not None and met is not Met.WRONG:
-        said = _("Put down; again at {time}.").format(time=moment_text(found.next_at))
     else:
         said = _("Put down. Another number: kikitori case reach {case} --contact …").format(case=found.number)
     out.print(said, style="green", highlight=False)

@@ -43,7 +43,12 @@ ReadBack = Annotated[bool, typer.Option("--read-back", help=_("The number was re
 Email = Annotated[str | None, typer.Option("--email", help=_("E-mail address of the customer."))]
 Address = Annotated[str | None, typer.Option("--address", help=_("Postal address of the customer."))]
 Between = Annotated[
-    str | None, typer.Option("--between", help=_("Hours in which they want to be called."), metavar="18:00-20:00")
+    str | None,
+    typer.Option(
+        "--between",
+        help=_("Hours in which they want to be called; any: whichever the policy has."),
+        metavar="18:00-20:00",
+    ),
 ]
 Discreet = Annotated[
     bool | None,
@@ -123,8 +128,8 @@ def enter(
     with naming_options():
         asked = shaped(Enter, **given(
             channel=channel, inquiry=inquiry, category=category, main=main, related=related, name=name, contact=contact,
-            missing=no_number, read_back=read_back or None, email=email, address=address, between=_hours(between),
-            discreet=discreet, consent=agrees, conversation=call, received_by=received_by,
+            missing=no_number, read_back=read_back or None, email=email, address=address,
+            **_hours(between), discreet=discreet, consent=agrees, conversation=call, received_by=received_by,
             received_at=then(received_at, "--received-at") if received_at else None,
         ))  # fmt: skip
         with at_api() as client:
@@ -266,7 +271,7 @@ def reach(
     acts = []
     said = given(
         name=name, contact=contact, missing=no_number, read_back=read_back or None, email=email, address=address,
-        between=_hours(between), discreet=discreet,
+        **_hours(between), discreet=discreet,
     )  # fmt: skip
     if said:
         if read_back and contact is None:
@@ -437,14 +442,14 @@ def then(text: str, where: str) -> datetime:
     return time_of(text, where)
 
 
-def _hours(text: str | None) -> tuple[str, str] | None:
-    """18:00-20:00. Raises UsageError."""
-    if text is None:
-        return None
+def _hours(text: str | None) -> dict[str, Any]:
+    """18:00-20:00, or `any`. Raises UsageError."""
+    if text is None or text == "any":
+        return {"any_hour": True} if text else {}
     first, dash, last = (part.strip() for part in folded(text).partition("-"))
     if not dash or not _CLOCK.fullmatch(first) or not _CLOCK.fullmatch(last):
         raise UsageError(_("--between: {text!r} are no hours of a day: 18:00-20:00").format(text=text))
-    return first.zfill(5), last.zfill(5)
+    return {"between": (first.zfill(5), last.zfill(5))}
 
 
 def names_of(client: Any) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """What was done with a case, act by act, in words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -43,7 +43,8 @@ def _details(act: Mapping[str, Any], names: Names) -> list[str | None]:
                 _("read back") if act["read_back"] else "",
                 act["email"],
                 act["address"],
-                _hours_of(act["between"]),
+                "-".join(act["between"]) if act["between"] else "",
+                _("at any hour") if act["any_hour"] else "",
                 _("nothing to family or a voicemail") if act["discreet"] else "",
             ]
         case "consent":
@@ -92,10 +93,6 @@ def _outcome(name: str) -> str:
 
 def _missed(act: Mapping[str, Any], _names: Names) -> list[str | None]:
     return [act["number"], word(act["why"]), _("after {seconds} s").format(seconds=act["seconds"])]
-
-
-def _hours_of(between: Sequence[str] | None) -> str:
-    return "-".join(one[:5] for one in between) if between else ""
 
 
 def _tried_again(text: str | None) -> str:

@@ -8,8 +8,8 @@ from typing import Any, Final, Literal
 
 from cti.cases import form
 from cti.cases.acts import Act, Reach
+from cti.cases.case import Case
 from cti.cases.contact import Contact
-from cti.cases.model import Case
 
 TYPE: Final = "kikitori.case."
 _CLEAR: Final = ("way", "why", "channel", "outcome", "main", "related", "promised", "until", "how", "met", "again")

@@ -41,8 +41,9 @@ from cti.cases.acts import (
     Way,
 )
 from cti.cases.book import CaseBook, TicketsWanted, Wanted
+from cti.cases.case import Case
 from cti.cases.contact import contact
-from cti.cases.model import Case, fold
+from cti.cases.model import fold
 from cti.cases.sealing import FieldKeys
 from cti.cases.searching import index
 from cti.cases.seeing import concerned

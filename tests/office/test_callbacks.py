@@ -132,7 +132,7 @@ async def test_the_customer_is_called_and_both_are_recorded_whoever_dies(office:
     assert (case.tickets[0].outcome, case.tickets[0].tries) == (TicketEnd.KEPT, 1)
 
 
-@pytest.mark.parametrize(("refuse", "outcome"), [(486, "busy"), (480, "no-answer"), (404, "failed")])
+@pytest.mark.parametrize(("refuse", "outcome"), [(486, "busy"), (480, "no-answer")])
 async def test_who_is_not_there_is_tried_again(office: Office, refuse: int, outcome: str) -> None:
     house, number, before = office.house, f"06030004{refuse % 100:02}", office.house.recordings()
     ticket = await office.owes(number)
@@ -148,6 +148,19 @@ async def test_who_is_not_there_is_tried_again(office: Office, refuse: int, outc
     (one,) = (await office.case(ticket)).case.tickets
     assert (one.outcome, one.tries, one.again) == (None, 1, ended.again)
     assert house.recordings() == before, "3101 is not designated"
+
+
+async def test_a_number_that_there_is_not_was_no_try(office: Office) -> None:
+    house, number = office.house, "0603000044"
+    ticket = await office.owes(number)
+    agent, customer = house.rings("3101", PICKS_UP), await house.away(number, Answer(talk=None, refuse=404))
+    async with agent, customer:
+        await office.dial(ticket, "3101")
+        await office.watch.over(agent, customer)
+    ended = await office.ended(ticket)
+    assert (ended.outcome, ended.again) == ("failed", None)
+    (one,) = (await office.case(ticket)).case.tickets
+    assert (one.outcome, one.tries) == (None, 0)
 
 
 async def test_a_telephone_that_nobody_picks_up_was_no_try(office: Office) -> None:

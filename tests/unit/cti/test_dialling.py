@@ -52,7 +52,7 @@ async def test_the_telephone_rings_first_and_the_dialplan_does_the_rest(tmp_path
         peer.reply(action, "Message: Originate successfully queued")
 
     async with dialler(tmp_path, answer) as calls:
-        assert await calls.dial(ASKED) == {}
+        assert await calls.dial(ASKED) == {"placed": True}
     (action,) = heard
     said = {name: action.get(name) for name in ("Action", "Channel", "Context", "Exten", "ChannelId", "Async")}
     assert said == {
@@ -86,7 +86,7 @@ async def test_a_pbx_that_refuses_or_is_not_there(tmp_path: Path) -> None:
     async with dialler(tmp_path, refuse) as calls:
         assert await calls.dial(ASKED) == {"problem": "refused"}
     async with dialler(tmp_path, lambda peer, _action: peer.drop()) as calls:
-        assert await calls.dial(ASKED) == {"problem": "no-pbx"}
+        assert await calls.dial(ASKED) == {"problem": "unknown"}, "it may have been read before"
     away = Dialler(AmiClient(config(1)), Policies(shipped()).plan, tmp_path, "pbx1", lambda: AT)
     assert await away.dial(ASKED) == {"problem": "no-pbx"}
 

@@ -10,7 +10,7 @@ from cti import health
 from cti.doctor.finding import Finding, Severity, house_titles, titles
 from cti.doctor.machine import DiskSeen
 from cti.doctor.seen import Unseen
-from cti.health import HealthSeen
+from cti.health import HealthSeen, Unreached
 from tests.unit.cti.doctor import good, good_house
 from tests.unit.cti.doctor.good_house import NOW, WANT
 
@@ -32,6 +32,7 @@ SEEN = HealthSeen(
     statements={TODAY - timedelta(days=ago): 0 for ago in range(1, 8)},
     overdue=0,
     untaken=0,
+    unreached=Unreached(0, 3, ("佐藤",)),
     unreviewed=(),
 )
 
@@ -62,6 +63,7 @@ def test_all_is_well() -> None:
         ("completeness", {"statements": {TODAY - timedelta(days=1): 2}}, Severity.error),
         ("overdue", {"overdue": 1}, Severity.warning),
         ("outward", {"untaken": 1}, Severity.warning),
+        ("unreached", {"unreached": Unreached(2, 3, ("佐藤",))}, Severity.warning),
         ("review", {"unreviewed": ("2027-04",)}, Severity.warning),
     ],
 )
@@ -81,7 +83,7 @@ def test_a_disk_that_fills_up_is_an_error_before_it_is_full() -> None:
     assert found(vault=replace(VAULT, free=1 << 20))["days"].severity is Severity.error
 
 
-@pytest.mark.parametrize("name", ["untold", "statements", "overdue", "unreviewed", "untaken"])
+@pytest.mark.parametrize("name", ["untold", "statements", "overdue", "unreviewed", "untaken", "unreached"])
 def test_what_cannot_be_seen_is_not_taken_for_well(name: str) -> None:
     assert [finding for finding in found(**{name: Unseen("Permission denied")}).values() if not finding.made]
 

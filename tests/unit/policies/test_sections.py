@@ -1,6 +1,6 @@
 """The 所管課 and the kinds of questions: as the rules have them, and what a file may not say."""
 
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 
 import pytest
@@ -8,7 +8,7 @@ import pytest
 from policies.calendar import JST
 from policies.errors import PolicyError
 from policies.load import Policies, shipped
-from policies.sections import SectionKind, public
+from policies.sections import Callbacks, SectionKind, public
 
 DAY = date(2027, 4, 1)
 HEAD = 'basis = "A-05"\ndecided_by = "課長"\neffective_from = 2025-12-01\n'
@@ -107,3 +107,23 @@ def test_callbacks_that_cannot_be_are_refused(tmp_path: Path, text: str) -> None
     end = shipped_text.index("[[section]]")
     with pytest.raises(PolicyError):
         _ = given(tmp_path, f"{shipped_text[:start]}[callbacks]\n{text}\n\n{shipped_text[end:]}").sections
+
+
+def test_a_customer_is_tried_again_at_the_hours_that_they_want_and_what_is_urgent_at_any() -> None:
+    callbacks, day = Policies(shipped()).sections.callbacks, date(2027, 4, 5)
+    hours = time(18), time(20)
+    for at, then in (
+        ("2027-04-01T18:10", "2027-04-01T18:40"), ("2027-04-01T11:00", "2027-04-01T18:00"),
+        ("2027-04-01T19:50", "2027-04-05T18:00"),
+    ):  # fmt: skip
+        found = callbacks.again(datetime.fromisoformat(at).replace(tzinfo=JST), 0, day, hours)
+        assert found == datetime.fromisoformat(then).replace(tzinfo=JST)
+    night = datetime(2027, 4, 2, 23, 50, tzinfo=JST)
+    assert callbacks.again(night, 0, day, hours, urgent=True) == night + timedelta(minutes=30)
+
+
+def test_a_policy_of_days_is_one_of_days() -> None:
+    callbacks = Callbacks(again_after=(4320,))
+    assert callbacks.again(datetime(2027, 4, 1, 10, tzinfo=JST), 0, date(2027, 4, 2)) == datetime(
+        2027, 4, 4, 10, tzinfo=JST
+    )

@@ -21,12 +21,17 @@ NOON = datetime(2027, 4, 2, 12, tzinfo=JST)
 NIGHT = datetime(2027, 4, 1, 22, tzinfo=JST)
 
 
+def placed() -> dict[str, Any]:
+    """The PBX does it."""
+    return {"placed": True}
+
+
 class Pbx:
     """The recorder, who asks the PBX."""
 
     def __init__(self, api: Api) -> None:
         self.asked: list[dict[str, Any]] = []
-        self.answer: Callable[[], dict[str, Any]] = dict
+        self.answer: Callable[[], dict[str, Any]] = placed
         api.office.desk._ask = self.ask
 
     async def ask(self, question: Any, _deadline: float) -> dict[str, Any]:
@@ -118,28 +123,79 @@ async def test_nobody_is_called_at_night_unless_they_agreed_to_it(api: Api, pbx:
 
 
 @pytest.mark.parametrize(
-    ("problem", "says"),
-    [("no-pbx", "PBX does not answer"), ("refused", "PBX refused"), ("no-phone", "3101"), ("no-number", "cannot be")],
-)
-async def test_a_call_that_was_not_placed_hinders_no_other(api: Api, pbx: Pbx, problem: str, says: str) -> None:
-    ticket = await owed(api)
-    pbx.answer = lambda: {"problem": problem}
-    answer = await dial(api, ticket)
-    assert (answer.status_code, says in answer.json()["detail"]) == (503, True), answer.text
+    ("answer", "says"),
+    [
+        ({"problem": "no-pbx"}, "PBX does not answer"), ({"problem": "refused"}, "PBX refused"),
+        ({"problem": "no-phone"}, "3101"), ({"problem": "no-number"}, "cannot be"),
+        ({"error": "not understood: 'dial'"}, "PBX refused"), ({}, "PBX refused"),
+    ],
+)  # fmt: skip
+async def test_a_call_that_was_not_placed_hinders_no_other(
+    api: Api, pbx: Pbx, answer: dict[str, str], says: str
+) -> None:
+    ticket, said = await owed(api), answer
+    pbx.answer = lambda: said
+    refused = await dial(api, ticket)
+    assert (refused.status_code, says in refused.json()["detail"]) == (503, True), refused.text
     assert (await kinds(api, ticket))[-2:] == ["dialled", "dial-ended"]
-    pbx.answer = dict
+    pbx.answer = placed
     assert (await dial(api, ticket)).status_code == 201
     (one,) = (await api.ask("kyusui", "GET", "/v1/tickets")).json()["items"]
     assert one["tries"] == 0
 
 
 async def test_where_no_recorder_answers_that_is_said(api: Api, pbx: Pbx) -> None:
-    def hangs() -> dict[str, Any]:
-        raise TimeoutError
+    def nobody() -> dict[str, Any]:
+        raise ConnectionRefusedError
 
-    pbx.answer = hangs
-    answer = await dial(api, await owed(api))
-    assert (answer.status_code, "recorder" in answer.json()["detail"]) == (503, True)
+    pbx.answer = nobody
+    ticket = await owed(api)
+    answer = await dial(api, ticket)
+    assert (answer.status_code, "recorder does not answer" in answer.json()["detail"]) == (503, True)
+    pbx.answer = placed
+    assert (await dial(api, ticket)).status_code == 201
+
+
+@pytest.mark.parametrize("error", [TimeoutError(), ConnectionResetError(), ValueError("torn")])
+async def test_where_nobody_knows_whether_it_was_placed_it_is_not_placed_twice(
+    api: Api, pbx: Pbx, error: Exception
+) -> None:
+    def lost() -> dict[str, Any]:
+        raise error
+
+    pbx.answer = lost
+    ticket = await owed(api)
+    answer = await dial(api, ticket)
+    assert (answer.status_code, "nobody knows" in answer.json()["detail"]) == (503, True)
+    pbx.answer = placed
+    assert "just now" in (await dial(api, ticket)).json()["detail"]
+    assert (await api.ask("kyusui", "POST", f"/v1/tickets/{ticket}/tries", json={"met": "nobody"})).status_code == 201
+    assert (await dial(api, ticket)).status_code == 201
+
+
+async def test_a_number_is_called_once_at_a_time_whatever_the_case(api: Api, pbx: Pbx) -> None:
+    first, second = await owed(api), await owed(api)
+    assert (await dial(api, first)).status_code == 201
+    assert "just now" in (await dial(api, second)).json()["detail"]
+    assert len(pbx.asked) == 1
+
+
+async def test_of_other_tickets_of_a_number_one_learns_what_one_may_see(api: Api, pbx: Pbx) -> None:
+    mine = await owed(api)
+    case = await entered(api, **REACHED, main="shomu")
+    await done(api, "gyosha", case["number"], OVER | {"promised": (NOON + timedelta(hours=3)).isoformat()})
+    wrong = await owed(api)
+    await api.ask("kyusui", "POST", f"/v1/tickets/{wrong}/tries", json={"met": "wrong-number"})
+    assert (await dial(api, mine)).json()["others"] == []
+    await api.ask("kyusui", "POST", f"/v1/tickets/{mine}/tries", json={"met": "nobody"})
+    assert (await dial(api, mine, "sato", "2201")).json()["others"] == [f"{case['number']}-1"]
+
+
+async def test_hours_are_taken_back(api: Api) -> None:
+    case = await entered(api, **REACHED, between=["18:00", "24:00"])
+    assert case["between"] == ["18:00", "24:00"]
+    after = await done(api, "gyosha", case["number"], {"kind": "reach", "any_hour": True})
+    assert after["between"] is None
 
 
 async def test_of_two_at_once_one_calls(api: Api, pbx: Pbx) -> None:
@@ -153,7 +209,8 @@ async def test_of_two_at_once_one_calls(api: Api, pbx: Pbx) -> None:
 @pytest.mark.parametrize(
     ("by", "phone", "status"),
     [("kyusui", "2201", 400), ("kyusui", "3101", 201), ("sato", "2201", 201), ("sato", "trunk", 400),
-     ("sato", "9999", 400), ("sato", "22 01", 422), ("gyosha", "2201", 409)],
+     ("sato", "9999", 400), ("sato", "3901", 400), ("sato", "3001", 201), ("sato", "22 01", 422),
+     ("gyosha", "2201", 409)],
 )  # fmt: skip
 async def test_a_telephone_of_ours_rings_and_of_a_section_its_own(
     api: Api, pbx: Pbx, by: str, phone: str, status: int
@@ -179,8 +236,11 @@ async def test_how_a_customer_is_reached_otherwise(api: Api) -> None:
         "discreet": True,
     }
     case = await entered(api, **REACHED, **said)
-    assert {name: case[name] for name in said} == said | {"between": ["18:00:00", "20:00:00"]}
-    for wrong in ({"email": "hanako"}, {"email": "a@b\r\nBcc: x@example.jp"}, {"between": ["18:00"]},
-                  {"between": ["20:00", "18:00"]}, {"between": ["25:00", "26:00"]}):  # fmt: skip
+    assert {name: case[name] for name in said} == said
+    for wrong in (
+        {"email": "hanako"}, {"email": "a@b\r\nBcc: x@example.jp"}, {"between": ["18:00"]},
+        {"between": ["20:00", "18:00"]}, {"between": ["25:00", "26:00"]}, {"between": ["18:00Z", "20:00"]},
+        {"between": [0, 3600]}, {"between": ["00:00:00+09:00", "23:59:00+09:00"]},
+    ):  # fmt: skip
         answer = await api.ask("gyosha", "POST", "/v1/cases", json={"channel": "web", "inquiry": "x"} | wrong)
         assert answer.status_code in (409, 422), wrong

@@ -205,6 +205,7 @@ def ours(kind: str, at: float) -> CelEvent:
         (calling(ours("ANSWER", 2), end=4, status="NOANSWER", cause=19), "no-answer", "2"),
         (calling(ours("ANSWER", 2), end=4, status="NOANSWER", cause=1), "failed", "2"),
         (calling(ours("ANSWER", 2), end=4, status="CONGESTION", cause=34), "failed", "2"),
+        (calling(ours("ANSWER", 2), end=4, status="CHANUNAVAIL", cause=0), "failed", "2"),
         (calling(ours("ANSWER", 2), end=16, status="CANCEL"), "cancelled", "14"),
         (calling(ours("ANSWER", 2), end=17, status="CANCEL"), "no-answer", "15"),
         (calling(ours("ANSWER", 2), end=3), "cancelled", "1"),
@@ -225,6 +226,13 @@ def test_a_state_of_before_there_were_callbacks_is_read() -> None:
     kept = Passing().kept()
     del kept["calling"]
     assert Passing.read(kept) == Passing()
+
+
+def test_what_is_not_understood_of_callbacks_takes_nothing_else_with_it() -> None:
+    passing = Passing()
+    fed(rows()[:30], passing)
+    for calling_ in (None, [], {"x": {"later": 1}}, {"x": None}):
+        assert Passing.read(json.loads(json.dumps(passing.kept())) | {"calling": calling_}) == passing
 
 
 @pytest.mark.parametrize("name", ["callback-0-1-1.1", "callback-12-5", "xcallback-12-5-1.5", "callback-12-5-1.5\n"])

@@ -9,12 +9,15 @@ import pytest
 from cti.cases.acts import (
     CENTRE,
     CONTRACTOR,
+    EMERGENCY,
+    SYSTEM,
     Accept,
     Channel,
     Close,
     Consent,
     DialEnded,
     Dialled,
+    HandOver,
     Met,
     Missed,
     Outcome,
@@ -25,10 +28,16 @@ from cti.cases.acts import (
     State,
     TicketEnd,
     TicketKind,
+    TransferEnded,
     Transferred,
     Tried,
+    Way,
+    Why,
 )
-from cti.cases.model import UNREACHED, Case, RuleError
+from cti.cases.callbacks import UNREACHED
+from cti.cases.case import Case, RuleError
+from cti.cases.contact import calling
+from cti.cases.model import taken
 from policies.calendar import JST
 from tests.unit.cti.cases.test_model import NUMBER, START, Story, asked, called_back, entered, reached
 
@@ -60,26 +69,40 @@ def test_a_call_that_met_the_customer_keeps_the_promise() -> None:
     story(Tried, "kyusui", place=1, met=Met.CUSTOMER)
     (ticket,) = story.now.tickets
     assert (ticket.outcome, ticket.tries) == (TicketEnd.KEPT, 1)
-    assert ticket.done_at == ticket.tried_at == story.now.history[-3].at, "when they were called"
+    assert ticket.done_at == story.now.history[-3].at, "when they were called"
     assert (story.now.next_at, story.now.promised, story.now.call) == (None, None, None)
 
 
 @pytest.mark.parametrize("outcome", sorted(UNREACHED))
-def test_what_met_nobody_is_tried_again_and_what_was_promised_stays(outcome: str) -> None:
+def test_who_is_not_there_when_they_were_told_is_tried_again_and_what_was_promised_stays(outcome: str) -> None:
     story = owed()
     promised = story.now.promised
-    again = story.at + timedelta(hours=1)
+    assert promised is not None
+    story.at = promised - timedelta(minutes=10)
+    again = promised + timedelta(hours=1)
     ended(story, dialled(story), outcome, again=again)
     (ticket,) = story.now.tickets
     assert (ticket.outcome, ticket.tries, ticket.due, ticket.again) == (None, 1, promised, again)
-    assert story.now.next_at == again
+    assert (story.now.next_at, story.now.promised) == (again, None)
     later = again + timedelta(hours=1)
     ended(story, dialled(story), outcome, again=later)
     (second,) = story.now.tickets
     assert (second.tries, second.tried_at, second.again) == (2, ticket.tried_at, later)
 
 
-@pytest.mark.parametrize("outcome", ["cancelled", "not-picked-up", "not-placed"])
+def test_who_is_not_there_hours_before_is_still_called_when_they_were_told() -> None:
+    story = owed()
+    promised = story.now.promised
+    assert promised is not None
+    for again in (promised - timedelta(hours=1), promised + timedelta(days=9)):
+        ended(story, dialled(story), "no-answer", again=again)
+        assert story.now.promised == promised
+        assert story.now.next_at == min(again, promised)
+    (ticket,) = story.now.tickets
+    assert (ticket.tries, ticket.tried_at) == (2, None)
+
+
+@pytest.mark.parametrize("outcome", ["cancelled", "not-picked-up", "not-placed", "failed"])
 def test_what_nobody_here_waited_for_was_no_try(outcome: str) -> None:
     story = owed()
     before = story.now.tickets
@@ -113,6 +136,152 @@ def test_what_the_pbx_says_after_somebody_has_said_it_changes_nothing() -> None:
 @pytest.mark.parametrize("unit", ["kyusui", CENTRE])
 def test_whose_ticket_it_is_calls_and_cc(unit: str) -> None:
     dialled(owed(), unit)
+
+
+def test_what_was_taken_for_not_placed_and_was_is_asked_for() -> None:
+    story = owed()
+    leg = dialled(story)
+    ended(story, leg, "not-placed")
+    ended(story, leg, "answered", seconds=300)
+    story.refused("C-06", Dialled, "kyusui", place=1, phone="3101", leg="x", conversation="c")
+    story(Tried, "kyusui", place=1, met=Met.CUSTOMER)
+    assert story.now.tickets[0].outcome is TicketEnd.KEPT
+
+
+def test_a_result_belongs_to_the_ticket_that_was_dialled_for() -> None:
+    story = Story()(
+        Register, channel=Channel.PHONE, received_by=CONTRACTOR, received_at=START, inquiry="断水",
+        ticket=TicketKind.CALLBACK, due=START + timedelta(hours=3),
+    )  # fmt: skip
+    story(Reach, contact=NUMBER)
+    story(Missed, leg="1.2", conversation="d", number="0664581132", why="cancelled", seconds=20,
+          due=story.at + timedelta(minutes=30))  # fmt: skip
+    leg = dialled(story, CONTRACTOR)
+    story.refused("C-06", Tried, place=2, met=Met.NOBODY, again=story.at + timedelta(hours=1))
+    ended(story, leg, "answered")
+    story.refused("C-06", Tried, place=2, met=Met.NOBODY, again=story.at + timedelta(hours=1))
+    story(Tried, place=1, met=Met.NOBODY, again=story.at + timedelta(hours=1))
+    assert [one.tries for one in story.now.tickets] == [1, 0]
+
+
+def test_a_hand_over_while_they_talk_hinders_nobody() -> None:
+    story = asked()(Missed, leg="1.2", conversation="d", number="0664581132", why="cancelled", seconds=20,
+                    due=START + timedelta(minutes=30))  # fmt: skip
+    leg = dialled(story, CONTRACTOR)
+    story(HandOver, way=Way.TRANSFER, why=Why.WISH)
+    ended(story, leg, "answered", seconds=300)
+    first, second = story.now.tickets
+    assert (first.outcome, second.unit, second.outcome) == (TicketEnd.PASSED_ON, "kyusui", None)
+    dialled(story, "kyusui", place=2)
+    story = asked()(Missed, leg="1.2", conversation="d", number="0664581132", why="cancelled", seconds=20,
+                    due=START + timedelta(minutes=30))  # fmt: skip
+    leg = dialled(story, CONTRACTOR)
+    story(HandOver, way=Way.TRANSFER, why=Why.WISH)
+    ended(story, leg, "answered", seconds=300)
+    story(Tried, CONTRACTOR, place=1, met=Met.CUSTOMER)
+    assert [one.outcome for one in story.now.tickets] == [TicketEnd.PASSED_ON, TicketEnd.KEPT], "they were called"
+
+
+def test_a_hand_over_while_it_rings_keeps_the_new_promise() -> None:
+    story = asked()(Missed, leg="1.2", conversation="d", number="0664581132", why="cancelled", seconds=20,
+                    due=START + timedelta(minutes=30))  # fmt: skip
+    leg = dialled(story, CONTRACTOR)
+    called_back(story)
+    promised = story.now.promised
+    ended(story, leg, "busy", again=story.at + timedelta(minutes=30))
+    assert (story.now.promised, story.now.next_at) == (promised, promised)
+    assert [one.tries for one in story.now.tickets] == [0, 0]
+
+
+def test_of_a_call_that_nobody_heard_of_again_the_time_does_not_count() -> None:
+    story = owed()
+    dialled(story)
+    story.at += timedelta(days=3)
+    story(Tried, "kyusui", place=1, met=Met.CUSTOMER)
+    assert story.now.tickets[0].done_at == story.at
+
+
+def test_what_is_promised_after_the_call_was_begun_is_not_kept_by_it() -> None:
+    """The transfer out of it failed: they are called again."""
+    story = asked()(Missed, leg="1.2", conversation="d", number="0664581132", why="cancelled", seconds=20,
+                    due=START + timedelta(minutes=30))  # fmt: skip
+    leg = dialled(story, CONTRACTOR)
+    story(Transferred, leg=leg, conversation="c", how="blind", phone="2201", to="3101", section="kyusui")
+    story(TransferEnded, leg=leg, outcome="no-answer", due=story.at + timedelta(minutes=30))
+    ended(story, leg, "answered")
+    story(Tried, place=1, met=Met.CUSTOMER)
+    kinds = [(one.kind, one.outcome) for one in story.now.tickets]
+    assert kinds == [
+        (TicketKind.ABANDONED, TicketEnd.KEPT), (TicketKind.TRANSFER, TicketEnd.FAILED), (TicketKind.CALLBACK, None),
+    ]  # fmt: skip
+
+
+def test_who_called_again_and_was_missed_again_is_called_as_soon() -> None:
+    story = asked()
+    story(Missed, leg="1.2", conversation="d", number="0664581132", why="cancelled", seconds=20,
+          due=story.at + timedelta(minutes=30))  # fmt: skip
+    story.at += timedelta(minutes=40)
+    story(Tried, place=1, met=Met.NOBODY, again=story.at + timedelta(hours=20))
+    soon = story.at + timedelta(minutes=30)
+    story(Missed, leg="1.9", conversation="e", number="0664581132", why="cancelled", seconds=99, due=soon)
+    assert len(story.now.tickets) == 1
+    assert story.now.next_at == soon
+
+
+@pytest.mark.parametrize(
+    ("number", "may"), [("0990-123-456", False), ("+1 650-253-0000", False), ("06-6458-1132", True)]
+)
+def test_a_number_that_costs_and_that_the_network_alone_says_is_entered_first(number: str, may: bool) -> None:
+    story = entered()
+    caller = calling("".join(number.split("-")).replace(" ", ""))
+    story.at += timedelta(minutes=1)
+    assert story.case is not None
+    story.case = taken(story.case, Reach(at=story.at, by=SYSTEM, unit=CONTRACTOR, contact=caller))
+    story(Missed, leg="1.2", conversation="d", number="0664581132", why="cancelled", seconds=20,
+          due=story.at + timedelta(minutes=30))  # fmt: skip
+    if not may:
+        story.refused("A-16", Dialled, place=1, phone="2201", leg="x", conversation="c")
+        story(Reach, name="山田", contact=None)  # nobody has said anything of the number
+        story.refused("A-16", Dialled, place=1, phone="2201", leg="x", conversation="c")
+        story(Reach, contact=caller)
+    dialled(story, CONTRACTOR)
+
+
+def test_what_was_promised_is_agreed_to_and_what_is_urgent_is_at_any_hour() -> None:
+    story = owed()
+    story(Reach, contact=None, between=(time(18), time(20)))
+    story.refused("E-16", Dialled, "kyusui", place=1, phone="3101", leg="x", conversation="c")
+    assert story.now.promised is not None
+    story.at = story.now.promised - timedelta(minutes=20)
+    dialled(story)
+    story = Story()(
+        Register, channel=Channel.EMERGENCY, received_by=EMERGENCY, received_at=START, inquiry="断水",
+        ticket=TicketKind.EMERGENCY, due=START + timedelta(days=3),
+    )  # fmt: skip
+    story(Reach, contact=NUMBER, between=(time(18), time(20)))
+    dialled(story, CONTRACTOR)
+
+
+def test_who_wants_to_be_called_at_any_hour_again_is() -> None:
+    story = owed()
+    story(Reach, contact=None, between=(time(18), time(20)))(Reach, contact=None, any_hour=True)
+    dialled(story)
+
+
+def test_nothing_is_put_off_for_more_than_a_month() -> None:
+    story = owed()
+    for met in (Met.NOBODY, Met.CUSTOMER):
+        story.refused("E-16", Tried, "kyusui", place=1, met=met, again=story.at + timedelta(days=32))
+
+
+def test_who_asked_to_be_called_once_more_is_though_the_question_is_answered() -> None:
+    story = owed()(Accept, "kyusui")
+    later = story.at + timedelta(hours=5)
+    story(Tried, "kyusui", place=1, met=Met.CUSTOMER, again=later)
+    story(Reply, "kyusui", channel=Channel.PHONE)(Result, "kyusui", outcome=Outcome.ANSWERED, text="案内した")
+    assert (story.now.promised, story.now.tickets[1].outcome) == (later, None)
+    story.refused("A-14", Close, "kyusui")
+    story(Tried, "kyusui", place=2, met=Met.CUSTOMER)(Close, "kyusui")
 
 
 def test_nobody_else_calls() -> None:
@@ -257,7 +426,7 @@ def _sound(before: Case, after: Case, act: type, more: dict[str, Any]) -> None:
     assert sum(one.tries for one in after.tickets) - sum(one.tries for one in before.tickets) in (0, 1)
     assert (act is Dialled) <= (after.call is not None and after.call.dialled is after.history[-1])
     for one in after.tickets:
-        assert (one.tries > 0) == (one.tried_at is not None)
+        assert one.tried_at is None or one.tries > 0
         assert one.again is None or one.tries > 0
         if one.outcome is None:
             assert after.next_at is not None

@@ -35,8 +35,9 @@ from cti.cases.acts import (
     Way,
     Why,
 )
+from cti.cases.case import Case, RuleError
 from cti.cases.contact import Missing, contact
-from cti.cases.model import Case, RuleError, fold, taken
+from cti.cases.model import fold, taken
 
 START = datetime(2027, 4, 1, 1, tzinfo=UTC)
 NUMBER = contact("06-6458-1132")

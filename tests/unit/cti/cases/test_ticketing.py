@@ -48,8 +48,8 @@ from tests.unit.recorder.rig import ram_folder, uuid
 
 START = datetime(2027, 4, 1, 1, tzinfo=UTC)
 POLICIES = Policies(shipped())
-CALLER = "0903000003"
-CALLING = Contact(e164="+81903000003")
+CALLER = "09012345678"
+CALLING = Contact(e164="+819012345678")
 
 
 @dataclass
@@ -424,6 +424,45 @@ async def test_a_customer_who_is_put_through_after_a_callback_stays_in_their_cas
     await centre.look()
     assert [kept.number for kept in await centre.cases()] == [number]
     assert [one.kind for one in await centre.tickets()] == [TicketKind.ABANDONED, TicketKind.TRANSFER]
+
+
+async def test_what_a_callback_leaves_after_its_case_was_closed_is_a_case_of_its_own(centre: Centre) -> None:
+    number, leg = await called(centre)
+    await centre.book.add(number, [
+        centre.act(Tried, place=1, met=Met.CUSTOMER), centre.act(Amend, inquiry="断水"),
+        centre.act(Reply, channel=Channel.PHONE), centre.act(Result, outcome=Outcome.ANSWERED, text="案内した"),
+        centre.act(Close),
+    ])  # fmt: skip
+    for what, second, more in (
+        ("transfer", 60, {"kind": "blind", "by": "2201", "to": "3101", "party": "trunk", "number": CALLER}),
+        ("outcome", 70, {"outcome": "busy"}),
+    ):
+        await centre.step(what, second, call=9, leg=leg, **more)
+    await centre.look()
+    await centre.look()
+    (new,) = [kept for kept in await centre.cases() if kept.number != number]
+    assert [(one.kind, one.outcome) for one in new.case.tickets] == [
+        (TicketKind.TRANSFER, TicketEnd.FAILED), (TicketKind.CALLBACK, None),
+    ]  # fmt: skip
+
+
+async def test_whoever_is_passed_on_twice_out_of_a_callback_stays_in_their_case(centre: Centre) -> None:
+    number, leg = await called(centre)
+    await centre.step("transfer", 60, call=9, leg=leg, kind="blind", by="2201", to="3101", party="trunk", number=CALLER)
+    await centre.step("transfer", 90, call=9, leg="pbx1-1.99", kind="blind", by="3101", to="3001", party="trunk",
+                      number=CALLER)  # fmt: skip
+    await centre.look()
+    assert [kept.number for kept in await centre.cases()] == [number]
+
+
+async def test_whose_number_was_wrong_is_another_when_it_calls_again(centre: Centre) -> None:
+    number, _leg = await called(centre)
+    await centre.book.add(number, [centre.act(Tried, place=1, met=Met.WRONG)])
+    await centre.step("missed", 900, call=2, why="cancelled", seconds="99", number="0664581132", **{"from": CALLER})
+    await centre.look()
+    (new,) = [kept for kept in await centre.cases() if kept.number != number]
+    assert new.case.reach is not None
+    assert new.case.reach.contact == CALLING
 
 
 async def test_a_ticket_that_was_tried_in_time_is_late_when_its_next_try_is(centre: Centre) -> None:
