@@ -9,7 +9,20 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
 
 from cti.api.shapes import In
 from cti.cases import form
-from cti.cases.acts import Act, Channel, Met, Outcome, Reach, State, TicketEnd, TicketKind, Way, Why
+from cti.cases.acts import (
+    Act,
+    Channel,
+    Met,
+    Outcome,
+    Reach,
+    State,
+    TicketEnd,
+    TicketKind,
+    VoiceBasis,
+    VoiceState,
+    Way,
+    Why,
+)
 from cti.cases.book import Kept, Line, TicketLine
 from cti.cases.contact import Contact as Number
 from cti.cases.contact import Missing
@@ -175,6 +188,38 @@ class Expect(In):
     reason: Text = ""
 
 
+class UnjustDemand(In):
+    """不当要求行為: in their words. 水道局長 is to be told at once."""
+
+    kind: Literal["unjust-demand"]
+    text: Text
+    conversation: Call | None = None
+
+
+class Reported(In):
+    """水道局長 was told, now or at `told_at`."""
+
+    kind: Literal["reported"]
+    to: Short
+    told_at: At | None = None
+
+
+class Voice(In):
+    """市民の声, on one of two grounds."""
+
+    kind: Literal["voice"]
+    basis: VoiceBasis
+    text: Text = ""
+
+
+class VoiceStep(In):
+    """How far its procedure is."""
+
+    kind: Literal["voice-step"]
+    step: VoiceState
+    text: Text = ""
+
+
 class Note(In):
     """Something to be known."""
 
@@ -199,6 +244,10 @@ class Do(In):
                 | Close
                 | Reopen
                 | Expect
+                | UnjustDemand
+                | Reported
+                | Voice
+                | VoiceStep
                 | Note,
                 Field(discriminator="kind"),
             ]

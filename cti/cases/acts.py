@@ -75,6 +75,12 @@ class TicketKind(StrEnum):
     TRANSFER = "transfer"  # to answer whom the centre put through
     ABANDONED = "abandoned"  # to call whom nobody answered
     EMERGENCY = "emergency"  # to see to what the emergency line took
+    REPORT = "report"  # to tell 水道局長 of an unjust demand (B-14)
+    VOICE = "voice"  # to see to the procedure of 市民の声 (A-28)
+
+
+CALLED: Final = frozenset({TicketKind.CALLBACK, TicketKind.ABANDONED, TicketKind.EMERGENCY})
+"""Tickets for which the customer is called; an answer keeps them, and a hand-over passes them on."""
 
 
 class TicketEnd(StrEnum):
@@ -84,6 +90,21 @@ class TicketEnd(StrEnum):
     FAILED = "failed"  # nobody answered whom the centre put through: a callback takes its place
     PASSED_ON = "passed-on"  # another unit has it now, by a ticket of its own
     VOID = "void"  # the case was closed without it
+
+
+class VoiceBasis(StrEnum):
+    """Why something becomes 市民の声 (5条(3))."""
+
+    UNIT = "unit-judged"  # the 所管課 thinks that all are to know of it
+    CUSTOMER = "customer-asked"
+
+
+class VoiceState(StrEnum):
+    """How far the procedure is."""
+
+    RECEIVED = "received"  # 広聴担当 has it
+    CIRCULATED = "circulated"  # all units were told
+    DONE = "done"
 
 
 class Met(StrEnum):
@@ -290,6 +311,38 @@ class Tried(Act):
     met: Met
     left: str = ""
     again: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnjustDemand(Act):
+    """不当要求行為 (5条3, B-14): what was demanded, in their words; 水道局長 is told at once."""
+
+    text: str
+    conversation: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reported(Act):
+    """`to`, 水道局長, was told of an unjust demand: `told_at`, or now."""
+
+    to: str
+    told_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Voice(Act):
+    """It is 市民の声 (5条(3), A-27), on one of two grounds: 広聴担当 is told."""
+
+    basis: VoiceBasis
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoiceStep(Act):
+    """How far the procedure of 市民の声 is (A-28)."""
+
+    step: VoiceState
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from cti.cases import form
-from cti.cases.acts import CENTRE, Act, Channel, Outcome, Reach, State, TicketEnd, TicketKind, Way
+from cti.cases.acts import CALLED, CENTRE, Act, Channel, Outcome, Reach, State, TicketEnd, TicketKind, Way
 from cti.cases.case import Case, RuleError
 from cti.cases.contact import Contact, Missing
 from cti.cases.model import fold, taken
@@ -586,7 +586,7 @@ class CaseBook:
 
     async def owed_to(self, e164: str) -> list[Kept]:
         """The cases in which somebody is to be called on that number, the newest first."""
-        owed = select(tickets.c.case).where(tickets.c.outcome.is_(None) & (tickets.c.kind != TicketKind.TRANSFER))
+        owed = select(tickets.c.case).where(tickets.c.outcome.is_(None) & tickets.c.kind.in_(CALLED))
         query = select(acts.c.case).where(acts.c.tag == self._keys.tag(e164), acts.c.case.in_(owed)).distinct()
         async with self._engine.connect() as connection:
             numbers = list(await connection.scalars(query.order_by(acts.c.case.desc()).limit(LOOKED_AT)))

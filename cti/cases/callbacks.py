@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from cti.cases.acts import CENTRE, SYSTEM, DialEnded, Dialled, Met, TicketEnd, TicketKind, Tried
+from cti.cases.acts import CALLED, CENTRE, SYSTEM, DialEnded, Dialled, Met, TicketEnd, TicketKind, Tried
 from cti.cases.case import Call, Case, RuleError, Ticket, owed
 from cti.cases.contact import Contact
 from policies.calendar import JST
@@ -132,7 +132,7 @@ def _met(case: Case, act: Tried, ticket: Ticket, at: datetime) -> Case:
     """Whoever is on the telephone is told everything that they wait for, and may ask for another call."""
     done = tuple(
         replace(one, done_at=at, outcome=TicketEnd.KEPT)
-        if one.outcome is None and one.kind is not TicketKind.TRANSFER and one.at <= at else one
+        if one.outcome is None and one.kind in CALLED and one.at <= at else one
         for one in case.tickets
     )  # fmt: skip
     waits = any(one.outcome is None and one.due == case.promised for one in done)
@@ -158,8 +158,8 @@ def _to_call(case: Case, place: int) -> Ticket:
     ticket = case.tickets[place - 1]
     if ticket.outcome is not None:
         raise RuleError("C-06", "that ticket is done with")
-    if ticket.kind is TicketKind.TRANSFER:
-        raise RuleError("C-06", "who is put through is not called")
+    if ticket.kind not in CALLED:
+        raise RuleError("C-06", "nobody is called for that ticket")
     return ticket
 
 

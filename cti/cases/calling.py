@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from cti.calls.board import conversation_id
 from cti.calls.callback import leg_of
-from cti.cases.acts import DialEnded, Dialled, Met, TicketKind, Tried
+from cti.cases.acts import CALLED, DialEnded, Dialled, Met, Tried
 from cti.cases.book import Kept, OrderError
 from cti.cases.callbacks import LONGEST_CALL, agreed, calls_now
 from cti.cases.case import Case, RuleError
@@ -118,7 +118,7 @@ class Calling:
             for other in await self._cases.book.owed_to(e164)
             if other.number != kept.number and sees(other.case, unit)
             for place, one in enumerate(other.case.tickets, start=1)
-            if one.outcome is None and one.kind is not TicketKind.TRANSFER
+            if one.outcome is None and one.kind in CALLED
         )
 
     async def last(self, who: Account, ticket: str) -> DialEnded:

@@ -11,6 +11,7 @@ from functools import reduce
 from typing import Final
 
 from cti.cases.acts import (
+    CALLED,
     CENTRE,
     CONTRACTOR,
     EMERGENCY,
@@ -35,6 +36,7 @@ from cti.cases.acts import (
     Register,
     Reopen,
     Reply,
+    Reported,
     Result,
     State,
     TicketEnd,
@@ -42,12 +44,21 @@ from cti.cases.acts import (
     TransferEnded,
     Transferred,
     Tried,
+    UnjustDemand,
+    Voice,
+    VoiceState,
+    VoiceStep,
     Way,
     Why,
 )
 from cti.cases.callbacks import asked_again, dial_ended, dialled, tried
 from cti.cases.case import Case, RuleError, Ticket, owed
 from cti.cases.contact import Contact
+
+_ANY_TIME: Final = Reopen | Note | TransferEnded | DialEnded | UnjustDemand | Reported | VoiceStep
+"""What comes, or is told, though the case is closed."""
+_STANDING: Final = frozenset({TicketKind.REPORT, TicketKind.VOICE})
+"""What an answer, a hand-over or an end of the case does not settle."""
 
 
 def taken(case: Case | None, act: Act, *, identity: str = "") -> Case:
@@ -60,7 +71,7 @@ def taken(case: Case | None, act: Act, *, identity: str = "") -> Case:
         raise RuleError("A-03", "this case is entered already")
     if act.at < case.last_at:
         raise RuleError("A-18", "it lies before what was done last")
-    if case.state is State.CLOSED and not isinstance(act, Reopen | Note | TransferEnded | DialEnded):
+    if case.state is State.CLOSED and not isinstance(act, _ANY_TIME):
         raise RuleError("A-14", "the case is closed: reopen it first, with a reason")
     after = _AFTER[type(act)](case, act)
     return replace(after, last_at=act.at, history=(*case.history, act))
@@ -179,7 +190,7 @@ def _handed_over(case: Case, act: HandOver) -> Case:
         return owed(after, act, TicketKind.CALLBACK, leg=leg, due=act.promised)
     for kind in TicketKind:
         dues = [one.due for one in case.tickets if one.kind is kind and one.outcome is None]
-        if dues and kind is not TicketKind.TRANSFER:
+        if dues and kind in CALLED:
             after = owed(after, act, kind, leg=leg, due=min((due for due in dues if due), default=None))
     return after
 
@@ -310,9 +321,60 @@ def _missed(case: Case, act: Missed) -> Case:
 def _settled(case: Case, at: datetime, outcome: TicketEnd, but: Sequence[Ticket] = ()) -> tuple[Ticket, ...]:
     """The tickets, of which none is open any more, `but` these."""
     return tuple(
-        replace(one, done_at=at, outcome=outcome) if one.outcome is None and one not in but else one
+        replace(one, done_at=at, outcome=outcome)
+        if one.outcome is None and one.kind not in _STANDING and one not in but
+        else one
         for one in case.tickets
     )
+
+
+def _demanded(case: Case, act: UnjustDemand) -> Case:
+    _needed(act.text, "B-14", "what was demanded is missing, in their words")
+    _has_to_do(case, act)
+    if any(one.kind is TicketKind.REPORT and one.outcome is None for one in case.tickets):
+        return case  # it is told of together
+    return owed(
+        case, act, TicketKind.REPORT, leg=str(len(case.history) + 1), due=act.at, unit=CENTRE,
+        conversation=act.conversation,
+    )  # fmt: skip
+
+
+def _reported(case: Case, act: Reported) -> Case:
+    if act.unit != CENTRE:
+        raise RuleError("B-14", "お客さまサービス課 reports it to 水道局長")
+    _needed(act.to, "B-14", "who was told is missing")
+    waits = [one for one in case.tickets if one.kind is TicketKind.REPORT and one.outcome is None]
+    if not waits:
+        raise RuleError("B-14", "no unjust demand waits to be reported")
+    told_at = act.told_at or act.at
+    if not waits[0].at <= told_at <= act.at:
+        raise RuleError("B-14", "the report lies before the demand, or ahead")
+    return _done(case, TicketKind.REPORT, told_at)
+
+
+def _voiced(case: Case, act: Voice) -> Case:
+    _has_to_do(case, act)
+    if not case.direct:
+        raise RuleError("A-27", "市民の声 comes of what a 所管課 received itself (5条(2))")
+    if any(one.kind is TicketKind.VOICE for one in case.tickets):
+        raise RuleError("A-27", "it is 市民の声 already")
+    return owed(case, act, TicketKind.VOICE, leg=str(len(case.history) + 1), due=None, unit=CENTRE)
+
+
+def _voice_step(case: Case, act: VoiceStep) -> Case:
+    if act.unit != CENTRE:
+        raise RuleError("A-28", "CC's 広聴担当 sees to the procedure")
+    if not any(one.kind is TicketKind.VOICE and one.outcome is None for one in case.tickets):
+        raise RuleError("A-28", "it is no 市民の声 whose procedure goes on")
+    return _done(case, TicketKind.VOICE, act.at) if act.step is VoiceState.DONE else case
+
+
+def _done(case: Case, kind: TicketKind, at: datetime) -> Case:
+    done = tuple(
+        replace(one, done_at=at, outcome=TicketEnd.KEPT) if one.kind is kind and one.outcome is None else one
+        for one in case.tickets
+    )
+    return replace(case, tickets=done)
 
 
 def _noted(case: Case, act: Note) -> Case:
@@ -375,5 +437,9 @@ _AFTER: Final[dict[type[Act], Callable[..., Case]]] = {
     Dialled: dialled,
     DialEnded: dial_ended,
     Tried: tried,
+    UnjustDemand: _demanded,
+    Reported: _reported,
+    Voice: _voiced,
+    VoiceStep: _voice_step,
     Note: _noted,
 }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from click import Choice
 
-from cti.cases.acts import Met, TicketKind
+from cti.cases.acts import CALLED, Met
 from cti.cli.case import customer, given, naming_options, then
 from cti.cli.common import Commands, Json, err, out, say_json
 from cti.cli.session import at_api
@@ -72,7 +72,7 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """List who is to be called."""
-    listed({"late": late or None, "limit": 1000}, unit, as_json=as_json, but=TicketKind.TRANSFER)
+    listed({"late": late or None, "limit": 1000}, unit, as_json=as_json, kinds=CALLED)
 
 
 def dial(ticket: Which, phone: Phone, as_json: Json = False) -> None:

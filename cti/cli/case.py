@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from cti.app.clock import wall_clock
-from cti.cases.acts import CENTRE, CONTRACTOR, EMERGENCY, SYSTEM, Channel, Outcome, State, Why
+from cti.cases.acts import CENTRE, CONTRACTOR, EMERGENCY, SYSTEM, Channel, Outcome, State, VoiceBasis, VoiceState, Why
 from cti.cases.contact import Missing, folded
 from cti.cases.model import as_asked
 from cti.cli.common import Commands, Json, err, out, say_json, table
@@ -91,6 +91,11 @@ def register(app: typer.Typer) -> None:
          "answer 12 --result 修繕業者を案内", "answer 12 --outcome declined --result 条例により減額できない"),
         ("expect", expect, _("Until when somebody acts next."), "expect 12 2027-04-02T10:00 --reason 在宅の日"),
         ("reopen", reopen, _("It was not over."), "reopen 12 もう一度電話があった"),
+        ("demand", demand, _("不当要求行為: what was demanded, in their words. 水道局長 is to be told at once (5条3)."),
+         "demand 12 土下座しろ"),
+        ("report", report, _("水道局長 was told of an unjust demand."), "report 12", "report 12 --at 14:50"),
+        ("voice", voice, _("It is 市民の声 (5条(3)): 広聴担当 sees to it."), "voice 12 --basis unit-judged"),
+        ("voice-step", voice_step, _("How far the procedure of 市民の声 is."), "voice-step 12 done 全所属に周知"),
     ):  # fmt: skip
         shown = " · ".join(f"kikitori case {example}" for example in examples)
         group.command(name, help=said, epilog=_("Examples: {examples}").format(examples=shown))(function)
@@ -378,6 +383,51 @@ def reopen(
 ) -> None:
     """Open again."""
     _do(case, [{"kind": "reopen", "reason": reason}], as_json=as_json)
+
+
+def demand(
+    case: Which,
+    text: Annotated[str, typer.Argument(help=_("What was demanded, in their words."), metavar="TEXT")],
+    call: Call = None,
+    as_json: Json = False,
+) -> None:
+    """An unjust demand."""
+    _do(case, [{"kind": "unjust-demand", "text": text, **given(conversation=call)}], as_json=as_json)
+
+
+def report(
+    case: Which,
+    to: Annotated[str, typer.Option("--to", help=_("Who was told."))] = "水道局長",
+    at: Annotated[
+        str | None, typer.Option("--at", help=_("When they were told: 14:50 today, or a time. Default: now."))
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Told of it."""
+    told_at = then(at, "--at") if at else None
+    _do(case, [{"kind": "reported", "to": to, **given(told_at=told_at)}], as_json=as_json)
+
+
+def voice(
+    case: Which,
+    basis: Annotated[
+        VoiceBasis, typer.Option("--basis", help=_("unit-judged: all units are to know; customer-asked: they wish it."))
+    ],
+    text: Annotated[str, typer.Option("--text", help=_("What is to be known of it."))] = "",
+    as_json: Json = False,
+) -> None:
+    """市民の声."""
+    _do(case, [{"kind": "voice", "basis": basis, "text": text}], as_json=as_json)
+
+
+def voice_step(
+    case: Which,
+    step: Annotated[VoiceState, typer.Argument(help=_("How far it is."), metavar="STEP")],
+    text: Annotated[str, typer.Argument(help=_("What was done."), metavar="[TEXT]")] = "",
+    as_json: Json = False,
+) -> None:
+    """How far."""
+    _do(case, [{"kind": "voice-step", "step": step, "text": text}], as_json=as_json)
 
 
 # --- inside -----------------------------------------------------------------------------------------------------------

@@ -61,6 +61,10 @@ def _details(act: Mapping[str, Any], names: Names) -> list[str | None]:
             return [word(act["outcome"]), act["text"]]
         case "expect":
             return [_moment(act["until"]) or _("no longer"), act["reason"]]
+        case "reported":
+            return [act["to"], _moment(act["told_at"])]
+        case "voice" | "voice-step":
+            return [word(act.get("basis") or act["step"]), act["text"]]
         case _:
             return [act.get(name) for name in ("inquiry", "reason", "text")]
 

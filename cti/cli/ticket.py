@@ -1,7 +1,7 @@
 """`kikitori ticket`: what was promised to customers, or is owed to them, and how much of it was kept. By a session."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -58,12 +58,14 @@ def list_(
     listed(wanted, unit, as_json=as_json)
 
 
-def listed(wanted: Mapping[str, Any], unit: str | None, *, as_json: bool, but: TicketKind | None = None) -> None:
-    """Show the tickets that are `wanted`, but for those of one kind."""
+def listed(
+    wanted: Mapping[str, Any], unit: str | None, *, as_json: bool, kinds: Collection[TicketKind] = tuple(TicketKind)
+) -> None:
+    """Show the tickets that are `wanted`, of these kinds."""
     with at_api() as client:
         names = names_of(client)
         found = client.tickets(given(**wanted, unit=named(names, "--unit", unit)))
-    found = [one for one in found if one.kind is not but]
+    found = [one for one in found if one.kind in kinds]
     if as_json:
         for one in found:
             say_json(one.model_dump(mode="json"))

@@ -478,7 +478,7 @@ async def test_a_customer_is_called_and_what_came_of_it_is_said(desk: Desk) -> N
             at=kept.case.last_at, by=SYSTEM, unit=CONTRACTOR, leg=question["leg"], outcome=outcomes.pop(0), seconds=7,
             again=datetime(2030, 4, 1, 12, tzinfo=JST),
         )])  # fmt: skip
-        return {}
+        return {"placed": True}
 
     desk.served.api.office.desk._ask = ask
     await desk.login("gyosha")
@@ -507,8 +507,8 @@ async def test_a_customer_is_called_and_what_came_of_it_is_said(desk: Desk) -> N
     ]  # fmt: skip
     left = await desk.run("callback", "result", ticket, "voicemail", "--left", "水道料金の件")
     assert (left.returncode, "(C-06)" in left.stderr.decode()) == (65, True), left.stderr
-    put_down = await desk.run("callback", "result", ticket, "voicemail", "--again", "2030-04-01T17:30")
-    assert put_down.stdout.decode() == "Put down; again at 2030-04-01 (Mon) 17:30.\n"
+    put_down = await desk.run("callback", "result", ticket, "voicemail", "--again", "2026-04-10T17:30")
+    assert put_down.stdout.decode() == "Put down; again at 2026-04-10 (Fri) 17:30.\n"
     kept = await desk.run("callback", "result", ticket, "customer")
     assert kept.stdout.decode() == f"Kept: {ticket}. Then: kikitori case answer {row['number']}\n"
     assert (await desk.run("callback", "list")).stdout.decode() == "No tickets.\n"
@@ -564,6 +564,19 @@ async def test_a_case_is_put_right_and_waited_for(desk: Desk) -> None:
         "expect: no longer",
     ):
         assert part in shown, shown
+    await desk.run("case", "demand", number, "土下座しろ")
+    (owed_,) = (json.loads(line) for line in (await desk.run("ticket", "list", "--json")).stdout.splitlines())
+    assert (owed_["kind"], owed_["unit"], owed_["due"]) == ("report", "cc", owed_["at"])
+    mine = await desk.run("case", "report", number)
+    assert (mine.returncode, "(B-14)" in mine.stderr.decode()) == (65, True), mine.stderr
+    await desk.login("sato")
+    assert (await desk.run("case", "report", number)).returncode == 0
+    wrong_ = await desk.run("case", "voice", number, "--basis", "unit-judged")
+    assert (wrong_.returncode, "(A-27)" in wrong_.stderr.decode()) == (65, True), wrong_.stderr
+    told_ = (await desk.run("case", "show", number, LC_ALL="ja_JP.UTF-8")).stdout.decode()
+    assert "不当要求行為: 土下座しろ" in told_
+    assert "局長への報告: 水道局長" in told_
+    await desk.login("gyosha")
     for wrong, said in (("--owner", "下水課"), ("--main", "水道"), ("--category", "下水")):
         none = await desk.run("case", "list", wrong, said)
         assert (none.returncode, f"{wrong}: '{said}' is none of" in none.stderr.decode()) == (64, True), none.stderr

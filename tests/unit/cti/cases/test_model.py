@@ -30,8 +30,16 @@ from cti.cases.acts import (
     Register,
     Reopen,
     Reply,
+    Reported,
     Result,
     State,
+    TicketEnd,
+    TicketKind,
+    UnjustDemand,
+    Voice,
+    VoiceBasis,
+    VoiceState,
+    VoiceStep,
     Way,
     Why,
 )
@@ -437,3 +445,56 @@ def _holds(case: Case) -> None:
         assert case.next_at is None
         assert case.result is not None
         assert case.result.outcome is Outcome.WITHDRAWN or (case.reply and case.reply.at < case.result.at)
+
+
+# --- what 水道局長 and 広聴担当 hear of ------------------------------------------------------------------------------
+
+
+@pytest.mark.rule("B-14")
+def test_an_unjust_demand_is_owed_to_the_director_at_once_whatever_becomes_of_the_case() -> None:
+    story = called_back(asked())
+    story.refused("B-14", UnjustDemand, "kyusui", text=" ")
+    story(UnjustDemand, "kyusui", text="土下座しろ")
+    (ticket,) = [one for one in story.now.tickets if one.kind is TicketKind.REPORT]
+    assert (ticket.unit, ticket.due, ticket.at) == (CENTRE, story.at, story.at)
+    story(UnjustDemand, "kyusui", text="担当を首にしろ")  # told of together
+    story(Accept, "kyusui")(Reply, "kyusui", channel=Channel.PHONE)
+    story(Result, "kyusui", outcome=Outcome.DECLINED, text="応じられない")(Close, "kyusui")
+    waits = [one for one in story.now.tickets if one.outcome is None]
+    assert [one.kind for one in waits] == [TicketKind.REPORT], "an end of the case settles it not"
+    story.refused("B-14", Reported, "kyusui", to="水道局長")
+    story.refused("B-14", Reported, CENTRE, to="")
+    story.refused("B-14", Reported, CENTRE, to="水道局長", told_at=START)
+    told_at = story.at
+    story(Reported, CENTRE, to="水道局長", told_at=told_at)
+    (ticket,) = [one for one in story.now.tickets if one.kind is TicketKind.REPORT]
+    assert (ticket.outcome, ticket.done_at) == (TicketEnd.KEPT, told_at)
+    story.refused("B-14", Reported, CENTRE, to="水道局長")
+
+
+@pytest.mark.rule("A-27", "A-28")
+def test_a_citizen_s_voice_has_a_ground_and_goes_on_until_it_is_done() -> None:
+    story = entered()
+    story.refused("A-27", Voice, basis=VoiceBasis.UNIT)  # 前号の場合: what a 所管課 received itself
+    story = entered(received_by="kyusui", unit="kyusui")
+    story.refused("A-28", VoiceStep, CENTRE, step=VoiceState.RECEIVED)
+    story(Voice, "kyusui", basis=VoiceBasis.CUSTOMER)
+    story.refused("A-27", Voice, "kyusui", basis=VoiceBasis.UNIT)
+    (ticket,) = story.now.tickets
+    assert (ticket.kind, ticket.unit, ticket.due) == (TicketKind.VOICE, CENTRE, None)
+    story(Reply, "kyusui", channel=Channel.PHONE)(Result, "kyusui", outcome=Outcome.ANSWERED, text="直した")
+    story(Close, "kyusui")
+    story.refused("A-28", VoiceStep, "kyusui", step=VoiceState.DONE)
+    story(VoiceStep, CENTRE, step=VoiceState.RECEIVED)(VoiceStep, CENTRE, step=VoiceState.CIRCULATED, text="全所属")
+    assert story.now.tickets[0].outcome is None
+    story(VoiceStep, CENTRE, step=VoiceState.DONE)
+    assert story.now.tickets[0].outcome is TicketEnd.KEPT
+
+
+@pytest.mark.rule("B-14", "A-28")
+def test_what_is_told_of_is_not_passed_on_with_the_case() -> None:
+    story = asked()(UnjustDemand, text="土下座しろ")
+    called_back(story)
+    assert [(one.kind, one.unit, one.outcome) for one in story.now.tickets] == [
+        (TicketKind.REPORT, CENTRE, None), (TicketKind.CALLBACK, "kyusui", None),
+    ]  # fmt: skip
