@@ -20,7 +20,7 @@ from cti.doctor.want import Want
 from cti.errors import KikitoriError
 from cti.explain import explain
 from cti.i18n import _, ngettext
-from cti.outward.queue import dead
+from cti.outward.queue import stuck
 from cti.reviewing import Reviewing
 from cti.settings import Settings
 from cti.store import TROUBLE
@@ -55,7 +55,7 @@ class HealthSeen:
     """What was seen. `statements`: exceptions of each day's latest, None where there is none, of days that need one.
 
     `untold`: segments that wait to be told, by outbox. `overdue`: callers who wait longer than they were promised.
-    `untaken`: cases that a destination of outward.toml is told of no more. `gate` None: it is asked by a script,
+    `untaken`: cases that a destination of outward.toml does not take. `gate` None: it is asked by a script,
     over a socket that is Asterisk's alone.
     """
 
@@ -90,7 +90,7 @@ async def look(settings: Settings, desk: Desk | None, now: datetime, stock: Stoc
         untold=await asyncio.to_thread(_untold, settings),
         statements=await _statements(desk, now) if desk else nobody,
         overdue=await _overdue(desk, now) if desk else nobody,
-        untaken=await _untaken(settings, desk) if desk else nobody,
+        untaken=await _untaken(settings, desk, now) if desk else nobody,
         unreached=await _unreached(settings, desk) if desk else nobody,
         unreviewed=await asyncio.to_thread(_unreviewed, settings, desk) if desk else nobody,
     )
@@ -153,11 +153,11 @@ async def _unreached(settings: Settings, desk: Desk) -> Unreached | Unseen:
         return Unseen(explain(problem))
 
 
-async def _untaken(settings: Settings, desk: Desk) -> int | Unseen:
+async def _untaken(settings: Settings, desk: Desk, now: datetime) -> int | Unseen:
     try:
-        names = [one.name for one in Policies(settings.paths.policies).outward.destination]
+        named = Policies(settings.paths.policies).outward.destination
         async with asyncio.timeout(PATIENCE):
-            return await dead(desk.catalogue.engine, names)
+            return await stuck(desk.catalogue.engine, desk.catalogue.pbx, named, now)
     except TimeoutError:
         return Unseen(_("no answer in time"))
     except (OSError, PolicyError, *TROUBLE) as problem:
@@ -290,11 +290,12 @@ def _met(seen: Unreached | Unseen) -> Finding:
 
 
 def _taken(seen: int | Unseen) -> Finding:
-    remedy = _("`kikitori outward list --dead` says why; then `kikitori outward replay DESTINATION`")
+    remedy = _("`kikitori outward list` says why; once that is mended, `kikitori outward replay DESTINATION`")
     if isinstance(seen, Unseen):
         return unmade("outward", seen, remedy)
     found = ngettext(
-        "another system is not told of {count} case any more", "other systems are not told of {count} cases any more",
+        "another system has not taken {count} case for an hour or more",
+        "other systems have not taken {count} cases for an hour or more",
         seen,
     ).format(count=seen)  # fmt: skip
     why = _("Whoever works there does not see what was promised.")

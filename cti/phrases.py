@@ -580,6 +580,7 @@ WORDS = frozenset({
     mark("tickets.searched"),
     mark("case.told"),
     mark("outward.skipped"),
+    mark("outward.replayed"),
     mark("progress.read"),
     mark("progress.checked"),
     mark("calls.watched"),

@@ -1,14 +1,22 @@
 """Where cases are told to other systems, and what of them (9条, B-04): these addresses and no others. Pure."""
 
+import re
+from hashlib import sha256
 from ipaddress import ip_address
-from typing import Annotated, Literal
+from typing import Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from policies.model import Name, Part, Policy
 
-Kind = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z-]{1,15}$")]
+EVENTS: Final = (
+    "register", "amend", "reach", "consent", "assign", "hand-over", "accept", "reply", "result", "close", "reopen",
+    "expect", "note", "transferred", "transfer-ended", "missed", "dialled", "dial-ended", "tried", "unjust-demand",
+    "reported", "voice", "voice-step",
+)  # fmt: skip
+"""What is done with cases, as `cti.cases.form` calls it."""
+_ADDRESS: Final = re.compile(r"[\x21-\x7e]+")
 
 
 class Destination(Part):
@@ -25,7 +33,7 @@ class Destination(Part):
     url: str = Field(max_length=500)
     secret_file: str = Field(min_length=1)
     ca: str | None = None
-    events: tuple[Kind, ...] = ()
+    events: tuple[str, ...] = ()
     sections: tuple[Name, ...] = ()
     content: Literal["ids", "full"] = "ids"
     group: str = "Users"
@@ -35,6 +43,8 @@ class Destination(Part):
     @field_validator("url")
     @classmethod
     def _address(cls, value: str) -> str:
+        if not _ADDRESS.fullmatch(value):
+            raise ValueError("is no address")
         try:
             parts = urlsplit(value)
             host, _port = parts.hostname, parts.port
@@ -46,11 +56,23 @@ class Destination(Part):
             raise ValueError("begins with http://: what leaves this host is encrypted, https://")
         return value
 
+    @field_validator("events")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if strange := sorted(set(value) - set(EVENTS)):
+            raise ValueError(f"{', '.join(strange)}: none of {', '.join(EVENTS)}")
+        return value
+
     @model_validator(mode="after")
     def _whole(self) -> "Destination":
         if self.kind == "zammad" and not self.customer:
             raise ValueError(f"destination {self.name}: customer is missing: Zammad wants one of each ticket")
         return self
+
+    @property
+    def target(self) -> str:
+        """Which system that is: under the same name, another address is another system."""
+        return sha256(f"{self.kind} {self.url}".encode()).hexdigest()[:16]
 
     @property
     def host(self) -> str:

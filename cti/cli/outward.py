@@ -48,7 +48,7 @@ def list_(
 
     async def find(desk: Desk) -> list[Delivery]:
         queue = _queue(desk)
-        return [one for each in _destinations() for one in await queue.waiting(each.name, dead=dead)]
+        return [one for each in _destinations() for one in await queue.waiting(each, dead=dead)]
 
     found = at_desk(find)
     if as_json:
@@ -89,7 +89,12 @@ def replay(
 ) -> None:
     """Try again."""
     one = _destination(destination)
-    count = at_desk(lambda desk: _queue(desk).again(one.name, case))
+
+    async def again(desk: Desk) -> int:
+        desk.log("outward.replayed", one.name, {"number": case})
+        return await _queue(desk).again(one, case)
+
+    count = at_desk(again)
     if as_json:
         say_json({"destination": one.name, "cases": count})
     else:
@@ -105,15 +110,18 @@ def skip(
     one = _destination(destination)
 
     async def leave(desk: Desk) -> Delivery | None:
-        after = await _queue(desk).skip(one.name, case)
-        if after is not None:
-            desk.log("outward.skipped", one.name, {"number": case, "act": after.act})
-        return after
+        found = await _queue(desk).in_the_way(one, case)
+        if found is None:
+            return None
+        desk.log("outward.skipped", one.name, {"number": case, "act": found.act + 1})
+        return await _queue(desk).told(found, found.act + 1)
 
     after = at_desk(leave)
     if after is None:
         raise NotFoundError(
-            _("{destination} takes what it is told of case {case}").format(destination=one.name, case=case)
+            _("nothing of case {case} is in the way at {destination}; `kikitori outward list` shows what is").format(
+                destination=one.name, case=case
+            )
         )
     if as_json:
         say_json(_public(after))

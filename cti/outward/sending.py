@@ -4,11 +4,12 @@ At least once, under the same id: whatever dies between the telling and the line
 """
 
 import asyncio
+import re
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import httpx
 import structlog
@@ -16,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from cti.cases import form
 from cti.cases.book import CaseBook, Tell
+from cti.cases.case import Case
 from cti.cases.model import fold
 from cti.errors import KikitoriError
 from cti.explain import explain
@@ -28,12 +30,14 @@ from policies.outward import Destination, Outward
 log = structlog.get_logger()
 
 PATIENCE: Final = 10.0
-"""Seconds that a destination is waited for."""
+"""Seconds that each part of an answer is waited for."""
+WHOLE: Final = 30.0
+"""Seconds that all of it may take."""
 AT_ONCE: Final = 4
 """Cases that a destination is told of at the same time."""
 MANY: Final = 100
-TICK: Final = 1.0
 SYSTEM: Final = "kikitori:desk"
+_TOKEN: Final = re.compile(r"[\x21-\x7e]{1,500}")
 
 
 class Sending:
@@ -51,7 +55,7 @@ class Sending:
     async def look(self) -> None:
         """Once: what is to be told is begun, and what everybody has is forgotten. Waits for no destination."""
         destinations = (await asyncio.to_thread(self._policy)).destination
-        await self._queue.tidy([one.name for one in destinations])
+        await self._queue.tidy(destinations)
         for one in destinations:
             task = self._working.get(one.name)
             if task is None or task.done():
@@ -69,61 +73,80 @@ class Sending:
 
     async def _serve(self, destination: Destination) -> None:
         try:
-            due = await self._queue.due(destination.name, self._now(), limit=MANY)
-            if not due:
-                return
-            async with _client(destination) as http:
-                turn = asyncio.Semaphore(AT_ONCE)
-
-                async def one(delivery: Delivery) -> None:
-                    async with turn:
-                        await self._deliver(http, destination, delivery)
-
-                await asyncio.gather(*(one(delivery) for delivery in due))
+            due = await self._queue.due(destination, self._now(), limit=MANY)
+            if due:
+                await self._tell_of(destination, due)
         except (OSError, SQLAlchemyError, KikitoriError) as error:
             log.error("nothing is told to a destination", destination=destination.name, error=explain(error))
-        except Exception:  # whatever it is, it must not end the telling
-            log.exception("nothing is told to a destination", destination=destination.name)
+
+    async def _tell_of(self, destination: Destination, due: Sequence[Delivery]) -> None:
+        turn = asyncio.Semaphore(AT_ONCE)
+        try:
+            http = await asyncio.to_thread(_client, destination)
+        except (OSError, ValueError) as error:  # the file of its authority
+            for delivery in due:
+                if (taken := await self._queue.take(delivery, self._now())) is not None:
+                    await self._failed(destination, taken, _why(error))
+            return
+
+        async def one(delivery: Delivery) -> None:
+            async with turn:
+                await self._deliver(http, destination, delivery)
+
+        async with http:
+            await asyncio.gather(*(one(delivery) for delivery in due))
 
     async def _deliver(self, http: httpx.AsyncClient, destination: Destination, delivery: Delivery) -> None:
+        """Never raises: what is in the way of one case is in the way of no other."""
         try:
-            history = (await self._book.get(delivery.case)).case
-            for act in range(delivery.act + 1, len(history.history) + 1):
-                case = fold(history.history[:act], history.id)
-                theirs = None
-                if destination.wants(form.kind(case.history[-1]), case.main):
-                    event = told(case, delivery.case, self._site, destination.content)
-                    if destination.content == "full":
-                        detail = {"act": act, "destination": destination.name}
-                        await asyncio.to_thread(self._tell, SYSTEM, "case.told", history.id, detail)
-                    theirs = await self._send(http, destination, event, delivery)
-                delivery = await self._queue.told(delivery, act, theirs)
+            taken = await self._queue.take(delivery, self._now())
+            if taken is None:
+                return
+            try:
+                whole = (await self._book.get(taken.case)).case
+                for act in range(taken.act + 1, len(whole.history) + 1):
+                    if destination not in (await asyncio.to_thread(self._policy)).destination:
+                        break  # whoever takes it out of the policy wants it to end now
+                    taken = await self._act(http, destination, taken, fold(whole.history[:act], whole.id))
+            except SQLAlchemyError:
+                raise
+            except Exception as error:  # noqa: BLE001  # whatever it is, it is tried again, later and later
+                await self._failed(destination, taken, _why(error))
+            else:
+                await self._queue.release(taken)
         except SQLAlchemyError as error:
             log.error("what was told could not be put down", destination=destination.name, error=explain(error))
-        except (NotToldError, httpx.HTTPError, OSError, KikitoriError, signing.SecretError) as error:
-            why = str(error) or type(error).__name__
-            log.warning("a case was not told", destination=destination.name, case=delivery.case, error=why)
-            failed = await self._queue.failed(delivery, why, self._now(), destination.give_up_after)
-            if failed.dead:
-                log.error("a case is told no more", destination=destination.name, case=delivery.case, error=why)
+
+    async def _act(self, http: httpx.AsyncClient, destination: Destination, delivery: Delivery, case: Case) -> Delivery:
+        """Tell the last act of `case`, as it is after it; how far it is then."""
+        act, theirs = len(case.history), None
+        if destination.wants(form.kind(case.history[-1]), case.main):
+            await self._queue.keep(delivery, self._now())
+            event = told(case, delivery.case, self._site, destination.content)
+            if destination.content == "full":
+                detail = {"act": act, "destination": destination.name}
+                await asyncio.to_thread(self._tell, SYSTEM, "case.told", case.id, detail)
+            async with asyncio.timeout(WHOLE):
+                theirs = await self._send(http, destination, event, delivery, act)
+        return await self._queue.told(delivery, act, theirs)
 
     async def _send(
-        self, http: httpx.AsyncClient, destination: Destination, event: dict[str, object], delivery: Delivery
+        self, http: httpx.AsyncClient, destination: Destination, event: dict[str, Any], delivery: Delivery, act: int
     ) -> str | None:
-        secret = await asyncio.to_thread(Path(destination.secret_file).read_text, "utf-8")
+        secret = await asyncio.to_thread(_secret, destination)
         if destination.kind == "zammad":
             theirs = delivery.theirs
             if theirs is None:  # whoever dies now looks for it next time
-                await self._queue.told(delivery, delivery.act, zammad.ASKED)
-            return await zammad.tell(http, destination, secret.strip(), event, theirs)
+                await self._queue.asked(delivery, f"{zammad.ASKED}{act}")
+            return await zammad.tell(http, destination, secret, event, theirs)
         await webhook.tell(http, destination.url, signing.secret(secret), event, self._now())
         return None
 
-
-def _client(destination: Destination) -> httpx.AsyncClient:
-    """To that address alone: no redirect is followed, and no proxy of the environment asked."""
-    verify = ssl.create_default_context(cafile=destination.ca) if destination.url.startswith("https:") else False
-    return httpx.AsyncClient(timeout=PATIENCE, follow_redirects=False, trust_env=False, verify=verify)
+    async def _failed(self, destination: Destination, delivery: Delivery, why: str) -> None:
+        log.warning("a case was not told", destination=destination.name, case=delivery.case, error=why)
+        failed = await self._queue.failed(delivery, why, self._now(), destination.give_up_after)
+        if failed.dead:
+            log.error("a case is told no more", destination=destination.name, case=delivery.case, error=why)
 
 
 async def try_once(destination: Destination, site: str, at: datetime) -> str | None:
@@ -133,12 +156,46 @@ async def try_once(destination: Destination, site: str, at: datetime) -> str | N
         "type": "kikitori.test", "time": at.isoformat(), "datacontenttype": "application/json", "data": {},
     }  # fmt: skip
     try:
-        secret = await asyncio.to_thread(Path(destination.secret_file).read_text, "utf-8")
-        async with _client(destination) as http:
+        secret = await asyncio.to_thread(_secret, destination)
+        async with asyncio.timeout(WHOLE), await asyncio.to_thread(_client, destination) as http:
             if destination.kind == "zammad":
-                await zammad.reached(http, destination, secret.strip())
+                await zammad.reached(http, destination, secret)
             else:
                 await webhook.tell(http, destination.url, signing.secret(secret), event, at)
-    except (NotToldError, httpx.HTTPError, OSError, signing.SecretError) as error:
-        return str(error) or type(error).__name__
+    except (NotToldError, httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, TimeoutError) as error:
+        return _why(error)
     return None
+
+
+def _secret(destination: Destination) -> str:
+    """Raises OSError, SecretError."""
+    try:
+        text = Path(destination.secret_file).read_text("ascii").strip()
+    except UnicodeDecodeError as error:
+        raise signing.SecretError(f"{destination.secret_file} holds no secret") from error
+    if not _TOKEN.fullmatch(text):
+        raise signing.SecretError(f"{destination.secret_file} holds no secret")
+    return text
+
+
+def _client(destination: Destination) -> httpx.AsyncClient:
+    """To that address alone: no redirect is followed, and no proxy of the environment asked. Raises OSError."""
+    verify: ssl.SSLContext | bool = False
+    if destination.url.startswith("https:"):
+        try:
+            verify = ssl.create_default_context(cafile=destination.ca)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror or "no certificate", destination.ca) from error
+    return httpx.AsyncClient(
+        timeout=PATIENCE, follow_redirects=False, trust_env=False, verify=verify,
+        headers={"Accept-Encoding": "identity"},
+    )  # fmt: skip
+
+
+def _why(error: Exception) -> str:
+    """What is in the way, and nothing of what was sent: not a name, not a secret."""
+    if isinstance(error, TimeoutError | httpx.TimeoutException):
+        return "no answer in time"
+    if isinstance(error, NotToldError | signing.SecretError | KikitoriError | httpx.NetworkError):
+        return str(error) or type(error).__name__
+    return explain(error) if isinstance(error, OSError) else type(error).__name__

@@ -16,8 +16,11 @@ deliveries = Table(
     Column("dead_at", DateTime),
     Column("error", String(200)),
     Column("theirs", String(64)),
+    Column("target", String(16), nullable=False),
+    Column("taken_until", DateTime),
     Index("deliveries_waiting", "destination", "next_at"),
 )
 """`act`: told up to it. `failed_at`: since when it fails, `next_at`: when it is tried next, `dead_at`: nobody tries it
-any more until somebody says so. `theirs`: what the other system calls the case; `?` where it was asked to make one.
+any more until somebody says so. `theirs`: what the other system calls the case; `?4` where act 4 asked it to make one.
+`target`: of which address all that is so. `taken_until`: by one desk at a time.
 """

@@ -4,6 +4,7 @@ Zammad has no keys that make a request happen once: before a ticket is made agai
 """
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -12,9 +13,10 @@ import httpx
 from cti.outward.webhook import NotToldError
 from policies.outward import Destination
 
+_ID: Final = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 _SHOWN: Final = ("inquiry", "name", "number", "email", "main", "owner")
 ASKED: Final = "?"
-"""In place of a ticket's id: one was asked for, and perhaps made."""
+"""Before the number of an act, in place of a ticket's id: that act asked for one, and perhaps it was made."""
 LONGEST: Final = 1 << 20
 """Bytes of an answer that are read."""
 
@@ -26,11 +28,11 @@ async def tell(
     headers = {"Authorization": f"Token token={token}"}
     root = destination.url.rstrip("/") + "/api/v1/tickets"
     title = f"案件 {event['data']['case']} ({event['subject'][:8]})"
-    if theirs == ASKED:
-        # If it was made, then with this act, which asked for it.
-        if (known := await _known(http, root, headers, title)) is not None:
-            return known
-        theirs = None
+    asked = theirs[1:] if theirs is not None and theirs.startswith(ASKED) else None
+    if asked is not None:
+        theirs = await _known(http, root, headers, title)
+        if theirs is not None and asked == str(event["data"]["act"]):
+            return theirs  # made by the act that asked for it
     state = "closed" if event["data"]["state"] == "closed" else "open"
     article = {"subject": event["type"], "body": _text(event), "type": "note", "internal": True}
     if theirs is None:
@@ -40,7 +42,7 @@ async def tell(
         }  # fmt: skip
         found = await _ask(http, "POST", root, headers, made)
         theirs = str(found.get("id", "")) if isinstance(found, dict) else ""
-        if not theirs.isascii() or not theirs.isdigit():
+        if not _ID.fullmatch(theirs):
             raise NotToldError("the answer names no ticket")
         return theirs
     await _ask(http, "PUT", f"{root}/{theirs}", headers, {"state": state, "article": article})
@@ -55,10 +57,11 @@ async def reached(http: httpx.AsyncClient, destination: Destination, token: str)
 
 async def _known(http: httpx.AsyncClient, root: str, headers: Mapping[str, str], title: str) -> str | None:
     found = await _ask(http, "GET", f"{root}/search", headers, None, {"query": f'title:"{title}"', "limit": "10"})
-    if isinstance(found, dict):
-        found = list(found.get("assets", {}).get("Ticket", {}).values())
-    for one in found if isinstance(found, list) else ():
-        if isinstance(one, dict) and str(one.get("title", "")) == title and str(one.get("id", "")).isdigit():
+    for name in ("assets", "Ticket"):
+        found = found.get(name) if isinstance(found, dict) and name in found else found
+    each = found.values() if isinstance(found, dict) else found if isinstance(found, list) else ()
+    for one in each:
+        if isinstance(one, dict) and one.get("title") == title and _ID.fullmatch(str(one.get("id"))):
             return str(one["id"])
     return None
 
@@ -71,7 +74,7 @@ async def _ask(
         if not answer.is_success:
             raise NotToldError(f"HTTP {answer.status_code}")
         read = b""
-        async for piece in answer.aiter_bytes():
+        async for piece in answer.aiter_raw():
             read += piece
             if len(read) > LONGEST:
                 raise NotToldError("the answer is too long")
@@ -84,9 +87,7 @@ async def _ask(
 def _text(event: Mapping[str, Any]) -> str:
     data = event["data"]
     lines = [f"{data['kind']}  {event['time']}  {data['unit']}"]
-    lines += [
-        f"{name}: {data[name]}" for name in ("inquiry", "name", "number", "email", "main", "owner") if data.get(name)
-    ]
+    lines += [f"{name}: {data[name]}" for name in _SHOWN if data.get(name)]
     lines += [f"{name}: {value}" for name, value in data["details"].items() if value]
     lines += [
         f"{one['ticket']} {one['kind']} → {one['unit']} {one['due'] or ''} {one['outcome'] or ''}".rstrip()

@@ -28,6 +28,8 @@ def upgrade() -> None:
         sa.Column("dead_at", sa.DateTime),
         sa.Column("error", sa.String(200)),
         sa.Column("theirs", sa.String(64)),
+        sa.Column("target", sa.String(16), nullable=False),
+        sa.Column("taken_until", sa.DateTime),
     )
     op.create_index("deliveries_waiting", "deliveries", ["destination", "next_at"])
 

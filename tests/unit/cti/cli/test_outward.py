@@ -97,8 +97,9 @@ def test_what_was_given_up_is_replayed_or_left_out(kikitori: Kikitori, house: Pa
     skipped = json.loads(kikitori("audit", "list", "--action", "outward.skipped", "--json").out)
     assert (skipped["object"], skipped["detail"]) == ("portal", {"number": 1, "act": 1})
     said = kikitori("outward", "skip", "portal", "1")
-    assert (said.status, "takes what it is told" in said.err) == (66, True)
+    assert (said.status, "nothing of case 1 is in the way" in said.err) == (66, True)
     assert kikitori("outward", "replay", "portal").out == "Tried again: 0 cases.\n"
+    assert json.loads(kikitori("audit", "list", "--action", "outward.replayed", "--json").out.splitlines()[0])
 
 
 def test_a_new_secret_is_one(kikitori: Kikitori) -> None:

@@ -7,6 +7,7 @@ import hmac
 import json
 import random
 import subprocess
+import threading
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,12 +17,13 @@ from typing import Any
 import pytest
 
 from cti import store
+from cti.cases import form
 from cti.cases.acts import Accept, Close, Note, Outcome, Reach, Reply, Result
 from cti.cases.acts import Channel as Way
-from cti.outward import signing
-from cti.outward.queue import Outbox
+from cti.outward import sending, signing
+from cti.outward.queue import Outbox, stuck
 from cti.outward.sending import Sending, try_once
-from policies.outward import Destination, Outward
+from policies.outward import EVENTS, Destination, Outward
 from tests import databases
 from tests.unit.cti.cases.test_book import NUMBER, Shelf
 from tests.unit.cti.outward.receiver import Receiver, Request, receiving
@@ -46,7 +48,7 @@ class Post:
     def queue(self) -> Outbox:
         return Outbox(self.shelf.engine, "pbx1")
 
-    def sending(self) -> Sending:
+    def sender(self) -> Sending:
         def policy() -> Outward:
             return Outward(basis="B-04", decided_by="x", effective_from="2025-12-01", destination=self.destinations)
 
@@ -58,9 +60,12 @@ class Post:
         given = {"name": name, "url": f"{receiver.url}/hook", "secret_file": str(secret)} | more
         self.destinations.append(Destination(**given))
 
+    def one(self, name: str = "portal") -> Destination:
+        return next(one for one in self.destinations if one.name == name)
+
     async def round(self, sending: Sending | None = None) -> None:
         """Once."""
-        sending = sending or self.sending()
+        sending = sending or self.sender()
         await sending.look()
         await sending.settled()
 
@@ -121,7 +126,7 @@ async def test_each_act_is_told_once_in_order_and_without_a_word_of_the_customer
     text = b"".join(one.body for one in receiver.took).decode()
     assert not [name for name in NAMES if name in text]
     assert [one for one in post.shelf.told if one[1] == "case.told"] == []
-    assert await post.queue.waiting("portal") == []
+    assert await post.queue.waiting(post.one()) == []
 
 
 async def test_a_destination_that_is_told_everything_is_and_the_log_says_of_what(
@@ -171,19 +176,19 @@ async def test_a_receiver_that_is_away_for_an_hour_misses_nothing_and_holds_up_n
         post.to(other, "second")
         receiver.answer = lambda _request: (503, b"busy")
         first, second = await post.shelf.handed_over(), await post.shelf.handed_over()
-        sending = post.sending()
+        sender = post.sender()
         for _ in range(60):
-            await post.round(sending)
+            await post.round(sender)
             post.shelf.at += timedelta(minutes=1)
         assert len(other.took) == 10, "the other one has everything at once"
         assert receiver.took == []
-        waiting = await post.queue.waiting("portal")
+        waiting = await post.queue.waiting(post.one())
         assert {one.error for one in waiting} == {"HTTP 503"}
         assert {one.dead for one in waiting} == {False}
         assert all(5 < one.tries < 15 for one in waiting), "it is asked ever less often"
         receiver.answer = lambda _request: (200, b"")
         post.shelf.at += timedelta(hours=1)
-        await post.round(sending)
+        await post.round(sender)
     for kept in (first, second):
         mine = [one["data"]["act"] for one in receiver.events() if one["subject"] == kept.case.id]
         assert mine == [1, 2, 3, 4, 5]
@@ -199,23 +204,24 @@ async def test_what_nobody_takes_is_given_up_shown_and_told_when_somebody_says_s
     for _ in range(40):
         await post.round()
         post.shelf.at += timedelta(minutes=10)
-    (dead,) = await post.queue.waiting("portal", dead=True)
+    (dead,) = await post.queue.waiting(post.one(), dead=True)
     assert (dead.case, dead.act, dead.acts) == (bad.number, 0, 5)
     assert {one["subject"] for one in receiver.events()} == {good.case.id}
     tries = dead.tries
     await post.round()
-    assert (await post.queue.waiting("portal", dead=True))[0].tries == tries, "nobody tries it any more"
-    assert await post.queue.again("portal", good.number) == 0
-    assert await post.queue.again("portal") == 1
+    assert (await post.queue.waiting(post.one(), dead=True))[0].tries == tries, "nobody tries it any more"
+    assert await post.queue.again(post.one(), good.number) == 0
+    assert await post.queue.again(post.one()) == 1
     receiver.answer = lambda request: (422, b"no") if request.json["type"].endswith("reach") else (200, b"")
     await post.round()
-    after = await post.queue.skip("portal", bad.number)
-    assert after is not None
-    assert after.act == 2
+    way = await post.queue.in_the_way(post.one(), bad.number)
+    assert way is not None
+    assert way.act == 1
+    await post.queue.told(way, 2)
     await post.round()
     mine = [one["data"]["act"] for one in receiver.events() if one["subject"] == bad.case.id]
     assert mine == [1, 3, 4, 5]
-    assert await post.queue.skip("portal", bad.number) is None
+    assert await post.queue.in_the_way(post.one(), bad.number) is None
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308, 400, 404, 410, 500])
@@ -226,7 +232,7 @@ async def test_nothing_but_a_yes_is_a_yes_and_nobody_is_sent_elsewhere(
     receiver.answer = lambda _request: (status, b"{}")
     await post.shelf.handed_over()
     await post.round()
-    (one,) = await post.queue.waiting("portal")
+    (one,) = await post.queue.waiting(post.one())
     assert (one.act, one.error) == (0, f"HTTP {status}")
     assert receiver.took == []
 
@@ -243,7 +249,9 @@ async def test_a_connection_that_breaks_a_secret_that_is_not_there_and_nobody_wh
     post.to(Receiver("http://127.0.0.1:1"), "away")
     await post.shelf.handed_over()
     await post.round()
-    errors = {name: (await post.queue.waiting(name))[0].error or "" for name in ("portal", "lost", "weak", "away")}
+    errors = {
+        name: (await post.queue.waiting(post.one(name)))[0].error or "" for name in ("portal", "lost", "weak", "away")
+    }
     assert all(errors.values()), errors
     assert "c2hvcnQ" not in errors["weak"]
 
@@ -260,21 +268,191 @@ async def test_a_destination_is_told_what_it_wants_and_nothing_of_other_sections
         await post.round()
         assert [one["data"]["kind"] for one in other.events()] == ["hand-over", "close"]
     assert receiver.took == []
-    assert await post.queue.waiting("portal") == []
+    assert await post.queue.waiting(post.one()) == []
 
 
-async def test_where_nobody_is_told_nothing_is_kept_for_it_and_who_comes_later_hears_the_whole_case(
+async def test_where_nobody_was_ever_told_nothing_is_kept_and_who_comes_later_hears_the_whole_case(
     post: Post, receiver: Receiver
 ) -> None:
     kept = await post.shelf.handed_over()
     await post.round()
-    assert await post.queue.waiting("portal") == []
     post.to(receiver)
     await post.round()
     assert receiver.took == []
     await post.shelf.book().add(kept.number, [post.shelf.act(Note, text="家の裏")])
     await post.round()
     assert [one["data"]["act"] for one in receiver.events()] == [1, 2, 3, 4, 5, 6]
+
+
+async def test_a_destination_that_is_away_from_the_policy_for_a_moment_misses_nothing(
+    post: Post, receiver: Receiver
+) -> None:
+    """An editor writes the file anew."""
+    post.to(receiver)
+    await post.shelf.handed_over()
+    await post.round()
+    receiver.answer = lambda _request: (503, b"")
+    kept = await post.shelf.handed_over()
+    await post.round()
+    named, post.destinations = post.destinations, []
+    fresh = await post.shelf.handed_over()
+    await post.round()
+    post.destinations = named
+    receiver.answer = lambda _request: (200, b"")
+    post.shelf.at += timedelta(hours=1)
+    await post.round()
+    for each in (kept, fresh):
+        assert len([one for one in receiver.events() if one["subject"] == each.case.id]) == 5
+
+
+async def test_another_address_under_the_same_name_is_another_system(post: Post, receiver: Receiver) -> None:
+    """It knows nothing of the tickets of the one before, and hears each case from its beginning."""
+    zammad = Zammad(receiver)
+    post.to(receiver, "zammad", kind="zammad", url=receiver.url, customer="x@example.jp", events=("hand-over", "note"))
+    kept = await post.shelf.handed_over()
+    await post.round()
+    assert len(zammad.tickets) == 1
+    with receiving() as other:
+        strangers = Zammad(other)
+        strangers.tickets[1], strangers.articles[1] = {"title": "someone else's", "id": 1}, []
+        post.destinations = []
+        post.to(other, "zammad", kind="zammad", url=other.url, customer="x@example.jp", events=("hand-over", "note"))
+        await post.shelf.book().add(kept.number, [post.shelf.act(Note, text="家の裏")])
+        await post.round()
+        assert strangers.articles[1] == [], "nothing is written into a stranger's ticket"
+        assert [one["subject"].rpartition(".")[2] for one in strangers.articles[2]] == ["hand-over", "note"]
+
+
+async def test_of_two_desks_one_tells(post: Post, receiver: Receiver) -> None:
+    post.to(receiver)
+    kept = await post.shelf.handed_over()
+    first, second = post.sender(), post.sender()
+    await asyncio.gather(post.round(first), post.round(second), post.round(first), post.round(second))
+    assert [one["data"]["act"] for one in receiver.events()] == [1, 2, 3, 4, 5], kept
+
+
+async def test_what_is_taken_out_of_the_policy_is_told_no_more_from_that_act_on(post: Post, receiver: Receiver) -> None:
+    post.to(receiver)
+    for _ in range(6):
+        await post.shelf.handed_over()
+
+    def answer(_request: Request) -> tuple[int, bytes]:
+        if len(receiver.took) == 3:
+            post.destinations = []
+        return 200, b""
+
+    receiver.answer = answer
+    await post.round()
+    assert len(receiver.took) <= 3 + 4, "what was under way with four cases"
+
+
+async def test_a_receiver_that_drips_is_given_up_like_any_other(
+    post: Post, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "WHOLE", 0.3)
+    gate = threading.Event()
+    post.to(receiver)
+
+    def drips(_request: Request) -> tuple[int, bytes]:
+        gate.wait(5)
+        return 200, b""
+
+    receiver.answer = drips
+    await post.shelf.handed_over()
+    await post.round()
+    gate.set()
+    (one,) = await post.queue.waiting(post.one())
+    assert (one.tries, one.error) == (1, "no answer in time")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b'{"assets": null}',
+        b'{"assets": []}',
+        b'{"assets": {"Ticket": null}}',
+        b"[3]",
+        b"nonsense",
+        b'{"id": true}',
+        b'{"id": "../../x"}',
+        b'{"id": %s}' % (b"9" * 99),
+    ],
+)
+async def test_a_zammad_that_answers_nonsense_is_tried_ever_less_often(
+    post: Post, receiver: Receiver, answer: bytes
+) -> None:
+    receiver.answer = lambda _request: (200, answer)
+    post.to(receiver, "zammad", kind="zammad", url=receiver.url, customer="x@example.jp")
+    kept = await post.shelf.handed_over()
+    for _ in range(5):
+        await post.round()
+        post.shelf.at += timedelta(minutes=10)
+    (one,) = await post.queue.waiting(post.one("zammad"))
+    assert (one.case, one.act, one.tries > 2) == (kept.number, 0, True)
+
+
+async def test_an_authority_that_is_not_there_and_a_secret_of_two_lines_are_said_and_not_shown(
+    post: Post, tmp_path: Path
+) -> None:
+    post.to(Receiver("https://127.0.0.1:1"), ca=str(tmp_path / "none.pem"))
+    post.to(Receiver("http://127.0.0.1:1"), "two", kind="zammad", customer="x@example.jp")
+    (tmp_path / "two.secret").write_text("abc\nSECRETTOKEN")
+    await post.shelf.handed_over()
+    await post.round()
+    errors = [(await post.queue.waiting(post.one(name)))[0].error or "" for name in ("portal", "two")]
+    assert "none.pem" in errors[0]
+    assert "two.secret" in errors[1]
+    assert "SECRETTOKEN" not in errors[1]
+    tried = [await try_once(post.one(name), "pbx1", post.shelf.at) or "" for name in ("portal", "two")]
+    assert "none.pem" in tried[0]
+    assert "SECRETTOKEN" not in tried[1]
+
+
+async def test_a_clock_that_was_ahead_holds_nothing_up(post: Post, receiver: Receiver) -> None:
+    post.to(receiver)
+    receiver.answer = lambda _request: (503, b"")
+    await post.shelf.handed_over()
+    right, post.shelf.at = post.shelf.at, post.shelf.at + timedelta(days=3650)
+    await post.round()
+    post.shelf.at = right
+    receiver.answer = lambda _request: (200, b"")
+    await post.round()
+    assert len(receiver.took) == 5
+
+
+async def test_what_fails_for_an_hour_is_counted_and_may_be_tried_at_once(post: Post, receiver: Receiver) -> None:
+    post.to(receiver)
+    receiver.answer = lambda _request: (503, b"")
+    await post.shelf.handed_over()
+    for minutes, count in ((30, 0), (40, 1)):
+        await post.round()
+        post.shelf.at += timedelta(minutes=minutes)
+        assert await stuck(post.shelf.engine, "pbx1", post.destinations, post.shelf.at) == count
+    assert await stuck(post.shelf.engine, "pbx2", post.destinations, post.shelf.at) == 0
+    receiver.answer = lambda _request: (200, b"")
+    assert await post.queue.again(post.one()) == 1
+    await post.round()
+    assert len(receiver.took) == 5
+
+
+async def test_an_act_that_asked_for_a_ticket_and_was_left_out_does_not_swallow_the_next(
+    post: Post, receiver: Receiver
+) -> None:
+    zammad = Zammad(receiver)
+    zammad.dies_after_making = 1
+    post.to(receiver, "zammad", kind="zammad", url=receiver.url, customer="x@example.jp")
+    kept = await post.shelf.handed_over()
+    await post.round()
+    way = await post.queue.in_the_way(post.one("zammad"), kept.number)
+    assert way is not None
+    await post.queue.told(way, way.act + 1)
+    await post.round()
+    subjects = [one["subject"].rpartition(".")[2] for one in zammad.articles[1]]
+    assert subjects == ["register", "reach", "consent", "assign", "hand-over"]
+
+
+def test_the_policy_knows_every_act() -> None:
+    assert set(EVENTS) == set(form.KINDS)
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -290,28 +468,28 @@ async def test_whatever_breaks_in_between_each_act_comes_at_least_once_and_in_or
     receiver.answer = answer
     post.to(receiver)
     numbers = [(await post.shelf.handed_over()).number for _ in range(3)]
-    sending = post.sending()
+    sender = post.sender()
     for _ in range(25):
-        await sending.look()
+        await sender.look()
         match chance.randrange(4):
             case 0:  # killed: what was told and not put down is told again
                 await asyncio.sleep(chance.random() * 0.01)
-                await sending.close()
-                sending = post.sending()
+                await sender.close()
+                sender = post.sender()
             case 1:
                 await post.shelf.book().add(chance.choice(numbers), [post.shelf.act(Note, text="家の裏")])
-        await sending.settled()
+        await sender.settled()
         post.shelf.at += timedelta(minutes=chance.choice([0, 1, 30]))
     receiver.answer = lambda _request: (200, b"")
     for _ in range(3):
         post.shelf.at += timedelta(hours=2)
-        await post.round(sending)
+        await post.round(sender)
     for number in numbers:
         case = (await post.shelf.book().get(number)).case
         told = [one["data"]["act"] for one in receiver.events() if one["subject"] == case.id]
         assert list(dict.fromkeys(told)) == list(range(1, len(case.history) + 1)), told
         assert told == sorted(told), "in order, though some come twice"
-    assert await post.queue.waiting("portal") == []
+    assert await post.queue.waiting(post.one()) == []
 
 
 class Zammad:
