@@ -10,7 +10,7 @@ from cti.api.app import application
 from cti.api.server import serve
 from cti.api.service import Service
 from cti.app.clock import Clock
-from cti.app.desk import accounts_at, book_at, keys_at, reviewing_at, teller
+from cti.app.desk import accounts_at, book_at, keys_at, next_day_at, reviewing_at, teller
 from cti.app.site import want_of
 from cti.cases.calling import Calling
 from cti.cases.desk import CaseDesk
@@ -36,7 +36,10 @@ async def run_api(settings: Settings, desk: Desk, clock: Clock) -> None:
         recorder = dict(seen.recorder) if isinstance(seen.recorder, Mapping) else None
         return {"recorder": recorder, "findings": findings}
 
-    cases = CaseDesk(book_at(desk, settings), lambda: policies.now().sections, desk.catalogue.pbx, teller(desk), clock)
+    cases = CaseDesk(
+        book_at(desk, settings), lambda: policies.now().sections, desk.catalogue.pbx, teller(desk), clock,
+        next_day_at(settings, clock),
+    )  # fmt: skip
     guard = Guard(accounts=accounts_at(desk, clock), rights=lambda: policies.now().rights)
     service = Service(
         desk, guard, terminals=lambda: policies.now().terminals, health=status, keys=keys_at(desk, settings, clock),

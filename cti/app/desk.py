@@ -17,6 +17,7 @@ from cti.app.site import want_of
 from cti.cases import sealing
 from cti.cases.adopting import Adopting
 from cti.cases.book import CaseBook, Tell
+from cti.cases.desk import NextDay
 from cti.cases.ticketing import Ticketing
 from cti.desk import Desk
 from cti.doctor import storage
@@ -67,16 +68,8 @@ def _database(settings: Settings) -> AsyncEngine:
 async def build_desk(settings: Settings, clock: Clock, actor: str) -> Desk:
     """The desk's one service object; `actor` is who asks."""
     database, site = _database(settings), settings.site.pbx
-    book = HoursBook(settings.paths.policies, settings.paths.hours)
-
-    def due(at: datetime) -> date | None:
-        try:
-            return book.now(clock()).next_business_day(at)
-        except PolicyError as error:
-            log.error("no due day: the opening hours are not known", error=str(error))
-            return None
-
-    catalogue, intake = Catalogue(database, site), IntakeBook(database, site, due)
+    next_day = next_day_at(settings, clock)
+    catalogue, intake = Catalogue(database, site), IntakeBook(database, site, lambda at: next_day(at, "centre"))
     with database_answers(connecting=True):
         await migrate(database)
         await catalogue.adopt()
@@ -125,6 +118,20 @@ def sending_at(desk: Desk, settings: Settings, book: CaseBook, clock: Clock) -> 
     return Sending(queue, book, lambda: policies.now().outward, teller(desk), desk.catalogue.pbx, clock)
 
 
+def next_day_at(settings: Settings, clock: Clock) -> NextDay:
+    """翌営業日, of whichever calendar; None where the opening hours are not known."""
+    book = HoursBook(settings.paths.policies, settings.paths.hours)
+
+    def find(at: datetime, calendar: str) -> date | None:
+        try:
+            return book.now(clock()).next_business_day(at, calendar)
+        except PolicyError as error:
+            log.error("no due day: the opening hours are not known", error=str(error))
+            return None
+
+    return find
+
+
 def keys_at(desk: Desk, settings: Settings, clock: Clock) -> VaultKeys:
     """The keys of the vault of `desk`."""
     serve = timedelta(days=settings.upkeep.epoch_days)
@@ -152,7 +159,9 @@ async def run_desk(settings: Settings, clock: Clock, notifier: Notifier) -> None
     await _key_of_cases(settings, book)
     adopting = Adopting(desk.intake, book, desk.keep, clock)
     sending = sending_at(desk, settings, book, clock)
-    ticketing = Ticketing(desk.intake, book, Fresh(settings.paths.policies).now, clock)
+    ticketing = Ticketing(
+        desk.intake, book, Fresh(settings.paths.policies).now, clock, next_day_at(settings, clock)
+    )  # fmt: skip
 
     async def look() -> None:
         await desk.catch_up()

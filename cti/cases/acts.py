@@ -192,7 +192,7 @@ class Assign(Act):
 class HandOver(Act):
     """To the main 所管課. `promised`: when it calls back (E-16). `why`, `words`: of a transfer.
 
-    `reached`: the number on which the 所管課 was told by telephone (A-21).
+    `reached`: the number on which the 所管課 was told by telephone (A-21). `accept_by`: until when it takes it (A-23).
     """
 
     way: Way
@@ -200,6 +200,7 @@ class HandOver(Act):
     why: Why | None = None
     words: str = ""
     reached: str = ""
+    accept_by: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

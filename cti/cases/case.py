@@ -112,6 +112,8 @@ class Case:
         if self.state is State.CLOSED:
             return None
         owed = [ticket.next_at for ticket in self.tickets if ticket.outcome is None]
+        if self.state is State.HANDED_OVER and self.hand_over is not None:
+            owed.append(self.hand_over.accept_by)  # nobody has seen it yet
         return min((at for at in (self.promised, self.due, *owed) if at is not None), default=None)
 
 

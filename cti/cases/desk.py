@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, time
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from cti.cases import form
@@ -18,7 +18,7 @@ from cti.cases.words import words
 from cti.errors import FieldError, NotEntitledError, NotFoundError
 from cti.explain import localise
 from cti.i18n import _
-from policies.calendar import JST
+from policies.calendar import JST, midnight
 from policies.sections import Section, Sections
 from recorder.access.people import Account
 
@@ -28,14 +28,20 @@ Stated = Mapping[str, Any]
 """What was asked for, field by field; None: not said."""
 
 
+NextDay = Callable[[datetime, str], date | None]
+"""The first day after that of an instant on which a calendar of `hours.toml` is open."""
+
+
 class CaseDesk:
     """The cases, for whoever has an account."""
 
     def __init__(
-        self, book: CaseBook, sections: Callable[[], Sections], site: str, tell: Tell, now: Callable[[], datetime]
-    ) -> None:
-        """`sections` reads the policy in force; `site`: whose access log `tell` writes."""
+        self, book: CaseBook, sections: Callable[[], Sections], site: str, tell: Tell, now: Callable[[], datetime],
+        next_day: NextDay = lambda _at, _calendar: None,
+    ) -> None:  # fmt: skip
+        """`sections` reads the policy in force; `site`: whose access log `tell` writes; `next_day`: 翌営業日."""
         self.book, self.sections, self._site, self._tell, self._now = book, sections, site, tell, now
+        self._next_day = next_day
 
     def unit(self, who: Account) -> str:
         """For which unit somebody acts. Raises NotEntitledError."""
@@ -148,8 +154,11 @@ class CaseDesk:
         kept = await self.find(who, text)
         by = self._by(who)
         new = [self._act(by, one) for one in stated]
-        if any(isinstance(act, HandOver) for act in new) and not any(isinstance(act, Assign) for act in new):
-            self._still_takes(kept.case.main, by["at"])
+        if any(isinstance(act, HandOver) for act in new):
+            to = next((act.main for act in reversed(new) if isinstance(act, Assign)), kept.case.main)
+            self._still_takes(to, by["at"])
+            until = accept_by(to, by["at"], self.sections(), self._next_day)
+            new = [replace(act, accept_by=until) if isinstance(act, HandOver) else act for act in new]
 
         def may(case: Case) -> None:
             if not sees(case, by["unit"]):  # somebody handed it on meanwhile
@@ -216,6 +225,13 @@ class CaseDesk:
                 "category", _("no kind of question {text!r}: there are {names}").format(text=text, names=names)
             )
         return found.name
+
+
+def accept_by(main: str | None, at: datetime, sections: Sections, next_day: NextDay) -> datetime | None:
+    """Until when a 所管課 takes what is handed over to it: to the end of its own 翌営業日 (A-23)."""
+    found = sections.find(main or "")
+    day = next_day(at, found.hours) if found else None
+    return midnight(day + timedelta(days=1)) if day else None
 
 
 def _none(text: str) -> NotFoundError:

@@ -34,6 +34,7 @@ from cti.cases.book import CaseBook, ChangedError, OrderError
 from cti.cases.callbacks import UNREACHED
 from cti.cases.case import Case
 from cti.cases.contact import Contact, calling
+from cti.cases.desk import NextDay, accept_by
 from cti.explain import explain
 from cti.intake import IntakeBook
 from cti.steps import Step, at_of
@@ -49,11 +50,13 @@ class Ticketing:
     """The steps of one site's calls into its cases."""
 
     def __init__(
-        self, intakes: IntakeBook, book: CaseBook, policies: Callable[[], Policies], now: Callable[[], datetime]
-    ) -> None:
+        self, intakes: IntakeBook, book: CaseBook, policies: Callable[[], Policies], now: Callable[[], datetime],
+        next_day: NextDay = lambda _at, _calendar: None,
+    ) -> None:  # fmt: skip
         """`policies` reads what is in force."""
         self._intakes, self._book, self._policies, self._now = intakes, book, policies, now
         self._said: dict[str, str] = {}
+        self._next_day = next_day
 
     async def look(self) -> None:
         """Once: all that waits. What cannot be done now stays, and hides no other."""
@@ -106,7 +109,7 @@ class Ticketing:
         ended = TransferEnded(
             at=now, by=SYSTEM, unit=CONTRACTOR, leg=leg, outcome=outcome, due=self._due(at_of(step))
         )  # fmt: skip
-        over = _over(case, leg, now) if outcome == _ANSWERED else []
+        over = self._over(case, leg, now) if outcome == _ANSWERED else []
         key = _key(step, leg)
         try:
             await self._book.add(number, [ended, *over], seen=len(case.history), key=key)
@@ -168,6 +171,18 @@ class Ticketing:
         identity = str(uuid5(NAMESPACE_URL, f"kikitori:case/{key}"))
         await self._book.enter([register, reach, act], identity=identity, key=key)
 
+    def _over(self, case: Case, leg: str, now: datetime) -> list[Act]:
+        """What was put through, and answered by a 所管課, is handed over (4条(1)ただし書); why, whoever did it says."""
+        made = next((act for act in case.history if isinstance(act, Transferred) and act.leg == leg), None)
+        if made is None or made.section is None or made.section == case.owner or case.state is State.CLOSED:
+            return []
+        assign = Assign(at=now, by=SYSTEM, unit=case.owner, main=made.section, related=tuple(
+            one for one in case.related if one != made.section
+        ))  # fmt: skip
+        until = accept_by(made.section, now, self._policies().sections, self._next_day)
+        over = HandOver(at=now, by=SYSTEM, unit=case.owner, way=Way.TRANSFER, accept_by=until)
+        return [*([assign] if case.main != made.section else []), over]
+
     def _due(self, at: datetime) -> datetime:
         return at + timedelta(minutes=self._policies().sections.tickets.call_within)
 
@@ -184,15 +199,3 @@ def next_try(case: Case, place: int, now: datetime, policies: Policies, next_day
 def _key(step: Step, leg: str) -> str:
     """As D10 names a ticket."""
     return f"{step['conversation']}/{step['what']}/{leg}"
-
-
-def _over(case: Case, leg: str, now: datetime) -> list[Act]:
-    """What was put through, and answered by a 所管課, is handed over (4条(1)ただし書); why, whoever did it says."""
-    made = next((act for act in case.history if isinstance(act, Transferred) and act.leg == leg), None)
-    if made is None or made.section is None or made.section == case.owner or case.state is State.CLOSED:
-        return []
-    assign = Assign(at=now, by=SYSTEM, unit=case.owner, main=made.section, related=tuple(
-        one for one in case.related if one != made.section
-    ))  # fmt: skip
-    over = HandOver(at=now, by=SYSTEM, unit=case.owner, way=Way.TRANSFER)
-    return [*([assign] if case.main != made.section else []), over]

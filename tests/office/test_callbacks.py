@@ -4,8 +4,6 @@ Recorder and desk are killed while the call stands: what came of it is one act o
 """
 
 import asyncio
-import os
-import signal
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
@@ -81,12 +79,6 @@ class Office:
     async def _ends(self, ticket: str) -> list[DialEnded]:
         return [act for act in (await self.case(ticket)).case.history if isinstance(act, DialEnded)]
 
-    async def dies(self, process: str) -> None:
-        """Killed, and back."""
-        os.kill(await self.house.process(process), signal.SIGKILL)
-        await self.house.process(process)
-        await self.house.lab.until(lambda: bool(self.house.lab.status().get("in_step")), 20, "not in step")
-
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def office(house_with_service: House) -> AsyncIterator[Office]:
@@ -111,11 +103,11 @@ async def test_the_customer_is_called_and_both_are_recorded_whoever_dies(office:
         assert house.far.shown[number] == KOZA
         with pytest.raises(OrderError, match="just now"):
             await office.dial(ticket, "2201")
-        await office.dies("desk")
+        await house.killed("desk")
         await talk(1.5)
         await agent.phone.press("hang up")
         await office.watch.over(agent.phone, customer.phone)
-    await office.dies("recorder")
+    await house.killed("recorder")
     ended = await office.ended(ticket)
     assert (ended.outcome, ended.again) == ("answered", None)
     assert 1 <= ended.seconds <= 30

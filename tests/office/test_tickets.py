@@ -6,8 +6,6 @@ ticket of one case.
 
 import asyncio
 import contextlib
-import os
-import signal
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -134,9 +132,7 @@ async def test_each_promise_is_one_ticket_whoever_is_killed(house: House, watch:
     ):
         owed.append(Owed(await made(), left))
         if killed is not None:  # between the end of the call and its ticket
-            os.kill(await house.process(killed), signal.SIGKILL)
-            await house.process(killed)
-            await house.lab.until(lambda: bool(house.lab.status().get("in_step")), 20, "not in step")
+            await house.killed(killed)
     wanted = sorted((one.number, *ticket) for one in owed for ticket in one.tickets)
 
     async def found() -> list[tuple[str, TicketKind, str, TicketEnd | None]]:

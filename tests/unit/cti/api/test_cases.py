@@ -1,6 +1,6 @@
 """Cases over the API: who sees which, what the rules refuse, and what the access log has of it."""
 
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -443,3 +443,24 @@ async def test_a_surrogate_is_no_text(api: Api) -> None:
         "/v1/cases", content=b'{"channel":"phone","inquiry":"\\ud800"}', headers=headers
     )  # fmt: skip
     assert answer.status_code == 422
+
+
+@pytest.mark.rule("A-23", "C-18")
+async def test_a_section_takes_what_is_handed_over_by_the_end_of_its_next_business_day(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def next_day(_at: datetime, calendar: str) -> date:
+        asked.append(calendar)
+        return date(2027, 4, 5)
+
+    monkeypatch.setattr(api.service.cases, "_next_day", next_day)
+    case = await entered(api, **REACHED)
+    over = {"kind": "hand-over", "way": "transfer", "why": "wish"}
+    after = await done(api, "gyosha", case["number"], {"kind": "assign", "main": "kyusui"}, over)
+    until = datetime(2027, 4, 5, 15, tzinfo=UTC)
+    assert (datetime.fromisoformat(after["next_at"]), asked) == (until, ["office"])
+    listed = (await api.ask("kyusui", "GET", "/v1/cases", params={"state": "handed-over", "soonest": True})).json()
+    assert [datetime.fromisoformat(one["next_at"]) for one in listed["items"]] == [until]
+    assert (await done(api, "kyusui", case["number"], {"kind": "accept"}))["next_at"] is None

@@ -498,3 +498,13 @@ def test_what_is_told_of_is_not_passed_on_with_the_case() -> None:
     assert [(one.kind, one.unit, one.outcome) for one in story.now.tickets] == [
         (TicketKind.REPORT, CENTRE, None), (TicketKind.CALLBACK, "kyusui", None),
     ]  # fmt: skip
+
+
+@pytest.mark.rule("A-23", "C-18")
+def test_what_is_handed_over_is_late_when_nobody_has_taken_it_by_then() -> None:
+    story = entered(Channel.FAX, CENTRE)(Assign, main="kyusui")
+    until = story.at + timedelta(days=1)
+    story(HandOver, way=Way.SYSTEM, accept_by=until)
+    assert story.now.next_at == until
+    story(Accept, "kyusui")
+    assert story.now.next_at is None, "no time is set for the answer itself (7条)"

@@ -3,7 +3,7 @@
 import random
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -41,6 +41,7 @@ from cti.cases.contact import Contact, Missing
 from cti.cases.ticketing import Ticketing
 from cti.errors import LogUnavailableError
 from cti.intake import IntakeBook
+from policies.calendar import JST
 from policies.load import Policies, shipped
 from tests import databases
 from tests.unit.cti.cases.test_book import KEYS
@@ -480,3 +481,13 @@ async def test_a_ticket_that_was_tried_in_time_is_late_when_its_next_try_is(cent
     (ticket,) = await centre.tickets()
     assert not ticket.late(ticket.due + timedelta(days=9)), "it was tried in time, and kept"
     assert await centre.tickets(late=ticket.due + timedelta(days=9)) == []
+
+
+@pytest.mark.rule("A-23", "C-18")
+async def test_a_section_that_was_put_through_takes_the_case_in_time_too(centre: Centre) -> None:
+    await centre.transfer()
+    day = date(2027, 4, 5)
+    await Ticketing(centre.intakes, centre.book, lambda: POLICIES, lambda: centre.at, lambda _at, _of: day).look()
+    case = (await centre.only()).case
+    assert case.hand_over is not None
+    assert case.hand_over.accept_by == case.next_at == datetime(2027, 4, 6, tzinfo=JST)
