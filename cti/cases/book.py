@@ -34,6 +34,7 @@ from cti.cases.words import grams, holds
 from cti.errors import KikitoriError
 from cti.explain import localise
 from cti.i18n import _
+from cti.store import to_its_end
 from recorder.catalogue import plain
 
 log = structlog.get_logger()
@@ -301,13 +302,8 @@ class CaseBook:
                 await asyncio.sleep(random.uniform(0, 0.02 * place))  # noqa: S311  # so that two do not meet again
             raise _changed(name)
 
-        task = asyncio.ensure_future(work())
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            # Told to the log and not done, or done and told to have failed, is what must not be.
-            await asyncio.wait([task])
-            raise
+        # Told to the log and not done, or done and told to have failed, is what must not be.
+        return await to_its_end(work())
 
     @asynccontextmanager
     async def _told(self, by: str, case: Case, *, before: int) -> AsyncIterator[tuple[AsyncConnection, _Telling]]:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from cti.cases.acts import CALLED, CENTRE, SYSTEM, DialEnded, Dialled, Met, TicketEnd, TicketKind, Tried
-from cti.cases.case import Call, Case, RuleError, Ticket, owed
+from cti.cases.case import Call, Case, RuleError, Ticket, owed, settled
 from cti.cases.contact import Contact
 from policies.calendar import JST
 
@@ -121,20 +121,14 @@ def _late_said(case: Case, act: Tried, call: Call) -> Case:
     after, ticket = replace(case, call=None), case.tickets[act.place - 1]
     if act.met is not Met.CUSTOMER or ticket.outcome is not TicketEnd.PASSED_ON:
         return after
-    return replace(after, tickets=tuple(
-        replace(one, done_at=call.dialled.at, outcome=TicketEnd.KEPT)
-        if one.outcome is None and (one.kind, one.due) == (ticket.kind, ticket.due) else one  # the same promise
-        for one in case.tickets
-    ))  # fmt: skip
+    promise = (ticket.kind, ticket.due)  # the same, whoever keeps it now
+    kept = settled(case, call.dialled.at, TicketEnd.KEPT, lambda one: (one.kind, one.due) == promise)
+    return replace(after, tickets=kept)
 
 
 def _met(case: Case, act: Tried, ticket: Ticket, at: datetime) -> Case:
     """Whoever is on the telephone is told everything that they wait for, and may ask for another call."""
-    done = tuple(
-        replace(one, done_at=at, outcome=TicketEnd.KEPT)
-        if one.outcome is None and one.kind in CALLED and one.at <= at else one
-        for one in case.tickets
-    )  # fmt: skip
+    done = settled(case, at, TicketEnd.KEPT, lambda one: one.kind in CALLED and one.at <= at)
     waits = any(one.outcome is None and one.due == case.promised for one in done)
     kept = replace(case, tickets=done, promised=act.again or (case.promised if waits else None))
     if act.again is None:

@@ -6,7 +6,7 @@ The act is kept before the PBX is asked: a call that nobody knows of is not made
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
@@ -70,7 +70,7 @@ class Calling:
         act = len(case.history) + 1
         at = max(self._now(), case.last_at)
         self._at_that_hour(case, place, at)
-        await self._nobody_else_calls(case, at)
+        others = await self._others(case, at)
         leg = leg_of(kept.number, act, at)
         dialled = Dialled(
             at=at, by=who.id, unit=self._cases.unit(who), place=place, phone=phone, leg=leg,
@@ -90,7 +90,7 @@ class Calling:
             ended = DialEnded(at=self._now(), by=who.id, unit=dialled.unit, leg=leg, outcome="not-placed")
             await self._cases.book.add(kept.number, [ended])
             raise _not_placed(problem, phone)
-        return Ringing(kept=after, place=place, call=dialled, others=await self._others(who, after, contact.e164))
+        return Ringing(kept=after, place=place, call=dialled, others=tuple(self._named(others, dialled.unit)))
 
     async def _asked(self, question: Mapping[str, Any]) -> str | None:
         """What the recorder says is in the way; UNKNOWN where it may do it all the same."""
@@ -102,24 +102,23 @@ class Calling:
             return UNKNOWN
         return None if answer.get("placed") is True else str(answer.get("problem", "refused"))
 
-    async def _nobody_else_calls(self, case: Case, at: datetime) -> None:
-        """Nor in another case of the same number. Raises OrderError."""
+    async def _others(self, case: Case, at: datetime) -> list[Kept]:
+        """Other cases in which the same number is to be called. Raises OrderError where one of them calls it now."""
         contact = case.reach.contact if case.reach else None
-        if isinstance(contact, Contact):
-            for other in await self._cases.book.owed_to(contact.e164):
-                if other.case.id != case.id and calls_now(other.case, at):
-                    raise OrderError(RuleError("C-06", "somebody calls the customer just now"))
+        if not isinstance(contact, Contact):
+            return []  # the rules see to that
+        found = [other for other in await self._cases.book.owed_to(contact.e164) if other.case.id != case.id]
+        if any(calls_now(other.case, at) for other in found):
+            raise OrderError(RuleError("C-06", "somebody calls the customer just now"))
+        return found
 
-    async def _others(self, who: Account, kept: Kept, e164: str) -> tuple[str, ...]:
-        """Tickets of the same number in other cases, of those that one may see."""
-        unit = self._cases.unit(who)
-        return tuple(
-            f"{other.number}-{place}"
-            for other in await self._cases.book.owed_to(e164)
-            if other.number != kept.number and sees(other.case, unit)
-            for place, one in enumerate(other.case.tickets, start=1)
-            if one.outcome is None and one.kind in CALLED
-        )
+    @staticmethod
+    def _named(others: Sequence[Kept], unit: str) -> Iterator[str]:
+        """Their tickets, of those that the unit may see."""
+        for other in others:
+            for place, one in enumerate(other.case.tickets, start=1):
+                if one.outcome is None and one.kind in CALLED and sees(other.case, unit):
+                    yield f"{other.number}-{place}"
 
     async def last(self, who: Account, ticket: str) -> DialEnded:
         """What the PBX saw of the last call for a ticket; no outcome yet: "". Raises NotFoundError."""

@@ -1,5 +1,6 @@
 """A case and the promises in it, as they stand. Pure."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -126,3 +127,12 @@ def owed(
         kind=kind, leg=leg, conversation=conversation or case.conversation, unit=unit or case.owner, at=act.at, due=due
     )  # fmt: skip
     return replace(case, tickets=(*case.tickets, made))
+
+
+def settled(
+    case: Case, at: datetime, outcome: TicketEnd, which: Callable[[Ticket], bool]
+) -> tuple[Ticket, ...]:  # fmt: skip
+    """The tickets, of which those that are open, and `which` names, have become that."""
+    return tuple(
+        replace(one, done_at=at, outcome=outcome) if one.outcome is None and which(one) else one for one in case.tickets
+    )

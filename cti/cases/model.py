@@ -4,9 +4,8 @@
 fold of its acts, and its acts are its history: nothing is changed, something is added.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import datetime
 from functools import reduce
 from typing import Final
 
@@ -52,7 +51,7 @@ from cti.cases.acts import (
     Why,
 )
 from cti.cases.callbacks import asked_again, dial_ended, dialled, tried
-from cti.cases.case import Case, RuleError, Ticket, owed
+from cti.cases.case import Case, RuleError, Ticket, owed, settled
 from cti.cases.contact import Contact
 
 _ANY_TIME: Final = Reopen | Note | TransferEnded | DialEnded | UnjustDemand | Reported | VoiceStep
@@ -183,7 +182,7 @@ def _handed_over(case: Case, act: HandOver) -> Case:
     after = replace(
         case, state=State.HANDED_OVER, owner=to, hand_over=act, accepted_at=None, reply=None,
         result=None, due=None if called else case.due, promised=act.promised or case.promised,
-        tickets=_settled(case, act.at, TicketEnd.PASSED_ON),
+        tickets=settled(case, act.at, TicketEnd.PASSED_ON, _of_the_case),
     )  # fmt: skip
     leg = str(len(case.history) + 1)
     if called:
@@ -238,14 +237,17 @@ def _replied(case: Case, act: Reply) -> Case:
         raise RuleError("A-24", "the answer lies before the question, or ahead")
     if act.channel is not as_asked(case.channel):
         _needed(act.wish, "A-25", "the customer's wish to be answered otherwise than they asked is missing")
+    again = asked_again(case, act.at)
     return replace(
         case,
         reply=act,
         result=None,
         due=None,
-        promised=min((one.due for one in asked_again(case, act.at) if one.due), default=None),
+        promised=min((one.due for one in again if one.due), default=None),
         call=None,
-        tickets=_settled(case, act.answered_at or act.at, TicketEnd.KEPT, but=asked_again(case, act.at)),
+        tickets=settled(
+            case, act.answered_at or act.at, TicketEnd.KEPT, lambda one: _of_the_case(one) and one not in again
+        ),
     )
 
 
@@ -268,7 +270,7 @@ def _closed(case: Case, act: Close) -> Case:
         raise RuleError("A-14", "something is still to be done by a time: say first that nothing is waited for")
     return replace(
         case, state=State.CLOSED, closed_at=act.at, promised=None, call=None,
-        tickets=_settled(case, act.at, TicketEnd.VOID),
+        tickets=settled(case, act.at, TicketEnd.VOID, _of_the_case),
     )  # fmt: skip
 
 
@@ -300,8 +302,8 @@ def _transfer_ended(case: Case, act: TransferEnded) -> Case:
     if found is None or found.outcome is not None:
         raise RuleError("A-19", "no transfer of that leg is open")
     answered = act.outcome == "answered"
-    done = replace(found, done_at=act.at, outcome=TicketEnd.KEPT if answered else TicketEnd.FAILED)
-    after = replace(case, tickets=tuple(done if one is found else one for one in case.tickets))
+    became = TicketEnd.KEPT if answered else TicketEnd.FAILED
+    after = replace(case, tickets=settled(case, act.at, became, lambda one: one is found))
     if answered:
         return after
     conversation = found.conversation
@@ -318,14 +320,9 @@ def _missed(case: Case, act: Missed) -> Case:
     return owed(case, act, TicketKind.ABANDONED, leg=act.leg, due=act.due, conversation=act.conversation)
 
 
-def _settled(case: Case, at: datetime, outcome: TicketEnd, but: Sequence[Ticket] = ()) -> tuple[Ticket, ...]:
-    """The tickets, of which none is open any more, `but` these."""
-    return tuple(
-        replace(one, done_at=at, outcome=outcome)
-        if one.outcome is None and one.kind not in _STANDING and one not in but
-        else one
-        for one in case.tickets
-    )
+def _of_the_case(ticket: Ticket) -> bool:
+    """Whether an answer, a hand-over or an end of the case settles it."""
+    return ticket.kind not in _STANDING
 
 
 def _demanded(case: Case, act: UnjustDemand) -> Case:
@@ -349,7 +346,8 @@ def _reported(case: Case, act: Reported) -> Case:
     told_at = act.told_at or act.at
     if not waits[0].at <= told_at <= act.at:
         raise RuleError("B-14", "the report lies before the demand, or ahead")
-    return _done(case, TicketKind.REPORT, told_at)
+    kept = settled(case, told_at, TicketEnd.KEPT, lambda one: one.kind is TicketKind.REPORT)
+    return replace(case, tickets=kept)
 
 
 def _voiced(case: Case, act: Voice) -> Case:
@@ -366,15 +364,10 @@ def _voice_step(case: Case, act: VoiceStep) -> Case:
         raise RuleError("A-28", "CC's 広聴担当 sees to the procedure")
     if not any(one.kind is TicketKind.VOICE and one.outcome is None for one in case.tickets):
         raise RuleError("A-28", "it is no 市民の声 whose procedure goes on")
-    return _done(case, TicketKind.VOICE, act.at) if act.step is VoiceState.DONE else case
-
-
-def _done(case: Case, kind: TicketKind, at: datetime) -> Case:
-    done = tuple(
-        replace(one, done_at=at, outcome=TicketEnd.KEPT) if one.kind is kind and one.outcome is None else one
-        for one in case.tickets
-    )
-    return replace(case, tickets=done)
+    if act.step is not VoiceState.DONE:
+        return case
+    kept = settled(case, act.at, TicketEnd.KEPT, lambda one: one.kind is TicketKind.VOICE)
+    return replace(case, tickets=kept)
 
 
 def _noted(case: Case, act: Note) -> Case:

@@ -4,6 +4,7 @@
 """
 
 import json
+from datetime import datetime
 from typing import Any, Final, Literal
 
 from cti.cases import form
@@ -19,10 +20,19 @@ _CLEAR: Final = ("way", "why", "channel", "outcome", "main", "related", "promise
 def told(case: Case, number: int, site: str, content: Literal["ids", "full"]) -> dict[str, Any]:
     """Of the last act of `case`, as the case is after it. Its id is always the same: who gets it twice can tell."""
     place, act = len(case.history), case.history[-1]
+    data = _data(case, number, act, content)
+    return _event(f"{case.id}.{place}", f"{TYPE}{form.kind(act)}", site, act.at, data) | {"subject": case.id}
+
+
+def trial(site: str, at: datetime) -> dict[str, Any]:
+    """Of no case: whether it is taken."""
+    return _event(f"test.{int(at.timestamp())}", "kikitori.test", site, at, {})
+
+
+def _event(identity: str, kind: str, site: str, at: datetime, data: dict[str, Any]) -> dict[str, Any]:
     return {
-        "specversion": "1.0", "id": f"{case.id}.{place}", "source": f"urn:kikitori:{site}",
-        "type": f"{TYPE}{form.kind(act)}", "subject": case.id, "time": act.at.isoformat(),
-        "datacontenttype": "application/json", "data": _data(case, number, act, content),
+        "specversion": "1.0", "id": identity, "source": f"urn:kikitori:{site}", "type": kind, "time": at.isoformat(),
+        "datacontenttype": "application/json", "data": data,
     }  # fmt: skip
 
 

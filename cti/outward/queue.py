@@ -4,11 +4,10 @@ Of one case the acts are told in their order, by one desk at a time: what fails 
 no other.
 """
 
-import asyncio
-from collections.abc import Collection, Coroutine, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, and_, delete, func, insert, nulls_first, or_, select, update
 from sqlalchemy.exc import IntegrityError
@@ -16,10 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from cti.cases.tables import outbox
 from cti.outward.tables import deliveries
+from cti.store import to_its_end
 from policies.outward import Destination
 from recorder.catalogue import plain
-
-Result = TypeVar("Result")
 
 FIRST: Final = 5.0
 """Seconds until what failed is tried again; twice as many each time."""
@@ -89,7 +87,7 @@ class Outbox:
 
     async def take(self, delivery: Delivery, now: datetime) -> Delivery | None:
         """For this desk alone, for a while; how far it is now. None where another has it, or nothing is to be told."""
-        return await _to_its_end(self._take(delivery, now))
+        return await to_its_end(self._take(delivery, now))
 
     async def _take(self, delivery: Delivery, now: datetime) -> Delivery | None:
         until = plain(now + LEASE)
@@ -191,17 +189,7 @@ class Outbox:
             async with self._engine.begin() as connection:
                 await connection.execute(update(deliveries).where(_key(delivery)).values(**values))
 
-        await _to_its_end(put())
-
-
-async def _to_its_end(work: Coroutine[Any, Any, Result]) -> Result:
-    """Whoever breaks off waits for a transaction that has begun: SQLite stays locked by one that is left."""
-    task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise
+        await to_its_end(put())
 
 
 async def stuck(engine: AsyncEngine, site: str, destinations: Collection[Destination], now: datetime) -> int:

@@ -16,13 +16,14 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from cti.cases import form
+from cti.cases.acts import SYSTEM
 from cti.cases.book import CaseBook, Tell
 from cti.cases.case import Case
 from cti.cases.model import fold
 from cti.errors import KikitoriError
 from cti.explain import explain
 from cti.outward import signing, webhook, zammad
-from cti.outward.events import told
+from cti.outward.events import told, trial
 from cti.outward.queue import Delivery, Outbox
 from cti.outward.webhook import NotToldError
 from policies.outward import Destination, Outward
@@ -36,7 +37,6 @@ WHOLE: Final = 30.0
 AT_ONCE: Final = 4
 """Cases that a destination is told of at the same time."""
 MANY: Final = 100
-SYSTEM: Final = "kikitori:desk"
 _TOKEN: Final = re.compile(r"[\x21-\x7e]{1,500}")
 
 
@@ -151,17 +151,13 @@ class Sending:
 
 async def try_once(destination: Destination, site: str, at: datetime) -> str | None:
     """Tell it something that is no case; None where it took that, else why not."""
-    event = {
-        "specversion": "1.0", "id": f"test.{int(at.timestamp())}", "source": f"urn:kikitori:{site}",
-        "type": "kikitori.test", "time": at.isoformat(), "datacontenttype": "application/json", "data": {},
-    }  # fmt: skip
     try:
         secret = await asyncio.to_thread(_secret, destination)
         async with asyncio.timeout(WHOLE), await asyncio.to_thread(_client, destination) as http:
             if destination.kind == "zammad":
                 await zammad.reached(http, destination, secret)
             else:
-                await webhook.tell(http, destination.url, signing.secret(secret), event, at)
+                await webhook.tell(http, destination.url, signing.secret(secret), trial(site, at), at)
     except (NotToldError, httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, TimeoutError) as error:
         return _why(error)
     return None

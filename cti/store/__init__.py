@@ -1,8 +1,10 @@
 """The database: one engine, and the migrations of every package's tables."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 
 from alembic import command
 from alembic.config import Config
@@ -13,6 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from cti.errors import DatabaseError
 from cti.i18n import _
+
+Result = TypeVar("Result")
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 TROUBLE = (SQLAlchemyError, PostgresError)
@@ -66,3 +70,13 @@ def _upgrade(connection: Connection, to: str) -> None:
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["connection"] = connection
     command.upgrade(config, to)
+
+
+async def to_its_end(work: Coroutine[Any, Any, Result]) -> Result:
+    """Whoever breaks off waits for what has begun: SQLite stays locked by a transaction that is left."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
