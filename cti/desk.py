@@ -153,7 +153,7 @@ class Desk:
         for row in rows:
             self.vault.told("index", row["name"])
         await self._read_calls()
-        await self._read_steps()
+        await self.read_steps()
         return len(rows)
 
     async def _caught_up(self) -> None:
@@ -171,7 +171,7 @@ class Desk:
                 count += 1
             progress(1)
         await self._read_calls()
-        await self._read_steps()
+        await self.read_steps()
         return count
 
     def _row(self, path: Path) -> dict[str, Any] | None:
@@ -202,7 +202,8 @@ class Desk:
                 rows = [row for line in lines if (row := _call(line, path)) is not None]
                 await self.catalogue.put_calls(rows, path.name, read)
 
-    async def _read_steps(self) -> None:
+    async def read_steps(self) -> None:
+        """What the recorder copied of what Asterisk wrote down of callers."""
         known = await self.intake.read_until()
         for path in sorted((self.vault.root / STEPS).glob("*.jsonl")):
             lines, read = _new_lines(path, known.get(path.name, 0))
@@ -230,7 +231,7 @@ class Desk:
         done = Kept(id=row.id, at=self.now(), by=by, note=note)
         self.log("intake.done", row.id, {"by": by})
         callfile.append(self.vault.root / KEPT / f"{done.at:%Y-%m-%d}.jsonl", done.line())
-        await self._read_steps()
+        await self.read_steps()
         return (await self.intake.beginning(row.id))[0]
 
     async def why(self, call: str) -> list[dict[str, Any]]:

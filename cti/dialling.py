@@ -1,11 +1,12 @@
-"""Calling for somebody: the PBX rings a telephone of ours, and whoever picks it up is put through to the customer."""
+"""Calls that the PBX is asked for: to a customer, from a telephone of ours, and from one of ours to a 所管課."""
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
+from uuid import UUID
 
 import structlog
 
@@ -14,7 +15,9 @@ from cti.ami.errors import DeadlineError, NotConnectedError
 from cti.ami.message import Message
 from cti.calls.board import conversation_id
 from cti.calls.callback import called_for
+from cti.calls.model import Direction, Leg
 from cti.calls.passing import CALLED_BACK
+from cti.routing.onward import read
 from policies.model import Kind, Plan
 from recorder import callfile
 from recorder.vault.folder import STEPS
@@ -27,7 +30,7 @@ _OUTSIDE: Final = re.compile(r"0[0-9]{8,18}")
 
 
 class Dialler:
-    """The recorder's: it alone talks to the PBX. Nothing that it does touches another call."""
+    """The recorder's: it alone talks to the PBX. Calls a customer; nothing that it does touches another call."""
 
     def __init__(self, ami: AmiClient, plan: Plan, vault: Path, pbx: str, now: Callable[[], datetime]) -> None:
         """`vault`: its root folder, where what came of a call is put down."""
@@ -49,17 +52,7 @@ class Dialler:
             "Action": "Originate", "Channel": f"PJSIP/{phone}", "Context": "phones", "Exten": number, "Priority": "1",
             "ChannelId": leg, "CallerID": f"<{number}>", "Timeout": str(RING_MS), "Async": "true",
         }  # fmt: skip
-        if not self._ami.connected:
-            return {"problem": "no-pbx"}
-        try:
-            reply = (await self._ami.send_action(action))[0]
-        except (NotConnectedError, DeadlineError) as error:
-            log.error("it is not known whether a call was placed", leg=leg, error=str(error))
-            return {"problem": "unknown"}
-        if reply.get("Response") != "Success":
-            log.error("a call was not placed", leg=leg, error=reply.get("Message"))
-            return {"problem": "refused"}
-        return {"placed": True}
+        return await _asked(self._ami, action)
 
     def heard(self, message: Message) -> None:
         """OriginateResponse: where no channel came to be, Asterisk's own record says nothing of the call.
@@ -79,6 +72,50 @@ class Dialler:
             "uniqueid": leg, "at": at.isoformat(), "what": CALLED_BACK, "values": {"outcome": "not-picked-up"},
         }  # fmt: skip
         callfile.append(self._folder / f"{at.isoformat()[:10]}.jsonl", step)
+
+
+class Putter:
+    """The recorder's: has the PBX put a caller through, as the telephone that talks to them would (REFER)."""
+
+    def __init__(self, ami: AmiClient, calls: Callable[[], Iterable[tuple[UUID, str, Sequence[Leg]]]]) -> None:
+        """`calls`: those that go on."""
+        self._ami, self._calls = ami, calls
+
+    async def put(self, question: Mapping[str, Any]) -> dict[str, Any]:
+        """Whoever talks to our telephone in `conversation` goes to `dialled` (`cti.routing.onward`).
+
+        {"placed": True}, or {"problem": ...}: `unknown` where the PBX may do it all the same.
+        """
+        conversation, dialled = str(question["conversation"]), str(question["dialled"])
+        if read(dialled) is None:
+            return {"problem": "no-number"}
+        ours = [leg for one, _, legs in self._calls() if str(one) == conversation for leg in _talking(legs)]
+        if len(ours) != 1:
+            return {"problem": "no-call"}
+        action = {"Action": "BlindTransfer", "Channel": ours[0].channel, "Context": "phones", "Exten": dialled}
+        return await _asked(self._ami, action)
+
+
+def _talking(legs: Sequence[Leg]) -> Iterator[Leg]:
+    """Telephones of ours that talk to somebody outside, the two of them alone."""
+    for leg in legs:
+        others = [other.direction for other in legs if other.bridge == leg.bridge and other is not leg]
+        if leg.bridge and leg.direction is Direction.INTERNAL and others in ([Direction.IN], [Direction.OUT]):
+            yield leg
+
+
+async def _asked(ami: AmiClient, action: Mapping[str, str]) -> dict[str, Any]:
+    if not ami.connected:
+        return {"problem": "no-pbx"}
+    try:
+        reply = (await ami.send_action(action))[0]
+    except (NotConnectedError, DeadlineError) as error:
+        log.error("it is not known whether the PBX did it", action=action["Action"], error=str(error))
+        return {"problem": "unknown"}
+    if reply.get("Response") != "Success":
+        log.error("the PBX refused", action=action["Action"], error=reply.get("Message"))
+        return {"problem": "refused"}
+    return {"placed": True}
 
 
 def _said(work: asyncio.Future[None]) -> None:

@@ -18,6 +18,7 @@ from policies.hours import OpeningHours
 from policies.load import Policies
 from policies.model import Plan
 from policies.overrides import Overrides
+from policies.sections import Sections
 from recorder.vault.folder import sync_folder
 
 log = structlog.get_logger()
@@ -80,6 +81,13 @@ class HoursBook:
         if self._hours is None:
             raise PolicyError(str(self._folder), self.trouble or "nothing was read", "Mend that file")
         return self._hours
+
+    @property
+    def sections(self) -> Sections:
+        """The 所管課, as they were read with the hours. Raises PolicyError."""
+        if self._policies is None:
+            raise PolicyError(str(self._folder), "nothing was read", "Mend that file")
+        return self._policies.sections
 
     def _read(self, *, anew: bool, entered: bool) -> None:
         if anew:

@@ -31,6 +31,9 @@ from policies.overrides import Overrides
 # Numbers of 3 to 20 digits that begin with 0, and the state's emergency numbers.
 OUTSIDE: Final = (*("_0" + "X" * digits for digits in range(2, 20)), "_11[089]")
 
+ONWARD: Final = tuple(f"_*8{'X' * digits}{why}" for digits in range(1, 16) for why in ("", "*[123]"))
+"""What puts a caller through to a 所管課 (`cti.routing.onward`)."""
+
 RING_SECONDS: Final = 120
 
 FINGERPRINT: Final = "KIKITORI_POLICIES"
@@ -252,6 +255,7 @@ def texts(decided: Decided, site: Site, etc: str) -> dict[str, str]:
         "noisy": NOISY_EVENTS,
         "cel_events": CEL_EVENTS,
         "outside": OUTSIDE,
+        "onward": ONWARD,
         "cdr_fields": ",".join(_quoted(f"CDR({name}{_CDR_OPTIONS.get(name, '')})") for name in CDR_COLUMNS),
         "cel_fields": ",".join(_quoted(_CEL_PLAIN.get(name, f"CHANNEL({name})")) for name in CEL_COLUMNS),
     }
@@ -376,6 +380,7 @@ def _number(number: Number, plan: Plan) -> dict[str, object]:
         "queue": group.strategy == "queue",
         "dial": _dial(group.phones),
         "hours": number.hours,
+        "choose": number.choose,
     }
 
 

@@ -59,7 +59,10 @@ class Policy(Part):
 
 
 class Number(Part):
-    """A dialled-in number. `designated`: calls on it are recorded (B-02). `hours`: the calendar of `hours.toml`."""
+    """A dialled-in number. `designated`: calls on it are recorded (B-02). `hours`: the calendar of `hours.toml`.
+
+    `choose`: callers may press what it is about, and are put through to the 所管課 at once (A-19; keys: sections.toml).
+    """
 
     did: Did
     name: str
@@ -67,6 +70,7 @@ class Number(Part):
     group: Name
     designated: bool = True
     hours: Name = "centre"
+    choose: bool = False
 
     @property
     def digits(self) -> str:
@@ -179,10 +183,22 @@ class Emergency(Part):
     unsure_seconds: int = Field(ge=5, le=300)
 
 
+class Passing(Part):
+    """A caller who is put through to a 所管課 (A-19, E-13): for how long it rings, and then whoever put them through.
+
+    `note_seconds`: how long it waits to ring until the 所管課 has been told who comes, and why.
+    """
+
+    ring_seconds: int = Field(default=25, ge=5, le=120)
+    back_seconds: int = Field(default=20, ge=5, le=120)
+    note_seconds: int = Field(default=4, ge=0, le=15)
+
+
 class Routing(Policy):
-    """`routing.toml`: what a caller hears, and where the emergency line rings (A-07, A-12, C-07, C-08)."""
+    """`routing.toml`: what a caller hears, and where they are connected (A-07, A-12, A-19, C-07, C-08)."""
 
     announcement: Announcement
     waiting: Waiting
     menu: Menu
     emergency: Emergency
+    passing: Passing = Passing()

@@ -11,9 +11,9 @@ from pydantic import Field, field_validator, model_validator
 from policies.model import Name, Part, Policy
 
 EVENTS: Final = (
-    "register", "amend", "reach", "consent", "assign", "hand-over", "accept", "reply", "result", "close", "reopen",
-    "expect", "note", "transferred", "transfer-ended", "missed", "dialled", "dial-ended", "tried", "unjust-demand",
-    "reported", "voice", "voice-step",
+    "register", "amend", "reach", "consent", "assign", "hand-over", "accept", "reply", "result", "close",
+    "reopen", "expect", "note", "put-through", "transferred", "transfer-ended", "missed", "called-again",
+    "dialled", "dial-ended", "tried", "unjust-demand", "reported", "voice", "voice-step",
 )  # fmt: skip
 """What is done with cases, as `cti.cases.form` calls it."""
 _ADDRESS: Final = re.compile(r"[\x21-\x7e]+")

@@ -47,6 +47,7 @@ class Section(Part):
 
     `since`, `until`: the days on which it takes any, the last one included. `liaison`: its 所管広聴担当, by name or ID.
     `hours`: the calendar of `hours.toml`. `instead`: the section that takes what comes while it is closed, or retired.
+    `code`: what an operator dials behind `*8` to put a caller through to it, beside its telephone.
     """
 
     name: Name
@@ -58,6 +59,7 @@ class Section(Part):
     until: date | None = None
     liaison: tuple[str, ...] = ()
     instead: Name | None = None
+    code: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,6}$")] | None = None
 
     def takes(self, day: date) -> bool:
         """Whether something can be handed over to it on that day."""
@@ -65,21 +67,24 @@ class Section(Part):
 
 
 class Category(Part):
-    """A kind of question, and whose it is."""
+    """A kind of question, and whose it is. `key`: what a caller presses for it, where a number asks (numbers.toml)."""
 
     name: Name
     title: str = Field(min_length=1, max_length=120)
     section: Name | None = None
     urgent: bool = False
+    key: Annotated[str, StringConstraints(pattern=r"^[0-9]$")] | None = None
 
 
 class Tickets(Part):
     """What a call leaves by itself. `abandoned_after`: seconds that somebody waits whom nobody answers, to be called.
 
     `call_within`: minutes in which they are called, and whom a section did not answer after a transfer.
+    `until_answered`: nobody is called who has called again meanwhile, and was answered.
     """
 
     abandoned_after: int = Field(default=10, ge=0, le=3600)
+    until_answered: bool = True
     call_within: int = Field(default=30, ge=1, le=1440)
 
 
@@ -148,7 +153,12 @@ class Sections(Policy):
         if taken := sorted({one.name for one in self.section} & RESERVED):
             raise ValueError(f"section {', '.join(taken)}: that is no 所管課's name, but another unit's")
         names, titles = [one.name for one in self.section], [one.title for one in self.section]
-        for what, values in (("section", names), ("title", titles), ("category", [one.name for one in self.category])):
+        phones = {one.phone for one in self.section}  # two sections may share one
+        codes = [one.code for one in self.section if one.code and one.code != one.phone]
+        for what, values in (
+            ("section", names), ("title", titles), ("category", [one.name for one in self.category]),
+            ("code", [*codes, *(phones & set(codes))]), ("key", [one.key for one in self.category if one.key]),
+        ):  # fmt: skip
             if twice := sorted({value for value in values if values.count(value) > 1}):
                 raise ValueError(f"{what} named twice: {', '.join(twice)}")
         for one in self.section:
@@ -161,6 +171,8 @@ class Sections(Policy):
                 raise ValueError(
                     f"category {category.name}: section {category.section!r}, which no [[section]] defines"
                 )
+            if category.key is not None and category.section is None:
+                raise ValueError(f"category {category.name}: a key puts through to its section, and it has none")
         return self
 
     def find(self, name: str) -> Section | None:
@@ -174,6 +186,14 @@ class Sections(Policy):
     def reached_on(self, phone: str) -> Section | None:
         """The one that takes hand-overs on that telephone."""
         return next((one for one in self.section if one.phone == phone), None)
+
+    def dialled(self, code: str) -> Section | None:
+        """The one that an operator means who dials that behind `*8`: its code, or its telephone."""
+        return next((one for one in self.section if code in (one.code, one.phone)), None)
+
+    def chosen(self, key: str) -> Category | None:
+        """The kind of question for which a caller presses that."""
+        return next((one for one in self.category if one.key == key), None)
 
     def taking(self, day: date) -> list[Section]:
         """Those that something can be handed over to on that day."""

@@ -22,6 +22,8 @@ from cti.api.caseshapes import (
     Looked,
     Owner,
     Progress,
+    Put,
+    PutThrough,
     Reached,
     Recorded,
     Ringing,
@@ -39,6 +41,7 @@ from cti.cases.progress import Progress as Standing
 from cti.errors import FieldError
 from cti.explain import localise
 from cti.review import Month
+from cti.routing.onward import How
 from policies.calendar import JST
 from policies.rights import Act
 from policies.sections import public
@@ -113,6 +116,19 @@ async def act(case: Which, asked: Do, request: Request, session: Session = may(A
     stated = [one.model_dump(exclude_unset=True) for one in asked.acts]
     kept = await service.cases.act(session.who.account, case, stated, asked.seen)
     return Case.whole(kept, service.desk.now())
+
+
+@router.post("/cases/{case}/transfers", status_code=201)
+async def put_through(
+    case: Which, asked: PutThrough, request: Request, session: Session = may(Act.CASES)
+) -> Put:  # fmt: skip
+    """The caller goes to a 所管課 at once (A-19), which is told of the case before its telephone rings (E-13)."""
+    service = service_of(request)
+    found = await service.putting.put(
+        session.who.account, case, asked.section, asked.why, words=asked.words, seen=asked.seen
+    )  # fmt: skip
+    return Put(case=Case.whole(found.kept, service.desk.now()), section=found.to.section, phone=found.to.phone,
+               instead=found.to.how is How.INSTEAD)  # fmt: skip
 
 
 @router.get("/tickets")

@@ -26,6 +26,7 @@ from cti.cases.acts import (
 from cti.cases.book import Kept, Line, TicketLine
 from cti.cases.contact import Contact as Number
 from cti.cases.contact import Missing
+from cti.cases.desk import Arrival as Coming
 
 
 def _readable(text: str) -> str:
@@ -274,6 +275,15 @@ class TriedIn(In):
     again: At | None = None
 
 
+class PutThrough(In):
+    """Where the caller goes: by itself to the 所管課 of the case, or of its kind of question. `words`: why other."""
+
+    section: Typed | None = None
+    why: Why
+    words: Text = ""
+    seen: int | None = None
+
+
 class Looked(In):
     """That the progress was looked through, with recordings since then; a week by itself."""
 
@@ -453,6 +463,33 @@ class Case(CaseLine):
             between=_clocks(case.reach.between if case.reach else None),
             discreet=case.reach is not None and bool(case.reach.discreet),
             consent=case.consent.given if case.consent else None, history=[_act(act) for act in case.history],
+        )  # fmt: skip
+
+
+class Put(BaseModel):
+    """A caller who goes to `section`, on `phone`. `instead`: in place of the one that was meant, which is closed."""
+
+    case: Case
+    section: str
+    phone: str
+    instead: bool
+
+
+class Arrival(BaseModel):
+    """A caller who is put through to one's unit: from `phone`, and why; `earlier`: other cases of their number."""
+
+    case: Case
+    phone: str
+    why: Why | None
+    words: str
+    earlier: list[CaseLine]
+
+    @classmethod
+    def of(cls, found: Coming, now: datetime) -> "Arrival":
+        """As the store has it."""
+        return cls(
+            case=Case.whole(found.kept, now), phone=found.phone, why=found.why, words=found.words,
+            earlier=[CaseLine.of(line, now) for line in found.earlier],
         )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from cti.api.caseshapes import (
+    Arrival,
     Called,
     Case,
     CaseLine,
@@ -22,6 +23,8 @@ from cti.api.caseshapes import (
     Enter,
     Looked,
     Progress,
+    Put,
+    PutThrough,
     Ringing,
     Sections,
     Ticket,
@@ -205,15 +208,8 @@ class Client:
         with self._stream("GET", "/v1/calls/live") as answer:
             for line in answer.iter_lines():
                 if line.startswith("data: "):
-                    yield self._calls(line.removeprefix("data: "))
-
-    @staticmethod
-    def _calls(text: str) -> list[dict[str, Any]] | None:
-        try:
-            calls = Live.model_validate_json(text).calls
-        except ValidationError as error:
-            raise UnreachableError(_("the answer is not that of a desk of this version")) from error
-        return None if calls is None else [call.model_dump(mode="json") for call in calls]
+                    calls = _told(Live, line.removeprefix("data: ")).calls
+                    yield None if calls is None else [call.model_dump(mode="json") for call in calls]
 
     # --- accounts and keys --------------------------------------------------------------------------------------------
 
@@ -333,6 +329,17 @@ class Client:
         """Call for a ticket."""
         return self._post(f"/v1/tickets/{_segment(ticket)}/calls", asked, Ringing)
 
+    def put_through(self, case: str, asked: PutThrough) -> Put:
+        """Have the PBX put a caller through."""
+        return self._post(f"/v1/cases/{_segment(case)}/transfers", asked, Put)
+
+    def arrivals(self) -> Iterator[Arrival]:
+        """Callers who are put through to one's own unit, each as they come, until the session ends."""
+        with self._stream("GET", "/v1/arrivals") as answer:
+            for line in answer.iter_lines():
+                if line.startswith("data: "):
+                    yield _told(Arrival, line.removeprefix("data: "))
+
     def last_call(self, ticket: str) -> Called:
         """What the PBX saw of the last call."""
         return self._get(f"/v1/tickets/{_segment(ticket)}/calls/last", Called)
@@ -397,10 +404,14 @@ class Client:
 
     @staticmethod
     def _read(answer: httpx.Response, shape: type[Shape]) -> Shape:
-        try:
-            return shape.model_validate_json(answer.content)
-        except ValidationError as error:
-            raise UnreachableError(_("the answer is not that of a desk of this version")) from error
+        return _told(shape, answer.content)
+
+
+def _told(shape: type[Shape], text: str | bytes) -> Shape:
+    try:
+        return shape.model_validate_json(text)
+    except ValidationError as error:
+        raise UnreachableError(_("the answer is not that of a desk of this version")) from error
 
 
 def _body(of: BaseModel) -> Any:

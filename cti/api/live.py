@@ -44,7 +44,7 @@ async def _events(service: Service, session: Session) -> AsyncIterator[bytes]:
         before: Any = ()  # nothing that can be told
         loop = asyncio.get_running_loop()
         said = loop.time()
-        while await service.may_watch(session):
+        while await service.may_watch(session, Act.LIVE):
             try:
                 told: Any = (await service.desk.ask({"ask": "calls"}))["calls"]
             except (OSError, KeyError):

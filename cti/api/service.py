@@ -20,6 +20,7 @@ from cti.api.problems import OURS, DisclosureError, IdempotencyError, NoSessionE
 from cti.api.tending import Tending
 from cti.cases.calling import Calling
 from cti.cases.desk import CaseDesk
+from cti.cases.putting import Putting
 from cti.deciding import Deciding
 from cti.desk import Desk, Sound
 from cti.errors import LogUnavailableError, UsageError
@@ -67,10 +68,11 @@ class Service:
         deciding: Deciding,
         cases: CaseDesk,
         calling: Calling,
+        putting: Putting,
     ) -> None:
         """`terminals` reads the policy in force; `health` looks and judges (status)."""
         self.tending, self.reviewing, self.deciding = Tending(keys, guard), reviewing, deciding
-        self.cases, self.calling = cases, calling
+        self.cases, self.calling, self.putting = cases, calling, putting
         self.desk, self.guard, self.terminals, self.health = desk, guard, terminals, health
         self.sessions, self.hearings = Sessions(), Hearings(desk)
         self.exporting, self.levelling = asyncio.Semaphore(1), asyncio.Semaphore(1)
@@ -168,13 +170,13 @@ class Service:
         await self.hearings.expire(time.monotonic())
         await self.tending.close()
 
-    async def may_watch(self, session: Session) -> bool:
-        """Whether somebody who watches the calls may go on. What cannot be found out is no leave."""
+    async def may_watch(self, session: Session, act: Act) -> bool:
+        """Whether somebody who watches what goes on may go on. What cannot be found out is no leave."""
         if session not in self.sessions.all():
             return False
         try:
             still = await self.guard.accounts.still(session.who)
-            return still and self.guard.rights().allows(session.who.account.role, Act.LIVE)
+            return still and self.guard.rights().allows(session.who.account.role, act)
         except (*OURS, SQLAlchemyError, OSError):
             return False
 

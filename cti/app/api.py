@@ -14,10 +14,12 @@ from cti.app.desk import accounts_at, book_at, keys_at, next_day_at, reviewing_a
 from cti.app.site import want_of
 from cti.cases.calling import Calling
 from cti.cases.desk import CaseDesk
+from cti.cases.putting import Putting
 from cti.deciding import Deciding
 from cti.desk import Desk
 from cti.doctor import storage
 from cti.guard import Guard
+from cti.hours import HoursBook
 from cti.settings import Settings
 from policies.load import Fresh
 
@@ -46,6 +48,7 @@ async def run_api(settings: Settings, desk: Desk, clock: Clock) -> None:
         reviewing=reviewing_at(desk, settings), deciding=Deciding(settings.paths.policies, settings.paths.hours),
         cases=cases,
         calling=Calling(cases, desk.ask, policies.now, desk.catalogue.pbx, clock, desk.intake.due),
+        putting=Putting(cases, desk.ask, HoursBook(settings.paths.policies, settings.paths.hours).now, clock),
     )  # fmt: skip
     async with asyncio.TaskGroup() as group:
         group.create_task(service.keep())

@@ -1,6 +1,7 @@
 """The desk's process, and desks of a command: the catalogue, the accounts, what is watched and stated."""
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -18,7 +19,7 @@ from cti.cases import sealing
 from cti.cases.adopting import Adopting
 from cti.cases.book import CaseBook, Tell
 from cti.cases.desk import NextDay
-from cti.cases.ticketing import Ticketing
+from cti.cases.ticketing import Noted, Ticketing
 from cti.desk import Desk
 from cti.doctor import storage
 from cti.errors import KikitoriError, SettingsError
@@ -29,6 +30,7 @@ from cti.i18n import _
 from cti.intake import IntakeBook
 from cti.metrics import Metrics
 from cti.notify import Notifier
+from cti.noting import POLL
 from cti.outward.queue import Outbox
 from cti.outward.sending import Sending
 from cti.places import SOCKET
@@ -160,7 +162,7 @@ async def run_desk(settings: Settings, clock: Clock, notifier: Notifier) -> None
     adopting = Adopting(desk.intake, book, desk.keep, clock)
     sending = sending_at(desk, settings, book, clock)
     ticketing = Ticketing(
-        desk.intake, book, Fresh(settings.paths.policies).now, clock, next_day_at(settings, clock)
+        desk.intake, book, Fresh(settings.paths.policies).now, clock, next_day_at(settings, clock), _noted(desk)
     )  # fmt: skip
 
     async def look() -> None:
@@ -175,6 +177,7 @@ async def run_desk(settings: Settings, clock: Clock, notifier: Notifier) -> None
         beating = group.create_task(notifier.beat())
         indexing = group.create_task(every(1.0, look, (OSError, *TROUBLE)))
         entering = group.create_task(every(1.0, cases, (OSError, *TROUBLE)))
+        noting = group.create_task(_noting(desk, ticketing))
         outward = group.create_task(every(1.0, sending.look, (OSError, *TROUBLE, PolicyError)))
         watching = group.create_task(_watching(settings, desk, clock))
         asked = group.create_task(run_api(settings, desk, clock))
@@ -182,10 +185,29 @@ async def run_desk(settings: Settings, clock: Clock, notifier: Notifier) -> None
         notifier.send("READY=1")
         await terminated()
         notifier.send("STOPPING=1")
-        for task in (beating, indexing, entering, outward, stating, watching, asked):
+        for task in (beating, indexing, entering, noting, outward, stating, watching, asked):
             task.cancel()
         await sending.close()
     await desk.close()
+
+
+def _noted(desk: Desk) -> Noted:
+    async def noted(uniqueid: str, section: str, case: int) -> None:
+        with contextlib.suppress(OSError, TimeoutError):  # then the caller waits a little for nothing
+            await desk.ask({"ask": "note", "uniqueid": uniqueid, "section": section, "case": case})
+
+    return noted
+
+
+async def _noting(desk: Desk, ticketing: Ticketing) -> None:
+    """At once what a caller waits for who is put through: their 所管課 is told before it rings (E-13)."""
+    while True:
+        try:
+            if (await desk.ask({"ask": "waiting"}, POLL + 5)).get("waiting"):
+                await desk.read_steps()
+                await ticketing.look()
+        except (OSError, TimeoutError, *TROUBLE):
+            await asyncio.sleep(1)  # the recorder or the database is away; `status` says so
 
 
 async def _key_of_cases(settings: Settings, book: CaseBook) -> None:

@@ -32,10 +32,18 @@ def build_gate(settings: Settings, clock: Clock) -> Gate:
             return "no"
         return str(reply.get("armed", "no"))
 
+    async def noted(uniqueid: str, section: str) -> str:
+        try:
+            reply = await recorder.ask({"ask": "noted", "uniqueid": uniqueid, "section": section}, deadline)
+        except (OSError, TimeoutError, ValueError) as error:
+            log.warning("recorder does not answer", error=str(error) or type(error).__name__)
+            return "no"
+        return str(reply.get("noted", "no"))
+
     book = HoursBook(settings.paths.policies, settings.paths.hours)
     # The script gives up after half a second, and where the call goes must be told before that.
     deadline = min(settings.gate.deadline + 0.1, 0.35 if settings.asterisk.gate == "script" else 10.0)
-    return Gate(ask, Director(book, clock))
+    return Gate(ask, Director(book, clock), noted)
 
 
 async def run_gate(settings: Settings, clock: Clock, notifier: Notifier) -> None:

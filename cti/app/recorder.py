@@ -20,11 +20,12 @@ from cti.app.process import every, terminated
 from cti.app.site import ami_config
 from cti.calls.tracker import Tracker
 from cti.clock import ClockWatch
-from cti.dialling import Dialler
+from cti.dialling import Dialler, Putter
 from cti.errors import SettingsError
 from cti.i18n import _
 from cti.journal import Journal
 from cti.notify import Notifier
+from cti.noting import Notices
 from cti.pipeline import Pipeline
 from cti.places import SOCKET
 from cti.reading import Reading
@@ -153,6 +154,9 @@ async def run_recorder(settings: Settings, clock: Clock, notifier: Notifier) -> 
         }
 
     dialler = Dialler(parts.ami, parts.plan, settings.paths.vault, settings.site.pbx, clock)
+    putter = Putter(parts.ami, pipeline.tracker.calls)
+    copy = _copying(settings)
+    notices = Notices(copy)
     pipeline.originated = dialler.heard
 
     async def live(_: dict[str, Any]) -> dict[str, Any]:
@@ -195,7 +199,8 @@ async def run_recorder(settings: Settings, clock: Clock, notifier: Notifier) -> 
     await asyncio.to_thread(recorder.recover)
     answers = {
         "armed": armed, "status": status, "calls": live, "damaged": damaged, "recover": recovering, "witness": witness,
-        "dial": dialler.dial,
+        "dial": dialler.dial, "put-through": putter.put, "noted": notices.noted, "waiting": notices.waiting,
+        "note": notices.note,
     }  # fmt: skip
     server = await control.serve(settings.paths.run / SOCKET, answers)
     await asyncio.to_thread(parts.journal.append, "recorder.started", settings.site.pbx, {})
@@ -204,7 +209,7 @@ async def run_recorder(settings: Settings, clock: Clock, notifier: Notifier) -> 
         listening = group.create_task(_listen(pipeline))
         recording = group.create_task(recorder.run())
         telling = group.create_task(_tell(parts.journal, recorder.writer, settings))
-        copying = group.create_task(every(1.0, _copying(settings)))
+        copying = group.create_task(every(1.0, copy))
         watching = group.create_task(every(1.0, watch_clock))
         notifier.send("READY=1")
         await terminated()
@@ -270,12 +275,14 @@ def _copying(settings: Settings) -> Callable[[], Awaitable[object]]:
     tail = None
     if settings.pbx.cel_file is not None:
         tail = StepTail(settings.pbx.cel_file, settings.paths.vault, settings.site.pbx)
+    one_at_a_time = asyncio.Lock()
 
     async def copy() -> None:
         if tail is None:
             return
         try:
-            await asyncio.to_thread(tail.copy)
+            async with one_at_a_time:
+                await asyncio.to_thread(tail.copy)
         except Exception:  # whatever it is, it must not end the recorder
             log.exception("what the dialplan did with calls was not copied")
 

@@ -14,16 +14,22 @@ from typing import Any, Final
 from cti.calls.board import born
 from cti.calls.callback import called_for
 from cti.calls.cel import CelEvent, said_in
+from cti.calls.said import Said, said
 from cti.calls.tracker import event_time
 
 TRANSFER: Final = "transfer"
 OUTCOME: Final = "outcome"
+ANSWERED: Final = "answered"
+RETURNED: Final = "returned"
+"""Nobody took the caller to whom they were put through, and the centre has them again."""
 MISSED: Final = "missed"
+REACHED: Final = "reached"
 CALLED_BACK: Final = "called-back"
 FORMS: Final[Mapping[str, tuple[str, ...]]] = {
-    TRANSFER: ("kind", "by", "to", "party", "number", "leg"),
+    TRANSFER: ("kind", "by", "to", "party", "number", "leg", "section", "how", "why", "category"),
     OUTCOME: ("outcome", "leg"),
     MISSED: ("number", "from", "why", "seconds"),
+    REACHED: ("number", "from"),
     CALLED_BACK: ("outcome", "seconds"),
 }
 """What each says, in the order in which it is shown."""
@@ -40,6 +46,13 @@ _DIALLED: Final = {
     "BUSY": "busy", "CANCEL": "cancelled", "": "cancelled", "CONGESTION": "failed", "CHANUNAVAIL": "failed",
     "INVALIDARGS": "failed",
 }  # fmt: skip
+_ONWARD: Final = "*8"
+"""Begins what puts a caller through to a 所管課 (`cti.routing.onward`): to which, the dialplan says."""
+_MENU: Final = "menu"
+_BACK: Final[Mapping[str, str]] = {
+    "closed": "closed", "NOANSWER": "no-answer", "BUSY": "busy", "CANCEL": "no-answer",
+}  # fmt: skip
+"""Why nobody took them, as the dialplan says."""
 _NOT_THERE: Final = frozenset({"16", "18", "19", "31", "127", "0"})
 
 
@@ -69,10 +82,15 @@ class _Channel:
 
 @dataclass(slots=True)
 class _Pending:
-    """A caller who was passed on, and whom nobody has answered yet: by which channel, of which call."""
+    """A caller who was passed on, and whom nobody has answered yet: by which channel, of which call.
+
+    `back`: why they came back to the centre. `values`: of one of whom the dialplan has still to say where they go.
+    """
 
     leg: str
     linkedid: str
+    back: str = ""
+    values: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -137,14 +155,14 @@ class Passing:
                 if (calling := self.calling.get(row["uniqueid"])) is not None:
                     calling.picked_up = at.timestamp()
             case "KIKITORI":
-                self._said(said_in(event), row["uniqueid"], at)
+                yield from self._said(said(said_in(event)), row, at)
             case "BLINDTRANSFER" | "ATTENDEDTRANSFER" as kind:
                 yield from self._transferred(kind, row, at)
             case "BRIDGE_ENTER":
-                self.waiting.pop(row["uniqueid"], None)
+                yield from self._reached(row, at)
                 if (calling := self.calling.get(row["uniqueid"])) is not None and calling.joined is None:
                     calling.joined = at.timestamp()
-                yield from self._known(row, at, "answered")
+                yield from self._known(row, at, ANSWERED)
             case "HANGUP":
                 why = _why(row)
                 yield from self._known(row, at, why)
@@ -153,15 +171,33 @@ class Passing:
             case "CHAN_END":
                 self.channels.pop(row["uniqueid"], None)
 
-    def _said(self, said: str, uniqueid: str, at: datetime) -> None:
-        what, _, values = said.partition("/")
-        if what != "route":
+    def _said(self, step: Said | None, row: Mapping[str, str], at: datetime) -> Iterator[Passed]:
+        if step is None:
             return
-        route, *more = values.split("/")
-        if route in ("centre", "unsure"):
-            self.waiting[uniqueid] = _Waiting(_number(more[-1]) if more else "", at.timestamp())
-        else:  # the menu or the emergency line sees to them (cti.intake)
+        uniqueid, values = row["uniqueid"], step.values
+        if step.what == "route" and values.get("route") in ("centre", "unsure"):
+            self.waiting[uniqueid] = _Waiting(_number(values.get("number", "")), at.timestamp())
+        elif step.what == "route":  # the menu or the emergency line sees to them (cti.intake)
             self.waiting.pop(uniqueid, None)
+        elif step.what == "pass":
+            self.waiting.pop(uniqueid, None)
+            yield from self._put_through(values, row, at)
+        elif step.what == "back" and (pending := self.pending.get(uniqueid)) is not None:
+            pending.back = _BACK.get(values.get("status", ""), "failed")
+
+    def _put_through(self, values: Mapping[str, str], row: Mapping[str, str], at: datetime) -> Iterator[Passed]:
+        """To a 所管課, by an operator's `*8`, or by what the caller pressed."""
+        before = self.pending.get(row["uniqueid"])
+        if before is None or not before.values:
+            channel = self.channels.get(row["uniqueid"])
+            before = _Pending(row["uniqueid"], row["linkedid"], values={
+                "leg": row["uniqueid"], "kind": _MENU if values.get("via") == _MENU else "blind",
+                "party": channel.endpoint if channel else "", "number": channel.number if channel else "",
+            })  # fmt: skip
+        more = {name: values.get(name, "") for name in ("section", "how", "why", "category")}
+        of = dict(row) | {"linkedid": before.linkedid}
+        yield self._passed(of, at, TRANSFER, before.values | more | {"to": _number(values.get("phone", ""))})
+        self.pending[row["uniqueid"]] = _Pending(before.leg, before.linkedid)
 
     def _transferred(self, kind: str, row: Mapping[str, str], at: datetime) -> Iterator[Passed]:
         extra = _extra(row["eventextra"])
@@ -178,9 +214,12 @@ class Passing:
             "number": party.number if party else "",
         }
         of = dict(row) | ({"uniqueid": who} if who else {})
+        if who and values["kind"] == "blind" and values["to"].startswith(_ONWARD):
+            self.pending[who] = _Pending(row["uniqueid"], row["linkedid"], values=values)
+            return
         yield self._passed(of, at, TRANSFER, values)
         if values["kind"] == "attended":  # they talked already to whom the caller is given
-            yield self._passed(of, at, OUTCOME, {"leg": row["uniqueid"], "outcome": "answered"})
+            yield self._passed(of, at, OUTCOME, {"leg": row["uniqueid"], "outcome": ANSWERED})
         elif who:
             self.pending[who] = _Pending(row["uniqueid"], row["linkedid"])
 
@@ -188,6 +227,10 @@ class Passing:
         """What has become of a transfer."""
         if (pending := self.pending.pop(row["uniqueid"], None)) is not None:
             of = dict(row) | {"linkedid": pending.linkedid}
+            if pending.values:  # gone before the dialplan could say where to
+                yield self._passed(of, at, TRANSFER, pending.values)
+            if pending.back:
+                outcome = RETURNED if outcome == ANSWERED else pending.back
             yield self._passed(of, at, OUTCOME, {"leg": pending.leg, "outcome": outcome})
 
     def _missed(self, row: Mapping[str, str], at: datetime, why: str) -> Iterator[Passed]:
@@ -198,6 +241,12 @@ class Passing:
         values = {"number": waiting.dialled, "from": channel.number if channel else "", "why": why}
         yield self._passed(row, at, MISSED, values | {"seconds": str(seconds)})
 
+    def _reached(self, row: Mapping[str, str], at: datetime) -> Iterator[Passed]:
+        """The centre has answered; of whom, only a number can tell."""
+        waiting, channel = self.waiting.pop(row["uniqueid"], None), self.channels.get(row["uniqueid"])
+        if waiting is not None and channel is not None and channel.number:
+            yield self._passed(row, at, REACHED, {"number": waiting.dialled, "from": channel.number})
+
     def _called_back(self, row: Mapping[str, str], at: datetime) -> Iterator[Passed]:
         if (calling := self.calling.pop(row["uniqueid"], None)) is None:
             return
@@ -207,7 +256,7 @@ class Passing:
         # NOANSWER is said of any call that rang, whatever ended it.
         outcome = _DIALLED.get(extra.get("dialstatus", "")) or _cause(extra)
         if calling.joined is not None:
-            outcome = "answered"
+            outcome = ANSWERED
         elif calling.picked_up is None:
             outcome = "not-picked-up"
         elif outcome == "cancelled" and seconds >= RANG:

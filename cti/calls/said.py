@@ -12,6 +12,8 @@ FORMS: Final[Mapping[str, tuple[str, ...]]] = {
     "ring": ("number", "rings", "ms"),
     "key": ("menu", "key"),
     "line": ("destination", "status"),
+    "pass": ("section", "phone", "how", "why", "via", "category"),
+    "back": ("section", "status"),
     "intake": ("kind", "number", "source", "language"),
 }
 

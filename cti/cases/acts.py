@@ -246,10 +246,20 @@ class Expect(Act):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PutThrough(Act):
+    """The PBX is asked to put the caller through to `section`, and why (4条(1)ただし書, A-19)."""
+
+    section: str
+    why: Why
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Transferred(Act):
     """The PBX put the caller through: from `phone`, by its channel `leg`, to the number `to`, which is `section`'s.
 
-    `how`: blind, attended, blonde. `section`: None where the number is no 所管課's.
+    `how`: blind, attended, blonde, or menu (what the caller pressed). `section`: None where the number is no 所管課's.
+    `why`: where whoever put them through has said it by keys.
     """
 
     leg: str
@@ -258,11 +268,15 @@ class Transferred(Act):
     phone: str
     to: str
     section: str | None = None
+    why: Why | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransferEnded(Act):
-    """Whether somebody answered the caller whom `leg` put through, or why not. `due`: until when they are called."""
+    """Whether somebody answered the caller whom `leg` put through, or why not. `due`: until when they are called.
+
+    `outcome` returned: the centre has them again.
+    """
 
     leg: str
     outcome: str
@@ -279,6 +293,14 @@ class Missed(Act):
     why: str
     seconds: int
     due: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalledAgain(Act):
+    """Somebody whom nobody had answered called once more, and the centre answered, in that conversation."""
+
+    conversation: str
+    answered_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -83,7 +83,7 @@ class Contact:
         """The digits that a trunk in Japan takes: 0664581132, or 010 and the country's code."""
         number = phonenumbers.parse(self.e164)
         if number.country_code == phonenumbers.country_code_for_region(REGION):
-            return re.sub(r"\D", "", phonenumbers.format_number(number, PhoneNumberFormat.NATIONAL))
+            return f"0{number.national_number}"  # NATIONAL leaves the 0 out where it does not know the number
         return f"010{self.e164[1:]}"
 
     @property

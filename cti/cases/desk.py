@@ -2,13 +2,29 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
-from typing import Any
+from typing import Any, Final
 
 from cti.cases import form
-from cti.cases.acts import CENTRE, EMERGENCY, UNITS, WRITTEN, Act, Assign, Channel, Consent, HandOver, Reach, Register
+from cti.cases.acts import (
+    CENTRE,
+    EMERGENCY,
+    UNITS,
+    WRITTEN,
+    Act,
+    Assign,
+    Channel,
+    Consent,
+    HandOver,
+    PutThrough,
+    Reach,
+    Register,
+    TicketKind,
+    Transferred,
+    Why,
+)
 from cti.cases.book import CaseBook, Kept, Line, Tell, TicketLine, TicketsWanted, Wanted
 from cti.cases.case import Case
 from cti.cases.contact import Contact, ContactError, Missing, contact, folded
@@ -30,6 +46,22 @@ Stated = Mapping[str, Any]
 
 NextDay = Callable[[datetime, str], date | None]
 """The first day after that of an instant on which a calendar of `hours.toml` is open."""
+
+
+EARLIER: Final = 10
+"""Cases of a caller that come with them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """A caller who is put through, by `phone`, and why; `earlier`: what else there is of their number, newest first."""
+
+    ticket: str
+    kept: Kept
+    earlier: tuple[Line, ...]
+    phone: str
+    why: Why | None
+    words: str
 
 
 class CaseDesk:
@@ -106,6 +138,28 @@ class CaseDesk:
         shown = sorted({line.case for line in found})
         await self._say(who, "tickets.searched", self._site, {"by": wanted.by, "unit": unit, "cases": shown})
         return found
+
+    async def arriving(self, who: Account, known: Collection[str]) -> list["Arrival"]:
+        """Callers who are put through to somebody's own unit just now, but for the tickets in `known` (E-13).
+
+        Each is a look, which the log has. Raises LogUnavailableError.
+        """
+        unit = self.unit(who)
+        found = await self.book.tickets(TicketsWanted(kind=TicketKind.TRANSFER, unit=unit), unit, limit=50)
+        return [await self._arrival(who, line) for line in found if line.id not in known and not line.damaged]
+
+    async def _arrival(self, who: Account, line: TicketLine) -> "Arrival":
+        kept, earlier = await self.look(who, str(line.case)), list[Line]()
+        if isinstance(line.contact, Contact):
+            known = await self.lines(who, Wanted(number=line.contact.e164), limit=EARLIER + 1)
+            earlier = [one for one in known if one.number != line.case][:EARLIER]
+        acts = [act for act in kept.case.history if isinstance(act, Transferred | PutThrough)]
+        came = next((act for act in acts if isinstance(act, Transferred) and act.leg == line.leg), None)
+        asked = next((act for act in reversed(acts) if isinstance(act, PutThrough) and act.section == line.unit), None)
+        return Arrival(
+            ticket=line.id, kept=kept, earlier=tuple(earlier), phone=came.phone if came else "",
+            why=asked.why if asked else came.why if came else None, words=asked.words if asked else "",
+        )  # fmt: skip
 
     async def find(self, who: Account, text: str) -> Kept:
         """As `look`, for whoever has looked already: no line in the log, but where it is refused."""

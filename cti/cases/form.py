@@ -17,8 +17,9 @@ KINDS: Final[Mapping[str, type[Act]]] = {
     "register": acts.Register, "amend": acts.Amend, "reach": acts.Reach, "consent": acts.Consent,
     "assign": acts.Assign, "hand-over": acts.HandOver, "accept": acts.Accept, "reply": acts.Reply,
     "result": acts.Result, "close": acts.Close, "reopen": acts.Reopen, "expect": acts.Expect, "note": acts.Note,
-    "transferred": acts.Transferred, "transfer-ended": acts.TransferEnded, "missed": acts.Missed,
-    "dialled": acts.Dialled, "dial-ended": acts.DialEnded, "tried": acts.Tried,
+    "put-through": acts.PutThrough, "transferred": acts.Transferred, "transfer-ended": acts.TransferEnded,
+    "missed": acts.Missed, "called-again": acts.CalledAgain, "dialled": acts.Dialled, "dial-ended": acts.DialEnded,
+    "tried": acts.Tried,
     "unjust-demand": acts.UnjustDemand, "reported": acts.Reported, "voice": acts.Voice, "voice-step": acts.VoiceStep,
 }  # fmt: skip
 """What each act is called, in the database and at the API."""

@@ -21,6 +21,7 @@ from cti.cases.acts import (
     Act,
     Amend,
     Assign,
+    CalledAgain,
     Channel,
     Close,
     Consent,
@@ -31,6 +32,7 @@ from cti.cases.acts import (
     Missed,
     Note,
     Outcome,
+    PutThrough,
     Reach,
     Register,
     Reopen,
@@ -194,7 +196,7 @@ def _handed_over(case: Case, act: HandOver) -> Case:
     return after
 
 
-def _reason(act: HandOver) -> Why:
+def _reason(act: HandOver | PutThrough) -> Why:
     """Why a caller is put through at once."""
     if act.why is None:
         raise RuleError("A-19", "why the caller is put through: their wish, urgent, or other")
@@ -292,6 +294,16 @@ def _expected(case: Case, act: Expect) -> Case:
     return replace(case, tickets=due)
 
 
+def _put_through(case: Case, act: PutThrough) -> Case:
+    _working(case, act)
+    _reason(act)
+    if case.conversation is None:
+        raise RuleError("A-19", "no call belongs to the case: enter first which one, and then put the caller through")
+    if act.section == case.owner:
+        raise RuleError("A-14", "the caller is put through to another 所管課 than that which has the case")
+    return case
+
+
 def _transferred(case: Case, act: Transferred) -> Case:
     unit = act.section or case.owner
     return owed(case, act, TicketKind.TRANSFER, leg=act.leg, due=None, unit=unit, conversation=act.conversation)
@@ -304,7 +316,7 @@ def _transfer_ended(case: Case, act: TransferEnded) -> Case:
     answered = act.outcome == "answered"
     became = TicketEnd.KEPT if answered else TicketEnd.FAILED
     after = replace(case, tickets=settled(case, act.at, became, lambda one: one is found))
-    if answered:
+    if answered or act.outcome == "returned":  # whoever has the caller again sees to them
         return after
     conversation = found.conversation
     return owed(after, act, TicketKind.CALLBACK, leg=act.leg, due=act.due, conversation=conversation)
@@ -318,6 +330,14 @@ def _missed(case: Case, act: Missed) -> Case:
         )  # fmt: skip
         return replace(case, tickets=sooner)
     return owed(case, act, TicketKind.ABANDONED, leg=act.leg, due=act.due, conversation=act.conversation)
+
+
+def _called_again(case: Case, act: CalledAgain) -> Case:
+    if not any(one.kind is TicketKind.ABANDONED and one.outcome is None for one in case.tickets):
+        raise RuleError("C-06", "nobody waits to be called whom nobody had answered")
+    return replace(
+        case, tickets=settled(case, act.at, TicketEnd.KEPT, lambda one: one.kind is TicketKind.ABANDONED)
+    )  # fmt: skip
 
 
 def _of_the_case(ticket: Ticket) -> bool:
@@ -424,9 +444,11 @@ _AFTER: Final[dict[type[Act], Callable[..., Case]]] = {
     Close: _closed,
     Reopen: _reopened,
     Expect: _expected,
+    PutThrough: _put_through,
     Transferred: _transferred,
     TransferEnded: _transfer_ended,
     Missed: _missed,
+    CalledAgain: _called_again,
     Dialled: dialled,
     DialEnded: dial_ended,
     Tried: tried,

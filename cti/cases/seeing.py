@@ -1,6 +1,6 @@
 """Whose a case is to see (9条, A-44), and which unit somebody acts for (A-04). Pure."""
 
-from cti.cases.acts import CENTRE, CONTRACTOR
+from cti.cases.acts import CENTRE, CONTRACTOR, TicketKind
 from cti.cases.case import Case
 from policies.rights import Role
 from policies.sections import Sections
@@ -23,9 +23,13 @@ def unit_of(role: Role, section: str | None, sections: Sections) -> str | None:
 def concerned(case: Case) -> frozenset[str]:
     """The units whose people see all of it; CC sees every case.
 
-    Who handed it on to another 所管課 and did not receive it is done with it, and sees it no more (9条).
+    Who handed it on to another 所管課 and did not receive it is done with it, and sees it no more (9条). To whom the
+    caller is put through sees it before they speak (E-13), and no more when somebody else has the caller again.
     """
-    return frozenset({case.owner, case.received_by, case.entered_by, case.main or case.owner, *case.related})
+    put_through = {one.unit for one in case.tickets if one.kind is TicketKind.TRANSFER and one.outcome is None}
+    return frozenset(
+        {case.owner, case.received_by, case.entered_by, case.main or case.owner, *case.related, *put_through}
+    )
 
 
 def sees(case: Case, unit: str) -> bool:

@@ -4,31 +4,40 @@ Each step (`cti.calls.passing`) is one act of a case, which its key tells; it wa
 Whatever dies in between: nothing is done twice, and nothing is left out.
 """
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import date, datetime, timedelta
-from typing import Final
+from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 import structlog
 
 from cti.calls.callback import called_for
-from cti.calls.passing import CALLED_BACK, MISSED, OUTCOME, TRANSFER
+from cti.calls.passing import ANSWERED, CALLED_BACK, MISSED, OUTCOME, REACHED, TRANSFER
 from cti.cases.acts import (
     CONTRACTOR,
     SYSTEM,
     Act,
+    Amend,
     Assign,
+    CalledAgain,
     Channel,
+    Close,
     DialEnded,
     HandOver,
     Missed,
+    Outcome,
+    PutThrough,
     Reach,
     Register,
+    Reply,
+    Result,
     State,
     TicketKind,
     TransferEnded,
     Transferred,
     Way,
+    Why,
 )
 from cti.cases.book import CaseBook, ChangedError, OrderError
 from cti.cases.callbacks import UNREACHED
@@ -43,7 +52,12 @@ from policies.model import Kind
 
 log = structlog.get_logger()
 
-_ANSWERED: Final = "answered"
+Noted = Callable[[str, str, int], Awaitable[object]]
+"""Told the channel of a caller who is put through, the 所管課, and the case in which it sees them."""
+
+
+async def _nobody(_leg: str, _section: str, _case: int) -> None:
+    return None
 
 
 class Ticketing:
@@ -51,15 +65,21 @@ class Ticketing:
 
     def __init__(
         self, intakes: IntakeBook, book: CaseBook, policies: Callable[[], Policies], now: Callable[[], datetime],
-        next_day: NextDay = lambda _at, _calendar: None,
+        next_day: NextDay = lambda _at, _calendar: None, noted: Noted = _nobody,
     ) -> None:  # fmt: skip
         """`policies` reads what is in force."""
+        self._noted = noted
+        self._looking = asyncio.Lock()
         self._intakes, self._book, self._policies, self._now = intakes, book, policies, now
         self._said: dict[str, str] = {}
         self._next_day = next_day
 
     async def look(self) -> None:
         """Once: all that waits. What cannot be done now stays, and hides no other."""
+        async with self._looking:  # nobody is made to try again by the other
+            await self._look()
+
+    async def _look(self) -> None:
         held: set[str] = set()
         for step in await self._intakes.to_tickets():
             # One that waits holds up those behind it: what came of a transfer means nothing before the transfer.
@@ -71,7 +91,8 @@ class Ticketing:
     async def _taken(self, step: Step) -> bool:
         """Whether nothing more is to be done with it."""
         take = {
-            TRANSFER: self._transferred, OUTCOME: self._ended, MISSED: self._missed, CALLED_BACK: self._called_back,
+            TRANSFER: self._transferred, OUTCOME: self._ended, MISSED: self._missed, REACHED: self._reached,
+            CALLED_BACK: self._called_back,
         }[step["what"]]  # fmt: skip
         try:
             await take(step)
@@ -91,13 +112,17 @@ class Ticketing:
         values, policies = step["values"], self._policies()
         if policies.plan.kind(values.get("party")) not in (None, Kind.TRUNK):
             return  # one of ours was put through: no customer waits
-        section = policies.sections.reached_on(values.get("to", ""))
+        section = policies.sections.find(values.get("section", ""))
+        section = section or policies.sections.reached_on(values.get("to", ""))
+        category = next((one.name for one in policies.sections.category if one.name == values.get("category")), None)
         act = Transferred(
             at=self._now(), by=SYSTEM, unit=CONTRACTOR, leg=values["leg"], conversation=step["conversation"],
             how=values.get("kind", ""), phone=values.get("by", ""), to=values.get("to", ""),
-            section=section.name if section else None,
+            section=section.name if section else None, why=_why(values.get("why")),
         )  # fmt: skip
-        await self._enter(step, act, _key(step, values["leg"]), values.get("number"))
+        number = await self._enter(step, act, _key(step, values["leg"]), values.get("number"), category)
+        if section is not None:
+            await self._noted(step["uniqueid"], section.name, number)
 
     async def _ended(self, step: Step) -> None:
         leg = step["values"]["leg"]
@@ -109,7 +134,7 @@ class Ticketing:
         ended = TransferEnded(
             at=now, by=SYSTEM, unit=CONTRACTOR, leg=leg, outcome=outcome, due=self._due(at_of(step))
         )  # fmt: skip
-        over = self._over(case, leg, now) if outcome == _ANSWERED else []
+        over = self._over(case, leg, now) if outcome == ANSWERED else []
         key = _key(step, leg)
         try:
             await self._book.add(number, [ended, *over], seen=len(case.history), key=key)
@@ -134,6 +159,21 @@ class Ticketing:
         else:
             await self._enter(step, act, key, values.get("from"))
 
+    async def _reached(self, step: Step) -> None:
+        """Who was missed before, and has called again, need not be called (C-06)."""
+        caller = calling(step["values"].get("from"))
+        if not isinstance(caller, Contact) or not self._policies().sections.tickets.until_answered:
+            return
+        number = await self._book.missed_before(caller.e164)
+        if number is None:
+            return
+        case, now, talked = (await self._book.get(number)).case, self._now(), min(at_of(step), self._now())
+        again = CalledAgain(
+            at=now, by=SYSTEM, unit=CONTRACTOR, conversation=step["conversation"], answered_at=talked
+        )  # fmt: skip
+        over = _nothing_else(case, now, talked)
+        await self._book.add(number, [again, *over], seen=len(case.history), key=_key(step, step["uniqueid"]))
+
     async def _called_back(self, step: Step) -> None:
         called = called_for(step["uniqueid"])
         if called is None:
@@ -150,8 +190,10 @@ class Ticketing:
         )  # fmt: skip
         await self._book.add(number, [act], seen=len(case.history), key=_key(step, step["uniqueid"]))
 
-    async def _enter(self, step: Step, act: Act, key: str, number: str | None) -> None:
-        """Into the open case of that conversation, or of that call to a customer, or into one of its own."""
+    async def _enter(
+        self, step: Step, act: Act, key: str, number: str | None, category: str | None = None
+    ) -> int:  # fmt: skip
+        """Into the open case of that conversation, or of that call to a customer, or one of its own; its number."""
         called = called_for(str(step["values"].get("leg", "")))
         known = await self._book.open_of(step["conversation"])
         if known is None and called and await self._book.is_open(called[0]):
@@ -162,17 +204,21 @@ class Ticketing:
             except OrderError as error:  # closed meanwhile: what is owed is a case of its own
                 log.warning("a call's case takes it no more", case=known, error=explain(error))
             else:
-                return
+                return known
         register = Register(
             at=act.at, by=SYSTEM, unit=CONTRACTOR, channel=Channel.PHONE, received_by=CONTRACTOR,
             received_at=min(at_of(step), act.at), inquiry="", conversation=step["conversation"],
+            category=category,
         )  # fmt: skip
         reach = Reach(at=act.at, by=SYSTEM, unit=CONTRACTOR, contact=calling(number))
         identity = str(uuid5(NAMESPACE_URL, f"kikitori:case/{key}"))
-        await self._book.enter([register, reach, act], identity=identity, key=key)
+        return (await self._book.enter([register, reach, act], identity=identity, key=key)).number
 
     def _over(self, case: Case, leg: str, now: datetime) -> list[Act]:
-        """What was put through, and answered by a 所管課, is handed over (4条(1)ただし書); why, whoever did it says."""
+        """What was put through, and answered by a 所管課, is handed over (4条(1)ただし書).
+
+        Why, whoever did it has said, or says later.
+        """
         made = next((act for act in case.history if isinstance(act, Transferred) and act.leg == leg), None)
         if made is None or made.section is None or made.section == case.owner or case.state is State.CLOSED:
             return []
@@ -180,11 +226,42 @@ class Ticketing:
             one for one in case.related if one != made.section
         ))  # fmt: skip
         until = accept_by(made.section, now, self._policies().sections, self._next_day)
-        over = HandOver(at=now, by=SYSTEM, unit=case.owner, way=Way.TRANSFER, accept_by=until)
+        why, words = _said(case, made)
+        over = HandOver(
+            at=now, by=SYSTEM, unit=case.owner, way=Way.TRANSFER, why=why, words=words, accept_by=until
+        )  # fmt: skip
         return [*([assign] if case.main != made.section else []), over]
 
     def _due(self, at: datetime) -> datetime:
         return at + timedelta(minutes=self._policies().sections.tickets.call_within)
+
+
+def _nothing_else(case: Case, now: datetime, talked: datetime) -> list[Act]:
+    """A case of which nobody has done anything, and which owes nothing else, ends with the call."""
+    waits = [one for one in case.tickets if one.outcome is None and one.kind is not TicketKind.ABANDONED]
+    if waits or any(act.by != SYSTEM for act in case.history):
+        return []
+    by: dict[str, Any] = {"at": now, "by": SYSTEM, "unit": case.owner}
+    asked: list[Act] = [] if case.inquiry else [Amend(**by, inquiry="応答できなかった電話")]
+    return [
+        *asked,
+        Reply(**by, channel=Channel.PHONE, answered_at=max(talked, case.received_at)),
+        Result(**by, outcome=Outcome.ANSWERED, text="お客さまが再度電話をかけ、センターが応答"),
+        Close(**by),
+    ]
+
+
+def _why(text: str | None) -> Why | None:
+    return Why(text) if text in set(Why) else None
+
+
+def _said(case: Case, made: Transferred) -> tuple[Why | None, str]:
+    """Why they were put through, and the words for it: as it was asked for, or by keys."""
+    before = case.history[: case.history.index(made)]
+    asked = next((act for act in reversed(before) if isinstance(act, PutThrough | Transferred)), None)
+    if isinstance(asked, PutThrough) and asked.section == made.section:
+        return asked.why, asked.words
+    return (made.why, "") if made.why is not Why.OTHER else (None, "")  # the other reason wants words
 
 
 def next_try(case: Case, place: int, now: datetime, policies: Policies, next_day: date | None) -> datetime:

@@ -86,6 +86,10 @@ def register(app: typer.Typer) -> None:
         ("hand-over", hand_over, _("Hand it over to the main 所管課, which calls back; or as the options say (4条)."),
          "hand-over 12 --main 給水課 --promised 15:00", "hand-over 12 --transfer wish",
          "hand-over 12 --told 06-6458-7160 --promised 15:00"),
+        ("put-through", put_through,
+         _("Put the caller whom you have on the telephone through to a 所管課 at once (4条ただし書). It sees the case "
+           "before its telephone rings; if nobody takes the call, you have it again."),
+         "put-through 12 --why wish", "put-through 12 給水課 --why other --words 担当者との約束"),
         ("accept", accept, _("Take what was handed over to your 所管課."), "accept 12"),
         ("answer", answer, _("The customer was answered: how, and what came of it. Closes the case."),
          "answer 12 --result 修繕業者を案内", "answer 12 --outcome declined --result 条例により減額できない"),
@@ -324,6 +328,31 @@ def hand_over(
         promised=then(promised, "--promised") if promised else None, why=transfer, words=words, reached=told,
     )}  # fmt: skip
     _do(case, [*([{"kind": "assign", "main": main}] if main else []), over], as_json=as_json)
+
+
+def put_through(
+    case: Which,
+    why: Annotated[Why, typer.Option("--why", help=_("Why they are put through."))],
+    section: Annotated[
+        str | None, typer.Argument(help=_("所管課, by name or title. Default: by the case."), metavar="SECTION")
+    ] = None,
+    words: Annotated[str | None, typer.Option("--words", help=_("The reason, if other."), metavar="TEXT")] = None,
+    as_json: Json = False,
+) -> None:
+    """Put through."""
+    from cti.api.caseshapes import PutThrough
+    from cti.cli.ways import shaped
+
+    with naming_options(), at_api() as client:
+        names = names_of(client)
+        put = client.put_through(case, shaped(PutThrough, **given(section=section, why=why, words=words)))
+    if as_json:
+        say_json(put.model_dump(mode="json"))
+        return
+    called = names.get(put.section, put.section)
+    out.print(_("The caller goes to {section}, {phone}.").format(section=called, phone=put.phone), highlight=False)
+    if put.instead:
+        out.print(_("It stands in for the one that was meant, which is closed."))
 
 
 def accept(case: Which, as_json: Json = False) -> None:

@@ -83,7 +83,16 @@ def _tried(act: Mapping[str, Any], _names: Names) -> list[str | None]:
 
 
 def _transferred(act: Mapping[str, Any], names: Names) -> list[str | None]:
-    return [word(act["how"]), act["phone"], called(names, act["section"]) if act["section"] else act["to"]]
+    to = called(names, act["section"]) if act["section"] else act["to"]
+    return [word(act["how"]), act["phone"], to, word(act["why"]) if act.get("why") else None]
+
+
+def _called_again(act: Mapping[str, Any], _names: Names) -> list[str | None]:
+    return [_moment(act["answered_at"])]
+
+
+def _put_through(act: Mapping[str, Any], names: Names) -> list[str | None]:
+    return [called(names, act["section"]), word(act["why"]), act["words"]]
 
 
 def _transfer_ended(act: Mapping[str, Any], _names: Names) -> list[str | None]:
@@ -108,6 +117,7 @@ def _moment(text: str | None) -> str:
 
 
 _OF_CALLS: Final = {
-    "transferred": _transferred, "transfer-ended": _transfer_ended, "missed": _missed, "dialled": _dialled,
+    "put-through": _put_through, "transferred": _transferred, "transfer-ended": _transfer_ended,
+    "missed": _missed, "called-again": _called_again, "dialled": _dialled,
     "dial-ended": _dial_ended, "tried": _tried,
 }  # fmt: skip

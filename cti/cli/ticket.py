@@ -8,15 +8,16 @@ import typer
 
 from cti.cases.acts import TicketEnd, TicketKind
 from cti.cli.case import asked_of, customer, given, named, names_of
-from cti.cli.common import Commands, Json, out, say_json, table
+from cti.cli.common import Commands, Json, err, out, say_json, table
 from cti.cli.hours import time_of
 from cti.cli.session import at_api
+from cti.cli.terminal import one_line
 from cti.explain import word
 from cti.i18n import _
 from cti.sentences import moment_text
 
 if TYPE_CHECKING:
-    from cti.api.caseshapes import Ticket
+    from cti.api.caseshapes import Arrival, Ticket
 
 Since = Annotated[str | None, typer.Option("--from", help=_("Due then or later: 2027-04-01T09:00."))]
 Until = Annotated[str | None, typer.Option("--to", help=_("Due before then."))]
@@ -35,7 +36,44 @@ def register(app: typer.Typer) -> None:
         help=_("How many were kept in time, by kind, of those that were due."),
         epilog=_("Example: kikitori ticket rate --from 2027-04-01 --to 2027-05-01"),
     )(rate)
+    group.command(
+        "arriving",
+        help=_(
+            "Callers who are put through to you, with their case, before your telephone rings; until Ctrl-C, or the "
+            "end of the session."
+        ),
+        epilog=_("Examples: kikitori ticket arriving · kikitori ticket arriving --json"),
+    )(arriving)
     app.add_typer(group, name="ticket")
+
+
+def arriving(as_json: Json = False) -> None:
+    """Watch."""
+    with at_api() as client:
+        names = {} if as_json else names_of(client)
+        for one in client.arrivals():
+            if as_json:
+                say_json(one.model_dump(mode="json"))
+            else:
+                _announce(one, names)
+    err.print(_("The session is over: `kikitori login ID`"))
+
+
+def _announce(one: "Arrival", names: Mapping[str, str]) -> None:
+    case = one.case
+    why = " ".join(filter(None, (word(one.why) if one.why else "", one_line(one.words))))
+    out.bell()
+    head = _("Case {number} comes, from {phone}").format(number=case.number, phone=one.phone or _("the menu"))
+    out.print(f"{head}{f': {why}' if why else ''}", style="bold", highlight=False)
+    lines = [customer(case), names.get(case.category or "", ""), one_line(case.inquiry)]
+    lines += [one_line(str(act["text"])) for act in case.history if act["kind"] == "note"]
+    for line in filter(None, lines):
+        out.print(f"  {line}", highlight=False)
+    for earlier in one.earlier:
+        when = moment_text(earlier.received_at)
+        said = f"{earlier.number}  {when}  {word(earlier.state)}  {asked_of(earlier)}"
+        before = _("Before: {case}").format(case=said)
+        out.print(f"  {before}", style="dim", highlight=False)
 
 
 def list_(

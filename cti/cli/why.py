@@ -1,7 +1,7 @@
 """`kikitori calls why`: where a call went, by which rule, and what the caller chose."""
 
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -96,16 +96,8 @@ def _words(what: str, values: Mapping[str, str]) -> Iterator[str]:
         yield _("Emergency line {destination}: {status}.").format(
             destination=values.get("destination", ""), status=word(values.get("status", ""))
         )
-    elif what == "transfer":
-        yield _("{phone} put the caller through to {number} ({kind}).").format(
-            phone=values.get("by", ""), number=values.get("to") or "?", kind=word(values.get("kind", ""))
-        )
-    elif what == "outcome":
-        yield _("What came of it: {outcome}.").format(outcome=word(values.get("outcome", "")))
-    elif what == "missed":
-        yield _("Nobody answered: {why}, after {seconds} s.").format(
-            why=word(values.get("why", "")), seconds=values.get("seconds", "")
-        )
+    elif what in _PASSED:
+        yield _PASSED[what](values)
     else:
         yield {
             "callback": _("A wish to be called back was taken."),
@@ -117,3 +109,44 @@ def _words(what: str, values: Mapping[str, str]) -> Iterator[str]:
             yield _("Number {number} ({source}).").format(
                 number=values["number"], source=word(values.get("source", ""))
             )
+
+
+def _put_through(values: Mapping[str, str]) -> str:
+    said = {
+        "open": _("To {section}, {phone}."),
+        "instead": _("To {section}, {phone}, which stands in for the 所管課 that was meant."),
+        "closed": _("{section} is closed, and nobody stands in for it."),
+    }.get(values.get("how", ""), _("To {phone}, as it was dialled: the gate was silent, or no 所管課 has it."))
+    return said.format(section=values.get("section", ""), phone=values.get("phone", ""))
+
+
+def _back(values: Mapping[str, str]) -> str:
+    return _("Nobody took the caller ({status}): back to whoever put them through, and then to the centre.").format(
+        status=word(values.get("status", ""))
+    )
+
+
+def _transferred(values: Mapping[str, str]) -> str:
+    number, kind = values.get("to") or "?", values.get("kind", "")
+    if kind == "menu":
+        return _("The caller chose what it is about, and goes to {number}.").format(number=number)
+    return _("{phone} put the caller through to {number} ({kind}).").format(
+        phone=values.get("by", ""), number=number, kind=word(kind)
+    )
+
+
+def _became(values: Mapping[str, str]) -> str:
+    return _("What came of it: {outcome}.").format(outcome=word(values.get("outcome", "")))
+
+
+def _missed(values: Mapping[str, str]) -> str:
+    return _("Nobody answered: {why}, after {seconds} s.").format(
+        why=word(values.get("why", "")), seconds=values.get("seconds", "")
+    )
+
+
+_PASSED: Final[Mapping[str, Callable[[Mapping[str, str]], str]]] = {
+    "pass": _put_through, "back": _back, "reached": lambda _values: _("The centre answered."),
+    "transfer": _transferred, "outcome": _became, "missed": _missed,
+}  # fmt: skip
+"""What was done with a caller after the telephones rang."""

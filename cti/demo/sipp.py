@@ -141,7 +141,7 @@ class Phone:
 
     async def reached(self, mark: Mark, seconds: float, times: int = 1) -> None:
         """Wait until the telephone is `mark` (for the `times`-th time). Raises PhoneError if it ends before."""
-        await self._until(lambda: self._count(mark) >= times, seconds, f"it was not {mark}")
+        await self._until(lambda: self.count(mark) >= times, seconds, f"it was not {mark}")
 
     async def finished(self, seconds: float) -> None:
         """Wait for the end of the call. Raises PhoneError with SIPp's own words if it went otherwise than told."""
@@ -222,7 +222,8 @@ class Phone:
                 raise PhoneTimeoutError(self._say(f"after {seconds} s {complaint}"))
             await asyncio.sleep(_LOOK)
 
-    def _count(self, mark: Mark) -> int:
+    def count(self, mark: Mark) -> int:
+        """How often it has come so far."""
         try:
             return self._marks.read_text(encoding="utf-8", errors="replace").splitlines().count(mark)
         except FileNotFoundError:

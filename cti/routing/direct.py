@@ -7,11 +7,13 @@ from datetime import datetime
 import structlog
 
 from cti.hours import HoursBook
+from cti.routing.onward import How, onward
 from cti.routing.route import NOT_KNOWN, Decision, arrival, route
 from cti.routing.speech import Language, opening
 from policies.calendar import JST
 from policies.errors import PolicyError
 from policies.hours import OpeningHours
+from policies.sections import Section, Sections
 
 log = structlog.get_logger()
 
@@ -48,6 +50,34 @@ class Director:
         except Exception:  # whatever it is, it must not close the line
             log.exception("opening hours are not known: callers get the centre and the emergency line")
         return self._text(NOT_KNOWN, now)
+
+    def passing(self, code: str) -> str:
+        """`section,telephone,how,` for a caller who is put through to `code`; empty where no 所管課 has that."""
+        return self._onward(lambda sections: (sections.dialled(code), ""))
+
+    def chosen(self, key: str) -> str:
+        """The same for a caller who pressed `key`, and the kind of question; empty where nobody would answer."""
+
+        def meant(sections: Sections) -> tuple[Section | None, str]:
+            category = sections.chosen(key)
+            return (sections.find(category.section or ""), category.name) if category else (None, "")
+
+        found = self._onward(meant)
+        return "" if f",{How.CLOSED}," in found else found
+
+    def _onward(self, meant: Callable[[Sections], tuple[Section | None, str]]) -> str:
+        now = self._now()
+        try:
+            hours = self._book.now(now)
+            sections = self._book.sections
+            one, category = meant(sections)
+            if one is None:
+                return ""
+            made = onward(one, now, sections, hours)
+        except Exception:  # whatever it is, the caller is put through as the dialplan knows it
+            log.exception("it is not known who answers for a section")
+            return ""
+        return f"{made.section},{made.phone},{made.how},{category}"
 
     def _decided(self, dialled: str | None, at: datetime, hours: OpeningHours) -> Decision:
         return route(dialled, at, self._book.plan, hours) if self._book.plan is not None else NOT_KNOWN

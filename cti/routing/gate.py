@@ -5,6 +5,9 @@ What the channel is told, by what was asked:
     /out, /internal   KIKITORI_ARMED = yes | no
     /in/DIALLED       KIKITORI_GATE  = yes | no, then where the call goes and why (`direct.FIELDS`), in one command
     /say/DIGITS       KIKITORI_SAY   = the prompts that spell a number
+    /pass/CODE        KIKITORI_PASS  = section,telephone,how: where a caller goes who is put through to a 所管課
+    /choose/KEY       KIKITORI_PASS  = the same for what a caller pressed, and the kind of question
+    /note/SECTION     KIKITORI_NOTE  = the case that the 所管課 has been told of; wait; no
 
 On `no`, on a closed connection and on none at all, the dialplan starts MixMonitor itself, and goes by hours of its own.
 """
@@ -12,7 +15,7 @@ On `no`, on a closed connection and on none at all, the dialplan starts MixMonit
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
@@ -25,19 +28,38 @@ BACKLOG = 1024  # the usual 100 gave 500 callers a tail of a second
 LOOK = 0.05  # seconds between two looks at the deadlines
 _CAME_IN = re.compile(r"/in/(\d{1,15})(?:\?|$)", re.ASCII)  # E.164 has 15 digits at most
 _SAY = re.compile(r"/say/(\d{1,20})(?:\?|$)", re.ASCII)
+_ONWARD = re.compile(r"/(pass|choose)/(\d{1,15})(?:\?|$)", re.ASCII)
+_NOTE = re.compile(r"/note/([a-z][a-z0-9-]{0,31})(?:\?|$)", re.ASCII)
 
 Ask = Callable[[str, str | None], Awaitable[str]]
-Direct = Callable[[str, str | None], str]
+Noted = Callable[[str, str], Awaitable[str]]
+
+
+class Direct(Protocol):
+    """Where calls go; it never raises (`direct.Director`)."""
+
+    def __call__(self, uniqueid: str, dialled: str | None) -> str:
+        """One that comes in."""
+        ...
+
+    def passing(self, code: str) -> str:
+        """One that is put through to a 所管課."""
+        ...
+
+    def chosen(self, key: str) -> str:
+        """One who pressed a key."""
+        ...
 
 
 class Gate:
     """`ask(uniqueid, dialled)` gives `yes` (recorded), `skip` (the rules want nothing recorded) or `no`, within its
     deadline. `direct(uniqueid, dialled)` says where the call goes. `dialled` is the number that it came in through.
+    `noted(uniqueid, section)`: the number of the case that this 所管課 was told of, `wait`, or `no`.
     """
 
-    def __init__(self, ask: Ask, direct: Direct) -> None:
+    def __init__(self, ask: Ask, direct: Direct, noted: Noted) -> None:
         """Serve with `start`."""
-        self.ask, self.direct = ask, direct
+        self.ask, self.direct, self.noted = ask, direct, noted
         self.served = 0
         self.failed = 0
         self._open: set[Agi] = set()
@@ -55,6 +77,11 @@ class Gate:
         if came_in is None and "/say/" in request:
             spelt = _SAY.search(request)
             return {"KIKITORI_SAY": "&".join(number(spelt[1])) if spelt else ""}
+        if came_in is None and (put := _ONWARD.search(request)) is not None:
+            decide = self.direct.passing if put[1] == "pass" else self.direct.chosen
+            return {"KIKITORI_PASS": decide(put[2])}
+        if came_in is None and (note := _NOTE.search(request)) is not None:
+            return {"KIKITORI_NOTE": await self.noted(uniqueid, note[1])}
         answer = await self.ask(uniqueid, came_in[1] if came_in else None)
         armed = "yes" if answer in ("yes", "skip") else "no"
         if came_in is None:

@@ -46,7 +46,17 @@ from recorder.access.log import AccessLog
 from recorder.vault import keys
 from recorder.vault.keys import by_passphrase
 from tests.bench.speech import conversation
-from tests.unit.cti.office import PASSPHRASE, WEAK, Office, calling_of, cases_of, keys_of, open_office, reviewing_of
+from tests.unit.cti.office import (
+    PASSPHRASE,
+    WEAK,
+    Office,
+    calling_of,
+    cases_of,
+    keys_of,
+    open_office,
+    putting_of,
+    reviewing_of,
+)
 from tests.unit.recorder.rig import RATE, START, Rig, record, uuid
 
 PASSWORD = "雨の日は 傘を二本持って出る"  # nobody's
@@ -113,6 +123,7 @@ def served(root: Path, port: int) -> Iterator[tuple[httpx.Client, float]]:
             desk, guard, terminals=lambda: policies.now().terminals, health=status, keys=keys_of(desk, accounts),
             reviewing=reviewing_of(desk, shipped()), deciding=Deciding(shipped(), root),
             cases=(cases := cases_of(desk, shipped())), calling=calling_of(desk, cases, shipped()),
+        putting=putting_of(desk, cases, shipped()),
         )  # fmt: skip
         api = Api(port=port, certificate=root / "api.crt", key=root / "api.key")
         state["task"] = asyncio.create_task(server.serve(application(service), api))

@@ -15,6 +15,7 @@ from cti.app.desk import teller
 from cti.cases.book import CaseBook
 from cti.cases.calling import Calling
 from cti.cases.desk import CaseDesk
+from cti.cases.putting import Putting
 from cti.cases.sealing import FieldKeys
 from cti.desk import Desk, Purpose, Sound
 from cti.intake import IntakeBook
@@ -154,6 +155,11 @@ def calling_of(desk: Desk, cases: CaseDesk, policies: Path) -> Calling:
     return Calling(
         cases, desk.ask, lambda: Policies(policies), desk.catalogue.pbx, lambda: desk.now(), lambda _at: None
     )  # fmt: skip
+
+
+def putting_of(desk: Desk, cases: CaseDesk, policies: Path) -> Putting:
+    """Whoever puts callers through there."""
+    return Putting(cases, desk.ask, lambda _at: Policies(policies).opening_hours(), lambda: desk.now())
 
 
 def samples(wav: bytes) -> bytes:

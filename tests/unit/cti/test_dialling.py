@@ -4,9 +4,11 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -14,7 +16,8 @@ from cti.ami.client import AmiClient
 from cti.ami.message import Message
 from cti.calls.board import conversation_id
 from cti.calls.callback import called_for, leg_of
-from cti.dialling import Dialler
+from cti.calls.model import Direction, Leg
+from cti.dialling import Dialler, Putter
 from policies.load import Policies, shipped
 from tests.unit.cti.ami.fake import FakeAmi, Peer, config, connected
 
@@ -114,3 +117,59 @@ async def test_a_disk_that_takes_nothing_ends_nobody(tmp_path: Path) -> None:
 
 def said(response: str, leg: str) -> Message:
     return Message(f"Event: OriginateResponse\r\nResponse: {response}\r\nUniqueid: {leg}".encode())
+
+
+CALL = UUID("3f2a1b4c-5d6e-5f70-8192-a3b4c5d6e7f8")
+
+
+def leg(endpoint: str, uniqueid: str, direction: Direction) -> Leg:
+    return Leg(
+        channel=f"PJSIP/{endpoint}-0000000{uniqueid[-1]}", uniqueid=uniqueid, bridge="b", direction=direction,
+        endpoint=endpoint, number=None, caller_name=None, designated=None, dialled=None, originator=False, bridged=True,
+        late=False,
+    )  # fmt: skip
+
+
+CALLER, AGENT = leg("trunk", "1.1", Direction.IN), leg("2201", "1.2", Direction.INTERNAL)
+
+
+async def put(legs: list[Leg], *, dialled: str = "*83101*1", answer: str = "") -> tuple[dict[str, Any], list[Message]]:
+    heard: list[Message] = []
+
+    def answers(peer: Peer, action: Message) -> None:
+        heard.append(action)
+        peer.reply(action, answer) if answer else peer.reply(action)
+
+    async with connected(FakeAmi(answers)) as client:
+        async with asyncio.timeout(5):
+            while not client.connected:  # noqa: ASYNC110  # its task logs in
+                await asyncio.sleep(0.01)
+        putter = Putter(client, lambda: [(CALL, "1.1", legs)])
+        return await putter.put({"conversation": str(CALL), "dialled": dialled}), heard
+
+
+@pytest.mark.rule("A-19")
+async def test_who_talks_to_a_telephone_of_ours_goes_where_it_would_send_them() -> None:
+    said, (action,) = await put([CALLER, AGENT])
+    assert said == {"placed": True}
+    assert [action.get(name) for name in ("Action", "Channel", "Context", "Exten")] == [
+        "BlindTransfer", AGENT.channel, "phones", "*83101*1"
+    ]  # fmt: skip
+    away = replace(CALLER, direction=Direction.OUT)
+    assert (await put([away, AGENT]))[0] == {"placed": True}, "whom we called, too"
+
+
+@pytest.mark.parametrize(
+    "legs",
+    [[], [AGENT], [CALLER], [CALLER, replace(AGENT, bridge=None)], [CALLER, replace(AGENT, bridge="c")],
+     [CALLER, AGENT, replace(AGENT, channel="PJSIP/2101-00000003", uniqueid="1.3")],
+     [replace(CALLER, direction=Direction.INTERNAL), AGENT]],
+    ids=["no call", "no caller", "no telephone", "rings", "on hold elsewhere", "three", "two of ours"],
+)  # fmt: skip
+async def test_nobody_else_is_moved(legs: list[Leg]) -> None:
+    assert await put(legs) == ({"problem": "no-call"}, [])
+
+
+@pytest.mark.parametrize("dialled", ["3101", "*8", "*83101*9", "0312345678", "*83101\r\nAction: Hangup", "*83101,1"])
+async def test_nowhere_but_to_a_section(dialled: str) -> None:
+    assert await put([CALLER, AGENT], dialled=dialled) == ({"problem": "no-number"}, [])

@@ -56,6 +56,7 @@ BRINGS = {
     "Playback": "app_playback.so",
     "Read": "app_read.so",
     "UserEvent": "app_userevent.so",
+    "StackPop": "app_stack.so",
     "CELGenUserEvent": "app_celgenuserevent.so",
     "CUT": "func_cut.so",
     "CHANNEL": "func_channel.so",
@@ -273,7 +274,7 @@ def test_no_pattern_takes_anything_but_digits() -> None:
     """PJSIP decodes %0d%0a in what is dialled, and Asterisk writes it into its events as it came."""
     patterns = re.findall(r"^exten => (_[^,]*),", made()["extensions.conf"], re.MULTILINE)
     assert patterns
-    assert all(re.fullmatch(r"_[0-9XZN\[\]]+", pattern) for pattern in patterns)
+    assert all(re.fullmatch(r"_(\*8)?[0-9XZN\[\]]+(\*\[123\])?", pattern) for pattern in patterns)
 
 
 @pytest.mark.rule("B-02")
@@ -360,7 +361,15 @@ def test_the_gate_is_asked_by_a_script_where_there_is_a_socket(tmp_path: Path) -
     asked = re.findall(r"AGI\((.*)\)$", text, re.MULTILINE)
     assert asked == [
         f"kikitori-route,/srv/kikitori/gate/gate.sock,{request},${{UNIQUEID}}"
-        for request in ("/say/${ARG1}", "/in/${KIKITORI_DID}", "/internal", "/out")
+        for request in (
+            "/choose/${FILTER(0-9,${KIKITORI_KEY})}",
+            "/pass/${KIKITORI_CODE}",
+            "/note/${KIKITORI_SECTION}",
+            "/say/${ARG1}",
+            "/in/${KIKITORI_DID}",
+            "/internal",
+            "/out",
+        )
     ]
     assert f"astagidir => {out}/agi-bin\n" in (out / "asterisk.conf").read_text()
     script = out / SCRIPT

@@ -27,7 +27,16 @@ from recorder.access.credentials import STEP, seed
 from recorder.access.log import AccessLog
 from recorder.access.tables import SIGNING
 from recorder.vault import keys
-from tests.unit.cti.office import PASSPHRASE, Office, accounts_of, calling_of, cases_of, keys_of, reviewing_of
+from tests.unit.cti.office import (
+    PASSPHRASE,
+    Office,
+    accounts_of,
+    calling_of,
+    cases_of,
+    keys_of,
+    putting_of,
+    reviewing_of,
+)
 from tests.unit.recorder.rig import START
 
 PASSWORD = "雨の日は 傘を二本持って出る"  # nobody's
@@ -99,6 +108,7 @@ async def api(office: Office, tmp_path: Path) -> AsyncIterator[Api]:
         desk, guard, terminals=lambda: Policies(policies).terminals, health=status, keys=keys_of(desk, accounts),
         reviewing=reviewing_of(desk, policies), deciding=Deciding(policies, tmp_path),
         cases=(cases := cases_of(desk, policies)), calling=calling_of(desk, cases, policies),
+        putting=putting_of(desk, cases, policies),
     )  # fmt: skip
     transport = httpx.ASGITransport(application(service), raise_app_exceptions=False, client=("192.0.2.10", 40000))
     async with httpx.AsyncClient(transport=transport, base_url="https://localhost") as http:

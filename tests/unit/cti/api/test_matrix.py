@@ -38,6 +38,7 @@ MATRIX = [
     ("POST", "/v1/cases", {"channel": "phone", "inquiry": "断水の時間"},   "o o o o o o -"),
     ("GET", "/v1/cases/1", {},                                            "o o o o o o -"),
     ("POST", "/v1/cases/1/acts", {"acts": [{"kind": "note", "text": "確認"}]}, "o o o o o o -"),
+    ("POST", "/v1/cases/1/transfers", {"why": "wish", "section": "kyusui"}, "o o o o o o -"),
     ("GET", "/v1/tickets", {},                                            "o o o o o o -"),
     ("POST", "/v1/tickets/1-1/calls", {"phone": "3101"},                  "o o o o o o -"),
     ("GET", "/v1/tickets/1-1/calls/last", {},                             "o o o o o o -"),
@@ -56,8 +57,8 @@ OWN = {
 }  # fmt: skip
 
 
-# A stream that has no end: who may watch it stands in test_live.py.
-STREAMS = {("GET", "/v1/calls/live")}
+# Streams that have no end: who may watch them stands in test_live.py and test_arriving.py.
+STREAMS = {("GET", "/v1/calls/live"), ("GET", "/v1/arrivals")}
 
 
 @pytest.mark.rule("B-06", "B-29", "B-30", "A-04")
@@ -71,7 +72,8 @@ async def test_every_role_at_every_address(api: Api, place: int) -> None:
         # Nor is another unit's case shown: to who has cases of their own.
         # The example's case has no ticket.
         said = ("not over yet", "no decision 'none'", "no case '1' that you may see", "nobody has called for ticket",
-                "the case has no such ticket", "nobody of your unit calls back from 3101")  # fmt: skip
+                "the case has no such ticket", "nobody of your unit calls back from 3101", "is closed now",
+                "no call belongs to the case")  # fmt: skip
         assert answer.status_code == 403 or answer.status_code < 300 or any(one in answer.text for one in said), path
         await api.service.tending.settled()  # while keys are changed none is given
         found[method, path] = "-" if answer.status_code == 403 else "o"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cti.calls.cel import CEL_COLUMNS, CelEvent, read
-from cti.calls.passing import LONGEST, Passed, Passing
+from cti.calls.passing import FORMS, LONGEST, Passed, Passing
 
 # Five calls in through 06-6458-7211 that 2201 answered: passed on to 3101, who answered; who was busy; who let it ring
 # until the caller gave up; whom 2201 had asked before; and whose telephone still rang.
@@ -42,8 +42,9 @@ TOLD = [
 
 @pytest.mark.rule("A-19", "A-30")
 def test_what_a_real_pbx_wrote_of_transfers_is_told() -> None:
-    found = fed(rows())
+    found = [one for one in fed(rows()) if one.what != "reached"]
     assert [short(one) for one in found] == TOLD
+    assert len(fed(rows())) == len(found) + 5, "2201 answered each"
     for transfer, outcome in zip(found[::2], found[1::2], strict=True):
         assert (transfer.uniqueid, transfer.linkedid) == (outcome.uniqueid, outcome.linkedid), "of one caller"
         assert transfer.values["leg"] == outcome.values["leg"] != transfer.uniqueid
@@ -70,7 +71,7 @@ def test_what_ended_is_forgotten() -> None:
 def test_rows_that_are_lost_or_come_twice_make_no_transfer_of_none(seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311
     events = [event for event in rows() for _ in range(chance.choice([0, 1, 1, 1, 2]))]
-    found = [one for one in fed(events) if one.what != "missed"]
+    found = [one for one in fed(events) if one.what in ("transfer", "outcome")]
     there = {event.row["uniqueid"] for event in events if "TRANSFER" in event.row["eventtype"]}
     assert {one.values["leg"] for one in found} <= there
     for what in ("transfer", "outcome"):
@@ -133,7 +134,9 @@ def test_who_the_menu_or_the_emergency_line_sees_to_is_not(route: str) -> None:
 
 
 def test_who_was_answered_is_not() -> None:
-    assert fed(caller(event("BRIDGE_ENTER", BEGAN + 3))) == []
+    assert [short(one) for one in fed(caller(event("BRIDGE_ENTER", BEGAN + 3)))] == [
+        ("reached", "0664581132", "0312345678")
+    ]  # fmt: skip
     assert len(fed(caller(event("BRIDGE_ENTER", BEGAN + 3, uniqueid="pbx1-1.9")))) == 1, "another was"
 
 
@@ -239,3 +242,93 @@ def test_what_is_not_understood_of_callbacks_takes_nothing_else_with_it() -> Non
 def test_no_other_channel_is_a_call_to_a_customer(name: str) -> None:
     rows = [event("CHAN_START", BEGAN, uniqueid=name), event("HANGUP", BEGAN + 3, uniqueid=name)]
     assert [one for one in fed(rows) if one.what == "called-back"] == []
+
+
+OPERATOR = f"pbx1-{BEGAN}.2"
+
+
+def said(what: str, at: float) -> CelEvent:
+    return event("KIKITORI", at, extra={"extra": f"kikitori/{what}"})
+
+
+def put_through(*after: CelEvent, dialled: str = "*83101*2", end: float = BEGAN + 60) -> list[CelEvent]:
+    """An operator transfers a caller to a 所管課; the dialplan says `after`."""
+    agent = {"uniqueid": OPERATOR, "linkedid": f"pbx1-{BEGAN}.1", "channame": "PJSIP/2201-00000002"}
+    extra = {
+        "extension": dialled, "transferee_channel_name": "PJSIP/trunk-00000001",
+        "transferee_channel_uniqueid": f"pbx1-{BEGAN}.1",
+    }  # fmt: skip
+    return [
+        event("CHAN_START", BEGAN), said("route/centre/A-08/weekday/gate/0664581132", BEGAN + 1),
+        event("CHAN_START", BEGAN + 2, callernum="2201", **agent), event("BRIDGE_ENTER", BEGAN + 3),
+        event("BLINDTRANSFER", BEGAN + 9, extra=extra, **agent), *after,
+        event("HANGUP", end, extra={"hangupcause": 16, "hangupsource": "PJSIP/trunk-00000001"}),
+        event("CHAN_END", end),
+    ]  # fmt: skip
+
+
+PASS = said("pass/kyusui/3101/open/urgent//", BEGAN + 9.1)
+BACK = said("back/kyusui/NOANSWER", BEGAN + 30)
+WENT = ("transfer", "blind", "2201", "3101", "trunk", "0312345678", "kyusui", "open", "urgent")
+
+
+def told(rows: list[CelEvent]) -> list[tuple[str, ...]]:
+    return [(one.what, *(one.values[name] for name in FORMS[one.what] if name in one.values and name != "leg"))
+            for one in fed(rows) if one.what != "reached"]  # fmt: skip
+
+
+@pytest.mark.rule("A-19", "E-13")
+def test_where_an_operator_s_caller_goes_the_dialplan_says() -> None:
+    assert told(put_through(PASS, event("BRIDGE_ENTER", BEGAN + 12))) == [WENT, ("outcome", "answered")]
+    _, transfer, outcome = fed(put_through(PASS, event("BRIDGE_ENTER", BEGAN + 12)))
+    assert transfer.values["leg"] == outcome.values["leg"] == OPERATOR
+    assert transfer.uniqueid == f"pbx1-{BEGAN}.1"
+
+
+@pytest.mark.rule("A-19", "C-06")
+def test_who_comes_back_was_not_taken_and_is_called_only_if_nobody_had_them_again() -> None:
+    assert told(put_through(PASS, BACK, event("BRIDGE_ENTER", BEGAN + 40))) == [WENT, ("outcome", "returned")]
+    assert told(put_through(PASS, BACK)) == [WENT, ("outcome", "no-answer")]
+    closed = said("back/kyusui/closed", BEGAN + 10)
+    assert told(put_through(PASS, closed))[-1] == ("outcome", "closed")
+    assert told(put_through(PASS, said("back/kyusui/CHANUNAVAIL", BEGAN + 30)))[-1] == ("outcome", "failed")
+    assert told(put_through(PASS)) == [WENT, ("outcome", "cancelled")], "hung up while it rang"
+
+
+@pytest.mark.rule("C-06")
+def test_who_is_gone_before_the_dialplan_could_say_is_not_lost() -> None:
+    assert told(put_through()) == [
+        ("transfer", "blind", "2201", "*83101*2", "trunk", "0312345678"), ("outcome", "cancelled")
+    ]  # fmt: skip
+
+
+@pytest.mark.rule("A-19")
+def test_what_a_caller_pressed_puts_them_through_too_and_nobody_is_owed_two_calls() -> None:
+    chosen = [event("CHAN_START", BEGAN), said("route/centre/A-08/weekday/gate/0664581132", BEGAN + 1),
+              said("pass/kyusui/3101/open/wish/menu/leak", BEGAN + 5)]  # fmt: skip
+    end = event("HANGUP", BEGAN + 40, extra={"hangupcause": 16, "hangupsource": "PJSIP/trunk-00000001"})
+    went = ("transfer", "menu", "3101", "trunk", "0312345678", "kyusui", "open", "wish", "leak")
+    assert told([*chosen, event("BRIDGE_ENTER", BEGAN + 9), end]) == [went, ("outcome", "answered")]
+    assert told([*chosen, end]) == [went, ("outcome", "cancelled")]
+
+
+def test_a_caller_who_is_put_through_twice_has_two_transfers() -> None:
+    again = {"uniqueid": f"pbx1-{BEGAN}.9", "linkedid": f"pbx1-{BEGAN}.1", "channame": "PJSIP/2201-00000009"}
+    extra = {"extension": "*83001*1", "transferee_channel_uniqueid": f"pbx1-{BEGAN}.1"}
+    found = fed(put_through(
+        PASS, BACK, event("BRIDGE_ENTER", BEGAN + 40), event("BLINDTRANSFER", BEGAN + 50, extra=extra, **again),
+        said("pass/shomu/3001/open/wish//", BEGAN + 51), event("BRIDGE_ENTER", BEGAN + 55),
+    ))  # fmt: skip
+    assert [one.values.get("section") or one.values.get("outcome") for one in found] == [
+        None, "kyusui", "returned", "shomu", "answered"
+    ]  # fmt: skip
+    assert len({one.key for one in found}) == 5
+
+
+def test_put_through_it_is_told_the_same_wherever_reading_stops() -> None:
+    events = put_through(PASS, BACK, event("BRIDGE_ENTER", BEGAN + 40))
+    whole = fed(events)
+    for place in range(len(events)):
+        passing = Passing()
+        first = fed(events[:place], passing)
+        assert first + fed(events[place:], Passing.read(json.loads(json.dumps(passing.kept())))) == whole

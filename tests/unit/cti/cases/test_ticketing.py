@@ -18,6 +18,7 @@ from cti.cases.acts import (
     Act,
     Amend,
     Assign,
+    CalledAgain,
     Channel,
     Close,
     DialEnded,
@@ -25,6 +26,7 @@ from cti.cases.acts import (
     HandOver,
     Met,
     Outcome,
+    PutThrough,
     Reach,
     Register,
     Reply,
@@ -36,7 +38,7 @@ from cti.cases.acts import (
     Way,
     Why,
 )
-from cti.cases.book import CaseBook, Kept, TicketLine, TicketsWanted, Wanted
+from cti.cases.book import CaseBook, Kept, OrderError, TicketLine, TicketsWanted, Wanted
 from cti.cases.contact import Contact, Missing
 from cti.cases.ticketing import Ticketing
 from cti.errors import LogUnavailableError
@@ -78,7 +80,7 @@ class Centre:
 
     async def step(self, what: str, second: int = 0, *, call: int = 1, leg: str = "pbx1-1.7", **values: str) -> None:
         at = START + timedelta(seconds=second)
-        given = values if what == "missed" else values | {"leg": leg}
+        given = values if what in ("missed", "reached") else values | {"leg": leg}
         row = {
             "key": f"pbx1/pbx1-1.{call}/{second}/{what}/{leg}", "conversation": uuid(f"call {call}"),
             "uniqueid": f"pbx1-1.{call}", "at": at.isoformat(), "what": what, "values": given,
@@ -491,3 +493,105 @@ async def test_a_section_that_was_put_through_takes_the_case_in_time_too(centre:
     case = (await centre.only()).case
     assert case.hand_over is not None
     assert case.hand_over.accept_by == case.next_at == datetime(2027, 4, 6, tzinfo=JST)
+
+
+@pytest.mark.rule("A-19", "E-13")
+async def test_the_section_sees_who_comes_until_somebody_else_has_them_again(centre: Centre) -> None:
+    noted: list[tuple[str, str, int]] = []
+
+    async def note(leg: str, section: str, case: int) -> None:
+        noted.append((leg, section, case))
+
+    centre.ticketing = Ticketing(centre.intakes, centre.book, lambda: POLICIES, lambda: centre.at, noted=note)
+    kept = await centre.entered()
+    await centre.transfer(outcome=None, section="kyusui", why="urgent", how="open")
+    assert await centre.tickets("kyusui") == []
+    await centre.look()
+    assert noted == [("pbx1-1.1", "kyusui", kept.number)]
+    (ticket,) = await centre.tickets("kyusui")
+    assert ticket.inquiry == "水が濁る"
+    await centre.step("outcome", 30, outcome="returned")
+    await centre.look()
+    assert [short(one) for one in await centre.tickets()] == [(TicketKind.TRANSFER, "kyusui", TicketEnd.FAILED)]
+    assert await centre.tickets("kyusui") == [], "they have the caller no more"
+    assert (await centre.only()).case.owner == CONTRACTOR
+
+
+@pytest.mark.rule("A-19")
+@pytest.mark.parametrize(("why", "said"), [("wish", Why.WISH), ("urgent", Why.URGENT), ("other", None), ("x", None)])
+async def test_why_an_operator_has_keyed_is_why_it_was_handed_over(centre: Centre, why: str, said: Why | None) -> None:
+    await centre.transfer(to="3102", section="kyusui", why=why)
+    await centre.look()
+    case = (await centre.only()).case
+    assert case.hand_over is not None
+    assert (case.hand_over.why, case.owner) == (said, "kyusui")
+
+
+@pytest.mark.rule("A-19")
+async def test_from_the_case_the_words_for_it_come_along(centre: Centre) -> None:
+    kept = await centre.entered()
+    await centre.book.add(kept.number, [centre.act(PutThrough, section="kyusui", why=Why.OTHER, words="約束")])
+    await centre.transfer(section="kyusui", why="other")
+    await centre.look()
+    case = (await centre.only()).case
+    assert case.hand_over is not None
+    assert (case.hand_over.why, case.hand_over.words) == (Why.OTHER, "約束")
+    with pytest.raises(OrderError, match=r"A-23"):
+        await centre.book.add(kept.number, [centre.act(PutThrough, section="shomu", why=Why.WISH)])
+
+
+@pytest.mark.rule("A-19")
+async def test_what_was_asked_for_before_says_nothing_of_a_transfer_to_another(centre: Centre) -> None:
+    kept = await centre.entered()
+    await centre.book.add(kept.number, [centre.act(PutThrough, section="shomu", why=Why.URGENT)])
+    await centre.transfer(section="kyusui")
+    await centre.look()
+    case = (await centre.only()).case
+    assert case.hand_over is not None
+    assert case.hand_over.why is None
+
+
+async def test_what_a_caller_pressed_is_the_kind_of_question(centre: Centre) -> None:
+    await centre.step("transfer", 5, kind="menu", to="3101", party="trunk", number=CALLER, section="kyusui",
+                      why="wish", category="leak", leg="pbx1-1.1")  # fmt: skip
+    await centre.look()
+    assert (await centre.only()).case.category == "leak"
+
+
+async def missed(centre: Centre, **more: str) -> None:
+    values = {"number": "0664581132", "from": CALLER, "why": "cancelled", "seconds": "25"} | more
+    await centre.step("missed", 5, **values)
+    await centre.look()
+
+
+@pytest.mark.rule("C-06")
+async def test_who_called_again_and_was_answered_is_not_called(centre: Centre) -> None:
+    await missed(centre)
+    for _ in range(2):
+        await centre.step("reached", 300, call=2, number="0664581132", **{"from": CALLER})
+        await centre.look()
+    (kept,) = await centre.tickets()
+    assert (kept.kind, kept.outcome) == (TicketKind.ABANDONED, TicketEnd.KEPT)
+    case = (await centre.only()).case
+    assert case.state is State.CLOSED
+    assert [act.conversation for act in case.history if isinstance(act, CalledAgain)] == [uuid("call 2")]
+
+
+@pytest.mark.rule("C-06")
+async def test_a_case_in_which_somebody_has_done_something_stays_open(centre: Centre) -> None:
+    await missed(centre)
+    await centre.book.add((await centre.only()).number, [centre.act(Amend, inquiry="漏水")])
+    await centre.step("reached", 300, call=2, number="0664581132", **{"from": CALLER})
+    await centre.look()
+    case = (await centre.only()).case
+    assert (case.state, case.tickets[0].outcome) == (State.OPEN, TicketEnd.KEPT)
+
+
+@pytest.mark.rule("C-06")
+@pytest.mark.parametrize("who", ["0312345678", ""])
+async def test_that_others_were_answered_takes_nothing_from_the_list(centre: Centre, who: str) -> None:
+    await missed(centre)
+    await centre.step("reached", 300, call=2, number="0664581132", **({"from": who} if who else {}))
+    await centre.look()
+    assert [one.outcome for one in await centre.tickets()] == [None]
+    assert await centre.intakes.to_tickets() == []

@@ -20,6 +20,7 @@ from cti.routing.gate import Gate
 from cti.settings import Settings
 from policies.calendar import JST
 from policies.load import shipped
+from tests.unit.cti.routing.directs import direct, noted
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -92,7 +93,7 @@ async def test_the_gate_is_asked_about_a_channel_that_there_is_not(tmp_path: Pat
         asked.append((uniqueid, dialled))
         return "no"
 
-    gate = Gate(ask, lambda *_: "centre,A-08,weekday,emergency,,")
+    gate = Gate(ask, direct, noted)
     server = await gate.start("127.0.0.1", 0)
     async with server:
         seen = await host.gate(settings(tmp_path, gate_port=server.sockets[0].getsockname()[1]))

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from cti.routing import agi as agi_module
 from cti.routing.agi import COMMAND_SECONDS, ENVIRONMENT_LIMIT, Agi, AgiError
 from cti.routing.gate import LOOK, Ask, Gate
+from tests.unit.cti.routing.directs import direct, noted
 
 ENVIRONMENT = (
     b"agi_network: yes\nagi_request: agi://127.0.0.1:4573/in/0664581132\nagi_channel: PJSIP/trunk-00000001\n"
@@ -26,20 +27,13 @@ YES = b'SET VARIABLE KIKITORI_GATE "yes,centre,A-08,weekday,emergency,,"\n'
 NO = b'SET VARIABLE KIKITORI_GATE "no,centre,A-08,weekday,emergency,,"\n'
 
 
-ROUTED = "centre,A-08,weekday,emergency,,"
-
-
-def direct(_uniqueid: str, _dialled: str | None) -> str:
-    return ROUTED
-
-
 async def yes(_uniqueid: str, _dialled: str | None) -> str:
     return "yes"
 
 
 @asynccontextmanager
 async def gate(ask: Ask = yes) -> AsyncIterator[tuple[Gate, int]]:
-    made = Gate(ask, direct)
+    made = Gate(ask, direct, noted)
     server = await made.start("127.0.0.1", 0)
     try:
         yield made, server.sockets[0].getsockname()[1]
@@ -314,7 +308,7 @@ async def two_commands(agi: Agi) -> None:
      (b"511 Command Not Permitted\n", b'SET VARIABLE FIRST "1"\n', "SET VARIABLE FIRST: 511")],
 )  # fmt: skip
 async def test_no_command_gets_the_answer_of_another(answer: bytes, heard: bytes, ended: str | None) -> None:
-    made = Gate(yes, direct)
+    made = Gate(yes, direct, noted)
     made._talk = two_commands  # type: ignore[method-assign]
     why: list[BaseException | None] = []
     made._ended = lambda agi, error: why.append(error)  # type: ignore[method-assign]
@@ -516,3 +510,22 @@ async def test_quotes_and_backslashes_are_escaped() -> None:
     made.end(None)
     setting.cancel()
     await asyncio.wait([setting])
+
+
+@pytest.mark.rule("A-19", "E-13")
+@pytest.mark.parametrize(
+    ("request_", "said"),
+    [
+        (b"/pass/3101", b'SET VARIABLE KIKITORI_PASS "kyusui,3101,open,"\n'),
+        (b"/choose/1", b'SET VARIABLE KIKITORI_PASS "kyusui,3101,open,leak"\n'),
+        (b"/choose/5", b'SET VARIABLE KIKITORI_PASS ""\n'),
+        (b"/note/kyusui", b'SET VARIABLE KIKITORI_NOTE "12"\n'),
+        (b"/note/shomu", b'SET VARIABLE KIKITORI_NOTE "wait"\n'),
+        # what is none of it is a call of ours, as before
+        (b"/note/", b'SET VARIABLE KIKITORI_ARMED "yes"\n'),
+        (b"/pass/x", b'SET VARIABLE KIKITORI_ARMED "yes"\n'),
+    ],
+)
+async def test_where_a_caller_goes_who_is_put_through(request_: bytes, said: bytes) -> None:
+    async with gate() as (_, port):
+        assert await converse(port, PLAIN.replace(b"/in/0664581132", request_)) == said

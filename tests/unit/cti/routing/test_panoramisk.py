@@ -18,6 +18,7 @@ from panoramisk.fast_agi import Application, Request
 from cti.routing import agi as agi_module
 from cti.routing.agi import Agi
 from cti.routing.gate import Gate
+from tests.unit.cti.routing.directs import direct, noted
 
 pytestmark = pytest.mark.thorough
 
@@ -38,7 +39,7 @@ return await asyncio.start_server(application.handler, "127.0.0.1", 0)
     "ours": """
 async def ask(uniqueid, dialled):
     return "yes"
-return await Gate(ask, lambda *_: "centre,A-08,weekday,emergency,,").start("127.0.0.1", 0)
+return await Gate(ask, lambda *_: "centre,A-08,weekday,emergency,,", None).start("127.0.0.1", 0)
 """,
 }
 PROGRAM = """
@@ -109,7 +110,7 @@ async def ours(talk: Callable[[Agi], Any] | None = None) -> AsyncIterator[tuple[
     async def ask(_uniqueid: str, dialled: str | None) -> str:
         return "yes" if dialled == "0664581132" else "no"
 
-    made = Gate(ask, lambda *_: "centre,A-08,weekday,emergency,,")
+    made = Gate(ask, direct, noted)
     if talk is not None:
         made._talk = talk  # type: ignore[method-assign]
     server = await made.start("127.0.0.1", 0)

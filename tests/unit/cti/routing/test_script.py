@@ -14,12 +14,9 @@ import pytest
 from cti import control
 from cti.pbxconfig import SCRIPT
 from cti.routing.gate import Gate
+from tests.unit.cti.routing.directs import Directs, noted
 
-
-def direct(_uniqueid: str, _dialled: str | None) -> str:
-    return "centre,A-08,weekday,emergency,,tomorrow&am-8"
-
-
+direct = Directs("centre,A-08,weekday,emergency,,tomorrow&am-8")
 PROGRAM = Path(__file__).parents[4] / "asterisk-config" / SCRIPT
 ENVIRONMENT = b"agi_network: no\nagi_request: kikitori-route\nagi_uniqueid: pbx1-1764547200.0\nagi_calleridname: %s\n\n"
 PLAIN = ENVIRONMENT % b"unknown" + b"200 result=1\n"
@@ -38,7 +35,7 @@ async def gate(path: Path, answer: str = "yes") -> AsyncIterator[list[tuple[str,
         asked.append((uniqueid, dialled))
         return answer
 
-    server = await control.serve(path, {"route": Gate(ask, direct).route})
+    server = await control.serve(path, {"route": Gate(ask, direct, noted).route})
     try:
         yield asked
     finally:
@@ -109,7 +106,7 @@ async def test_a_gate_that_says_nothing_is_not_waited_for(tmp_path: Path) -> Non
         await asyncio.Event().wait()
         return "yes"
 
-    server = await control.serve(tmp_path / "s", {"route": Gate(hang, direct).route})
+    server = await control.serve(tmp_path / "s", {"route": Gate(hang, direct, noted).route})
     assert await run(tmp_path / "s", *ARGUMENTS) == b""
     server.close()
 
