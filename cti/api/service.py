@@ -20,6 +20,7 @@ from cti.api.problems import OURS, DisclosureError, IdempotencyError, NoSessionE
 from cti.api.tending import Tending
 from cti.cases.calling import Calling
 from cti.cases.desk import CaseDesk
+from cti.cases.importing import Importing
 from cti.deciding import Deciding
 from cti.desk import Desk, Sound
 from cti.errors import LogUnavailableError, UsageError
@@ -70,7 +71,7 @@ class Service:
     ) -> None:
         """`terminals` reads the policy in force; `health` looks and judges (status)."""
         self.tending, self.reviewing, self.deciding = Tending(keys, guard), reviewing, deciding
-        self.cases, self.calling = cases, calling
+        self.cases, self.calling, self.importing = cases, calling, Importing(cases)
         self.desk, self.guard, self.terminals, self.health = desk, guard, terminals, health
         self.sessions, self.hearings = Sessions(), Hearings(desk)
         self.exporting, self.levelling = asyncio.Semaphore(1), asyncio.Semaphore(1)
