@@ -96,7 +96,7 @@ def stated(row: Row, columns: Columns, unsaid: Unsaid) -> dict[str, Any]:
 def text(cell: Cell, field: str) -> str:
     """As it is shown: a whole number without a point, a day as 2026-04-01. Raises RowError."""
     if isinstance(cell, int | float) and not isinstance(cell, bool):
-        if abs(cell) >= _EXACT:
+        if not abs(cell) < _EXACT:  # nor what is no number at all
             raise RowError(field, _("a number so long that the spreadsheet has rounded it: make the column text"))
         return str(int(cell)) if cell == int(cell) else repr(cell)
     if isinstance(cell, datetime):

@@ -11,20 +11,21 @@ from cti.sheets.table import CELL, COLUMNS, ROWS, Row, SheetError, Table
 ENCODINGS: Final = {"utf-8": "utf-8-sig", "utf-16": "utf-16", "cp932": "cp932"}
 """What may be said, and the codec of it."""
 _MARKS: Final = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+_NEVER: Final = frozenset("\x80\xa0\uf8f0\uf8f1\uf8f2\uf8f3")
+"""What Python makes of bytes that CP932 does not have."""
 SEPARATORS: Final = ",\t;"
 
 
 def read(data: bytes, encoding: str | None = None) -> Table:
     """`encoding`: one of `ENCODINGS`; None: found out. Raises SheetError."""
     found = encoding or _encoding(data)
-    try:
-        text = data.decode(ENCODINGS[found])
-    except UnicodeDecodeError as error:
+    text = _decoded(data, found)
+    if text is None:
         raise SheetError(
-            _("byte {place} is no {encoding}: save the file as CSV UTF-8, or name what it is by --encoding").format(
-                place=error.start, encoding=found.upper()
+            _("is no {encoding}: save the file as CSV UTF-8, or name what it is by --encoding").format(
+                encoding=found.upper()
             )
-        ) from error
+        )
     separator = _separator(text)
     rows = list(_rows(text, separator))
     names = {",": _("comma"), "\t": _("tab"), ";": _("semicolon")}
@@ -47,11 +48,12 @@ def _encoding(data: bytes) -> str:
     return "utf-8"
 
 
-def _decoded(data: bytes, codec: str) -> str | None:
+def _decoded(data: bytes, encoding: str) -> str | None:
     try:
-        return data.decode(codec)
+        text = data.decode(ENCODINGS[encoding])
     except UnicodeDecodeError:
         return None
+    return None if encoding == "cp932" and _NEVER & set(text) else text
 
 
 def _separator(text: str) -> str:
