@@ -624,6 +624,12 @@ class CaseBook:
         await self.check_key()
         return str(UUID(self._keys.row(b"asked\n" + asked)[:32], version=5)), f"row/{self._keys.row(said)}"
 
+    async def all_caused(self, keys: Sequence[str]) -> dict[str, int]:
+        """The cases that have acts of these keys."""
+        async with self._engine.connect() as connection:
+            query = select(acts.c.key, acts.c.case).where(acts.c.key.in_(keys[:MANY]))
+            return {str(row.key): int(row.case) for row in await connection.execute(query)}
+
     async def caused(self, key: str) -> int | None:
         """The case that has an act of this key."""
         async with self._engine.connect() as connection:

@@ -4,8 +4,10 @@ A case's id is made of its question, and what caused it of all that the row said
 try names and numbers. A row of a question that is there, and says other things now, is refused: it is no second case.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from cti.cases.acts import Act
@@ -45,23 +47,38 @@ class Importing:
 
         Raises NotEntitledError, LogUnavailableError, DatabaseError: what was entered by then is there the next time.
         """
-        unit = self._desk.unit(who)
-        found = [await self._row(who, unit, row, dry_run=dry_run) for row in rows]
+        desk, sections = copy(self._desk), self._desk.sections()
+        desk.sections = lambda: sections  # read once: read for each row, it took most of the time
+        unit = desk.unit(who)
+        names = [
+            await self._book.names_of(_name(unit, row["asked_nth"], question(row)), _name(unit, row["nth"], whole(row)))
+            for row in rows
+        ]
+        known = await self._book.all_caused([key for _identity, key in names])
+        standing = {one: kept.number for one, kept in (await self._book.standing([one for one, _ in names])).items()}
+        found: list[Verdict] = []
+        for row, (identity, key) in zip(rows, names, strict=True):
+            line = int(row["line"])
+            if key in known:
+                found.append(Verdict(line=line, became="there", case=known[key]))
+            elif identity in standing:
+                found.append(_other(line, standing[identity]))
+            else:
+                found.append(
+                    await self._row(partial(_acts, desk, who, unit, row), line, identity, key, dry_run=dry_run)
+                )
+                if found[-1].case is not None and found[-1].became != "refused":
+                    known[key] = standing[identity] = found[-1].case
         counts = {one: sum(verdict.became == one for verdict in found) for one in ("new", "there", "refused")}
         await self._desk.imported(who, {"batch": batch, "unit": unit, "dry_run": dry_run, **counts})
         return found
 
-    async def _row(self, who: Account, unit: str, row: Stated, *, dry_run: bool) -> Verdict:
-        line = int(row["line"])
-        identity, key = await self._book.names_of(
-            _name(unit, row["asked_nth"], question(row)), _name(unit, row["nth"], whole(row))
-        )
-        if (known := await self._book.caused(key)) is not None:
-            return Verdict(line=line, became="there", case=known)
-        if (standing := (await self._book.standing([identity])).get(identity)) is not None:
-            return _other(line, standing.number)
+    async def _row(
+        self, made: Callable[[], list[Act]], line: int, identity: str, key: str, *, dry_run: bool
+    ) -> Verdict:  # fmt: skip
+        """One that nobody had entered when it was looked."""
         try:
-            acts = self._acts(who, unit, row)
+            acts = made()
             if dry_run:
                 fold(acts)
                 return Verdict(line=line, became="new")
@@ -79,13 +96,14 @@ class Importing:
             return _other(line, standing.number)
         return Verdict(line=line, became="there" if kept.known else "new", case=kept.number)
 
-    def _acts(self, who: Account, unit: str, row: Stated) -> list[Act]:
-        given: dict[str, Any] = dict(row)
-        main = self._desk.sections().called(given.get("main") or "")
-        if main is not None and main.name == unit and not given.get("related"):
-            given["main"] = None  # what a 所管課 took itself is its own
-        opened = self._desk.opening(who, given)
-        return [*opened, *followed(opened, given)]
+
+def _acts(desk: CaseDesk, who: Account, unit: str, row: Stated) -> list[Act]:
+    given: dict[str, Any] = dict(row)
+    main = desk.sections().called(given.get("main") or "")
+    if main is not None and main.name == unit and not given.get("related"):
+        given["main"] = None  # what a 所管課 took itself is its own
+    opened = desk.opening(who, given)
+    return [*opened, *followed(opened, given)]
 
 
 def _other(line: int, number: int) -> Verdict:

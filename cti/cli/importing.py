@@ -108,10 +108,10 @@ def import_(
     try:
         _sent(lines, good, apply=apply, first_all=all_or_nothing)
     finally:
+        say(lines.values(), apply=apply, as_json=as_json)
         if report is not None:
             with whole_file(report) as made:
                 made.write(write(lines.values()))
-        say(lines.values(), apply=apply, as_json=as_json)
     if any(line.became != "new" and line.became != "there" for line in lines.values()):
         raise typer.Exit(65)
 

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from cti.cli.common import err, out, say_json
 from cti.cli.terminal import one_line
 from cti.i18n import _
-from cti.sheets.columns import Field
+from cti.sheets.columns import TITLES, Field
 from cti.sheets.writing import written
 
 
@@ -40,11 +40,17 @@ class Line:
             case "there":
                 return _("is there already: case {number}").format(number=self.case)
             case "refused":
-                return _("refused")
+                return _("is refused")
             case "held":
                 return _("not entered, since others are refused")
             case _:
                 return _("not reached")
+
+    @property
+    def column(self) -> str:
+        """Of one that is refused, in words."""
+        title = next((TITLES[one] for one in Field if one == self.field), None)
+        return _(title) if title else self.field or ""
 
     @property
     def remedy(self) -> str:
@@ -79,7 +85,7 @@ def bar() -> Progress:
 def write(lines: Iterable[Line]) -> bytes:
     """As a CSV file."""
     head = (_("Row"), _("What became of it"), _("Case"), _("Column"), _("Rule"), _("Why"), _("What to do"))
-    rows = ((one.line, one.said, one.case, one.field, one.rule, one.problem, one.remedy) for one in lines)
+    rows = ((one.line, one.said, one.case, one.column, one.rule, one.problem, one.remedy) for one in lines)
     return written([head, *rows], "csv")
 
 
@@ -94,7 +100,7 @@ def say(lines: Collection[Line], *, apply: bool, as_json: bool) -> None:
         return
     for one in lines:
         parts = [_("row {row}: {said}").format(row=one.line, said=one.said)]
-        where = f"{one.field}: " if one.field else ""
+        where = f"{one.column}: " if one.field else ""
         parts += [f"{where}{one_line(one.problem)}"] if one.problem else []
         parts += [one.remedy] if one.remedy else []
         out.print("; ".join(parts), style="red" if one.became == "refused" else None, highlight=False, soft_wrap=True)

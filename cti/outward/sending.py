@@ -21,7 +21,7 @@ from cti.cases.book import CaseBook, Tell
 from cti.cases.case import Case
 from cti.cases.model import fold
 from cti.errors import KikitoriError
-from cti.explain import explain
+from cti.explain import explain, localise
 from cti.outward import folder, signing, webhook, zammad
 from cti.outward.events import told, trial
 from cti.outward.queue import Delivery, Outbox
@@ -219,5 +219,5 @@ def _why(error: Exception) -> str:
     if isinstance(error, TimeoutError | httpx.TimeoutException):
         return "no answer in time"
     if isinstance(error, NotToldError | signing.SecretError | KikitoriError | httpx.NetworkError):
-        return str(error) or type(error).__name__
+        return localise(str(error)) or type(error).__name__
     return explain(error) if isinstance(error, OSError) else type(error).__name__

@@ -46,7 +46,7 @@ TITLES: Final[Mapping[Field, str]] = {
     Field.CHANNEL: mark("Received via"), Field.RECEIVED_BY: mark("Receiving unit"), Field.TAKEN_BY: mark("Taken by"),
     Field.NAME: mark("Name"), Field.CONTACT: mark("Telephone"), Field.EMAIL: mark("E-mail"),
     Field.ADDRESS: mark("Address"), Field.INQUIRY: mark("Inquiry"), Field.CATEGORY: mark("Category"),
-    Field.MAIN: mark("Section"), Field.RELATED: mark("Other sections"), Field.RESULT: mark("What was done"),
+    Field.MAIN: mark("Section"), Field.RELATED: mark("Other sections"), Field.RESULT: mark("Answer given"),
     Field.ANSWERED: mark("Date answered"), Field.ANSWERED_TIME: mark("Time answered"),
     Field.REPLY: mark("Answered via"), Field.WISH: mark("Wish for that way"), Field.OUTCOME: mark("Outcome"),
     Field.REASON: mark("Reason for declining"), Field.ANSWERED_BY: mark("Answered by"), Field.NOTE: mark("Remarks"),
