@@ -90,8 +90,8 @@ def import_(
     as_json: Json = False,
 ) -> None:
     """Import."""
-    if report is not None and report.exists():
-        raise UsageError(_("{file} exists already: name a new file for the report").format(file=report))
+    if report is not None and (report.exists() or not report.parent.is_dir()):
+        raise UsageError(_("{file}: name a new file, in a folder that is there, for the report").format(file=report))
     said = Said(named=_named(column or ()), ignored=ignore or (), kept=keep or ())
     table = _read(file, encoding, sheet)
     unsaid = Unsaid(channel=channel, at=_clock(at), at_once=at_once, old_days=table.old_days)

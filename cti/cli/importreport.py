@@ -101,9 +101,14 @@ def say(lines: Collection[Line], *, apply: bool, as_json: bool) -> None:
     for one in lines:
         parts = [_("row {row}: {said}").format(row=one.line, said=one.said)]
         where = f"{one.column}: " if one.field else ""
-        parts += [f"{where}{one_line(one.problem)}"] if one.problem else []
+        parts += [f"{where}{one.problem}"] if one.problem else []
         parts += [one.remedy] if one.remedy else []
-        out.print("; ".join(parts), style="red" if one.became == "refused" else None, highlight=False, soft_wrap=True)
+        out.print(
+            one_line("; ".join(parts)),
+            style="red" if one.became == "refused" else None,
+            highlight=False,
+            soft_wrap=True,
+        )
     out.print(
         _("New: {new}. Already there: {there}. Refused: {refused}.").format(
             new=counts["new"], there=counts["there"], refused=counts["refused"]

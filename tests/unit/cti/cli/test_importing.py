@@ -104,7 +104,8 @@ def test_rows_that_fit_are_entered_and_the_others_named_with_what_to_do(
     assert rows[3] == ["4", "is refused", "", "Date received", "", "there is no such day", ""]
     assert len(rows) == 6
     again = kikitori("case", "import", file, "--apply", "--report", report)
-    assert (again.status, "exists already" in again.err, len(desk.asked)) == (64, True, 1)
+    assert (again.status, "name a new file" in again.err, len(desk.asked)) == (64, True, 1)
+    assert kikitori("case", "import", file, "--report", tmp_path / "none/report.csv").status == 64
 
 
 def test_json_is_an_object_a_row_and_one_of_all(kikitori: Kikitori, desk: Desk, tmp_path: Path) -> None:
