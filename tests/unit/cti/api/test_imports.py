@@ -15,7 +15,7 @@ pytestmark = pytest.mark.rule("E-08")
 
 BATCH = "3f2a0000-0000-4000-8000-000000000001"
 AT = "2026-03-02T13:05:00+09:00"
-ROW = {"line": 2, "channel": "phone", "received_at": AT, "inquiry": "検針票の金額が 先月の倍", "name": "山田 太郎",
+ROW = {"line": 2, "channel": "phone", "received_at": AT, "inquiry": "検針票の金額が 先月の倍", "name": "山田 タロウ",
        "contact": "06-6458-1132"}  # fmt: skip
 ANSWERED = {"outcome": "answered", "result": "修繕業者を案内", "answered_at": "2026-03-03T10:00:00+09:00"}
 
@@ -79,7 +79,12 @@ async def test_the_same_row_is_the_same_case_however_often_and_by_whom_of_a_unit
     assert [(one["became"], one["case"]) for one in again] == [
         ("there", first[1]["case"]), ("there", first[0]["case"]),
     ]  # fmt: skip
-    written = ROW | {"contact": "０６６４５８１１３２", "inquiry": "検針票の金額が　先月の倍", "line": 9}
+    written = ROW | {
+        "contact": "０６６４５８１１３２",
+        "inquiry": "検針票の金額が　先月の倍",
+        "name": "山田　ﾀﾛｳ",
+        "line": 9,
+    }
     (other,) = await taken(api, written, apply=False)
     assert (other["became"], other["case"]) == ("there", first[0]["case"])
     assert await count(api) == 2
