@@ -3,6 +3,7 @@
 import re
 from hashlib import sha256
 from ipaddress import ip_address
+from pathlib import PurePosixPath
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
@@ -16,12 +17,16 @@ EVENTS: Final = (
     "dialled", "dial-ended", "tried", "unjust-demand", "reported", "voice", "voice-step",
 )  # fmt: skip
 """What is done with cases, as `cti.cases.form` calls it."""
+_STRANGE: Final = frozenset(" \u3000\"'%:\\")
+"""What a path has in systemd's files only with marks of its own."""
 _ADDRESS: Final = re.compile(r"[\x21-\x7e]+")
 
 
 class Destination(Part):
     """One system. `url`: of a webhook the address itself, of Zammad its beginning (`https://desk.example.jp`).
 
+    A folder has none, and no secret: `folder` is its absolute path, `form` what each case is written as, a file of its
+    own that is replaced as a whole.
     `secret_file`: the secret that signs (`whsec_…`), or Zammad's token. `ca`: the one authority that is accepted, where
     it is not one of the host's. `events`: acts that are told, all where none is named. `sections`: of cases with one of
     these as their main 所管課 alone. `content`: ids (no name, number or word of a customer), or full, which the access
@@ -29,9 +34,11 @@ class Destination(Part):
     """
 
     name: Name
-    kind: Literal["webhook", "zammad"] = "webhook"
-    url: str = Field(max_length=500)
-    secret_file: str = Field(min_length=1)
+    kind: Literal["webhook", "zammad", "folder"] = "webhook"
+    url: str = Field(default="", max_length=500)
+    secret_file: str = ""
+    folder: str = Field(default="", max_length=500)
+    form: Literal["csv", "xlsx"] = "csv"
     ca: str | None = None
     events: tuple[str, ...] = ()
     sections: tuple[Name, ...] = ()
@@ -56,6 +63,15 @@ class Destination(Part):
             raise ValueError("begins with http://: what leaves this host is encrypted, https://")
         return value
 
+    @field_validator("folder")
+    @classmethod
+    def _whole_path(cls, value: str) -> str:
+        path = PurePosixPath(value)
+        plain = value.isprintable() and not set(value) & _STRANGE and str(path) == value and len(path.parts) > 1
+        if not plain or not value.startswith("/") or value.startswith("//") or ".." in path.parts:
+            raise ValueError("is no absolute path without '..', blanks, quotation marks, colons and %")
+        return value
+
     @field_validator("events")
     @classmethod
     def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -65,6 +81,12 @@ class Destination(Part):
 
     @model_validator(mode="after")
     def _whole(self) -> "Destination":
+        for_folder, for_web = ("folder", "form"), ("url", "secret_file", "ca", "group", "customer")
+        needed, strange = (("folder",), for_web) if self.kind == "folder" else (("url", "secret_file"), for_folder)
+        if missing := [name for name in needed if not getattr(self, name)]:
+            raise ValueError(f"destination {self.name}: {', '.join(missing)} is missing: kind {self.kind} needs it")
+        if named := [name for name in strange if name in self.model_fields_set]:
+            raise ValueError(f"destination {self.name}: kind {self.kind} has no {', '.join(named)}")
         if self.kind == "zammad" and not self.customer:
             raise ValueError(f"destination {self.name}: customer is missing: Zammad wants one of each ticket")
         return self
@@ -72,11 +94,12 @@ class Destination(Part):
     @property
     def target(self) -> str:
         """Which system that is: under the same name, another address is another system."""
-        return sha256(f"{self.kind} {self.url}".encode()).hexdigest()[:16]
+        where = f"{self.form} {self.folder}" if self.kind == "folder" else self.url
+        return sha256(f"{self.kind} {where}".encode()).hexdigest()[:16]
 
     @property
     def host(self) -> str:
-        """The host that is connected to."""
+        """The host that is connected to; of a folder, none."""
         return urlsplit(self.url).hostname or ""
 
     def wants(self, kind: str, main: str | None) -> bool:

@@ -59,7 +59,7 @@ Typed = Annotated[str, Field(max_length=64, description="A telephone number in a
 # --- in ---------------------------------------------------------------------------------------------------------------
 
 
-def _mail(text: str) -> str:
+def mail(text: str) -> str:
     """An address of the usual form; whether somebody is there, an answer tells."""
     if text and not _MAIL.fullmatch(text):
         raise ValueError("is no e-mail address")
@@ -77,7 +77,7 @@ class _Reaching(In):
     contact: Typed | None = None
     missing: Missing | None = None
     read_back: bool = False
-    email: Annotated[str, Field(max_length=254), AfterValidator(_mail)] | None = None
+    email: Annotated[str, Field(max_length=254), AfterValidator(mail)] | None = None
     address: Short | None = None
     between: Annotated[
         tuple[Clock, Clock] | None, Field(description="Hours of a day in Japan in which they want to be called")

@@ -31,6 +31,7 @@ from cti.api.caseshapes import (
     Tickets,
     TriedIn,
 )
+from cti.api.importshapes import Import, Imported
 from cti.api.problems import Problem
 from cti.api.shapes import (
     Account,
@@ -300,6 +301,11 @@ class Client:
         """A question."""
         return self._post("/v1/cases", asked, Case)
 
+    def import_cases(self, asked: Import) -> Imported:
+        """Rows of a sheet."""
+        path, waits = "/v1/cases/import", httpx.Timeout(300.0, connect=5.0)  # a case is a few syncs of two disks
+        return self._read(self._write(path, asked, timeout=waits), Imported)
+
     def cases(self, wanted: Mapping[str, Any], most: int) -> Iterator[CaseLine]:
         """Page by page, at most `most`; `wanted` as the address takes it. What is `soonest` is one page."""
         asked = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in wanted.items()}
@@ -370,8 +376,8 @@ class Client:
     def _post(self, path: str, body: BaseModel | None, shape: type[Shape]) -> Shape:
         return self._read(self._write(path, body), shape)
 
-    def _write(self, path: str, body: BaseModel | None) -> httpx.Response:
-        more: dict[str, Any] = {"headers": {"Idempotency-Key": str(uuid4())}} | ({"json": _body(body)} if body else {})
+    def _write(self, path: str, body: BaseModel | None, **more: Any) -> httpx.Response:
+        more |= {"headers": {"Idempotency-Key": str(uuid4())}} | ({"json": _body(body)} if body else {})
         try:
             return self._send("POST", path, **more)
         except UnreachableError:

@@ -20,6 +20,7 @@ from cti.api.problems import OURS, DisclosureError, IdempotencyError, NoSessionE
 from cti.api.tending import Tending
 from cti.cases.calling import Calling
 from cti.cases.desk import CaseDesk
+from cti.cases.importing import Importing
 from cti.cases.putting import Putting
 from cti.deciding import Deciding
 from cti.desk import Desk, Sound
@@ -72,7 +73,7 @@ class Service:
     ) -> None:
         """`terminals` reads the policy in force; `health` looks and judges (status)."""
         self.tending, self.reviewing, self.deciding = Tending(keys, guard), reviewing, deciding
-        self.cases, self.calling, self.putting = cases, calling, putting
+        self.cases, self.calling, self.putting, self.importing = cases, calling, putting, Importing(cases)
         self.desk, self.guard, self.terminals, self.health = desk, guard, terminals, health
         self.sessions, self.hearings = Sessions(), Hearings(desk)
         self.exporting, self.levelling = asyncio.Semaphore(1), asyncio.Semaphore(1)

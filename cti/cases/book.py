@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
-from uuid import NAMESPACE_URL, uuid4, uuid5
+from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 
 import structlog
 from sqlalchemy import ColumnElement, Row, Select, delete, func, insert, select, update
@@ -74,10 +74,11 @@ class ChangedError(KikitoriError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """A case, under the number that people call it by."""
+    """A case, under the number that people call it by. `known`: it was there when it was to be entered."""
 
     number: int
     case: Case
+    known: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,7 +242,7 @@ class CaseBook:
 
         async def once() -> Kept | None:
             if key is not None and (known := await self.caused(key)) is not None:
-                return await self.get(known)
+                return replace(await self.get(known), known=True)
             async with self._told(new[0].by, made, before=0) as (connection, tell):
                 row = insert(cases).values(**self._row(made, len(new)), id=name)
                 number = int((await connection.execute(row)).inserted_primary_key[0])  # type: ignore[index]
@@ -614,6 +615,20 @@ class CaseBook:
         """Whether there is any."""
         async with self._engine.connect() as connection:
             return await connection.scalar(select(cases.c.number).limit(1)) is not None
+
+    async def names_of(self, asked: bytes, said: bytes) -> tuple[str, str]:
+        """The id and the key of the case that a row of a sheet becomes, by its question and all that it says.
+
+        Raises CaseDamagedError where another key sealed what is there: by that it would be another case.
+        """
+        await self.check_key()
+        return str(UUID(self._keys.row(b"asked\n" + asked)[:32], version=5)), f"row/{self._keys.row(said)}"
+
+    async def all_caused(self, keys: Sequence[str]) -> dict[str, int]:
+        """The cases that have acts of these keys."""
+        async with self._engine.connect() as connection:
+            query = select(acts.c.key, acts.c.case).where(acts.c.key.in_(keys[:MANY]))
+            return {str(row.key): int(row.case) for row in await connection.execute(query)}
 
     async def caused(self, key: str) -> int | None:
         """The case that has an act of this key."""

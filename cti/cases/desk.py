@@ -173,6 +173,10 @@ class CaseDesk:
             raise _none(text)  # whether there is one is not theirs to know
         return await self.book.get(found[0][0])
 
+    async def imported(self, who: Account, counts: Mapping[str, Any]) -> None:
+        """Rows of a sheet were looked at, or entered: the log has how many, beside the line of each case."""
+        await self._say(who, "cases.imported", self._site, counts)
+
     async def _say(self, who: Account, action: str, about: str, detail: Mapping[str, Any]) -> None:
         await asyncio.to_thread(self._tell, who.id, action, about, detail)
 
@@ -180,6 +184,10 @@ class CaseDesk:
 
     async def enter(self, who: Account, stated: Stated) -> Kept:
         """A question, with what is known of whoever asks. Raises FieldError, OrderError, LogUnavailableError."""
+        return await self.book.enter(self.opening(who, stated))
+
+    def opening(self, who: Account, stated: Stated) -> list[Act]:
+        """The acts by which a case begins. Raises FieldError."""
         by = self._by(who)
         given = {name: value for name, value in stated.items() if value is not None}
         channel = Channel(given["channel"])
@@ -198,7 +206,7 @@ class CaseDesk:
             acts.append(Consent(**by, given=given["consent"]))
         if "main" in given:
             acts.append(self._assign(by, given))
-        return await self.book.enter(acts)
+        return acts
 
     async def act(self, who: Account, text: str, stated: Sequence[Stated], seen: int | None) -> Kept:
         """Do something with a case that somebody may see: all of `stated`, each with its kind, or nothing.

@@ -50,6 +50,7 @@ class FieldKeys:
         """`master`: 32 random bytes, of which one key is made for each use."""
         self._aead = AESGCM(_derived(master, b"fields"))
         self._tags, self._words = _derived(master, b"tags"), _derived(master, b"words")
+        self._rows = _derived(master, b"rows")
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -86,6 +87,10 @@ class FieldKeys:
     def tag(self, e164: str) -> str:
         """By which rows of the same number are found: 32 hex digits."""
         return hmac.digest(self._tags, e164.encode(), "sha256").hex()[:32]
+
+    def row(self, said: bytes) -> str:
+        """By which a row of a sheet is known again: 64 hex digits."""
+        return hmac.digest(self._rows, said, "sha256").hex()
 
     def word(self, gram: str) -> int:
         """By which rows with the same two characters are found: 32 bits, signed."""

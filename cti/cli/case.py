@@ -12,6 +12,7 @@ from cti.app.clock import wall_clock
 from cti.cases.acts import CENTRE, CONTRACTOR, EMERGENCY, SYSTEM, Channel, Outcome, State, VoiceBasis, VoiceState, Why
 from cti.cases.contact import Missing, folded
 from cti.cases.model import as_asked
+from cti.cli import importing
 from cti.cli.common import Commands, Json, err, out, say_json, table
 from cti.cli.history import called, done, spoken_channel
 from cti.cli.hours import time_of
@@ -100,6 +101,11 @@ def register(app: typer.Typer) -> None:
         ("report", report, _("水道局長 was told of an unjust demand."), "report 12", "report 12 --at 14:50"),
         ("voice", voice, _("It is 市民の声 (5条(3)): 広聴担当 sees to it."), "voice 12 --basis unit-judged"),
         ("voice-step", voice_step, _("How far the procedure of 市民の声 is."), "voice-step 12 done 全所属に周知"),
+        ("import", importing.import_, _("Rows of a sheet (CSV, Excel) become cases; a dry run without --apply."),
+         "import 受付簿.xlsx --channel phone --time 09:00 --report report.csv",
+         "import 受付簿.csv --column inquiry=ご用件 --keep 天気 --apply --all-or-nothing"),
+        ("template", importing.template, _("An empty sheet with every heading that `case import` knows."),
+         "template 受付簿.xlsx"),
     ):  # fmt: skip
         shown = " · ".join(f"kikitori case {example}" for example in examples)
         group.command(name, help=said, epilog=_("Examples: {examples}").format(examples=shown))(function)

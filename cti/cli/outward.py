@@ -23,11 +23,15 @@ Which = Annotated[str, typer.Argument(help=_("Name of the destination in outward
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    group = Commands(help=_("Other systems that are told of cases: signed webhooks, and tickets in Zammad."))
+    group = Commands(
+        help=_("Other systems that are told of cases: signed webhooks, tickets in Zammad, files in an exchange folder.")
+    )
     for name, function, said, *examples in (
         ("list", list_, _("What is not told yet, and why; with --dead, what nobody tries any more."),
          "list", "list --dead --json"),
-        ("test", try_, _("Tell a destination something that is no case, and say what came of it."), "test portal"),
+        ("test", try_,
+         _("Tell a destination something that is no case, or put a file for a moment, and say what came of it."),
+         "test portal"),
         ("replay", replay, _("Try again what nobody tries any more, from where it stopped."), "replay portal",
          "replay portal --case 12"),
         ("skip", skip, _("Leave out the act of a case that a destination does not take; the log has it."),

@@ -28,6 +28,15 @@ def hosts(settings: Settings, role: str) -> tuple[str, ...]:
     return tuple(host for host in named if host and host != "localhost")
 
 
+def folders(settings: Settings) -> tuple[str, ...]:
+    """Folders of destinations, which the desk writes into."""
+    try:
+        told = Policies(settings.paths.policies).outward.destination
+    except PolicyError:
+        return ()
+    return tuple(sorted({one.folder for one in told if one.folder}))
+
+
 def _told(settings: Settings) -> list[str]:
     try:
         return [one.host for one in Policies(settings.paths.policies).outward.destination]

@@ -13,7 +13,7 @@ from typing import Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from cti import places, users
-from cti.deploy.peers import hosts
+from cti.deploy.peers import folders, hosts
 from cti.errors import DeployError
 from cti.i18n import _
 from cti.notify import READY_SECONDS
@@ -82,6 +82,7 @@ def unit_name(path: Path) -> str:
 def _role(role: str, settings: Settings, host: Host) -> str:
     user = str(getattr(settings.users, role))
     paths = settings.paths
+    told = folders(settings) if role == "desk" else ()
     needed = {"recorder": [paths.vault, paths.spool], "gate": [], "desk": [paths.vault]}[role]
     return _text(
         "role.service.j2",
@@ -98,7 +99,7 @@ def _role(role: str, settings: Settings, host: Host) -> str:
         nice=NICENESS[role],
         weight=_WEIGHTS[SESSION[role]],
         # With "-": the second medium may be away, and calls are recorded all the same.
-        writes=" ".join(f"-{getattr(paths, name)}" for name in _WRITES[role]),
+        writes=" ".join(f"-{path}" for path in (*(getattr(paths, name) for name in _WRITES[role]), *told)),
         hidden=" ".join(f"-{getattr(paths, name)}" for name in _HIDDEN[role]),
         peers=_peers(role, settings),
         home=_home(host.program, host.config),

@@ -21,8 +21,8 @@ from cti.cases.book import CaseBook, Tell
 from cti.cases.case import Case
 from cti.cases.model import fold
 from cti.errors import KikitoriError
-from cti.explain import explain
-from cti.outward import signing, webhook, zammad
+from cti.explain import explain, localise
+from cti.outward import folder, signing, webhook, zammad
 from cti.outward.events import told, trial
 from cti.outward.queue import Delivery, Outbox
 from cti.outward.webhook import NotToldError
@@ -82,8 +82,10 @@ class Sending:
     async def _tell_of(self, destination: Destination, due: Sequence[Delivery]) -> None:
         turn = asyncio.Semaphore(AT_ONCE)
         try:
+            if destination.kind == "folder":
+                await asyncio.to_thread(folder.tidy, destination, self._now())
             http = await asyncio.to_thread(_client, destination)
-        except (OSError, ValueError) as error:  # the file of its authority
+        except (OSError, ValueError, NotToldError) as error:  # the file of its authority, or the folder
             for delivery in due:
                 if (taken := await self._queue.take(delivery, self._now())) is not None:
                     await self._failed(destination, taken, _why(error))
@@ -104,10 +106,13 @@ class Sending:
                 return
             try:
                 whole = (await self._book.get(taken.case)).case
-                for act in range(taken.act + 1, len(whole.history) + 1):
-                    if destination not in (await asyncio.to_thread(self._policy)).destination:
-                        break  # whoever takes it out of the policy wants it to end now
-                    taken = await self._act(http, destination, taken, fold(whole.history[:act], whole.id))
+                if destination.kind == "folder":
+                    taken = await self._file(destination, taken, whole)
+                else:
+                    for act in range(taken.act + 1, len(whole.history) + 1):
+                        if await self._gone(destination):
+                            break
+                        taken = await self._act(http, destination, taken, fold(whole.history[:act], whole.id))
             except SQLAlchemyError:
                 raise
             except Exception as error:  # noqa: BLE001  # whatever it is, it is tried again, later and later
@@ -116,6 +121,24 @@ class Sending:
                 await self._queue.release(taken)
         except SQLAlchemyError as error:
             log.error("what was told could not be put down", destination=destination.name, error=explain(error))
+
+    async def _gone(self, destination: Destination) -> bool:
+        """Whether it is in the policy no more: whoever takes it out wants it to end now."""
+        return destination not in (await asyncio.to_thread(self._policy)).destination
+
+    async def _file(self, destination: Destination, delivery: Delivery, whole: Case) -> Delivery:
+        """All acts of a case at once: its file is replaced, if any that was not told yet is wanted."""
+        if await self._gone(destination):
+            return delivery
+        cases = folder.wanted(whole, destination)
+        acts = [len(case.history) for case in cases]
+        if acts and acts[-1] > delivery.act:
+            if destination.content == "full":
+                detail = {"act": acts[-1], "acts": acts, "destination": destination.name}
+                await asyncio.to_thread(self._tell, SYSTEM, "case.told", whole.id, detail)
+            async with asyncio.timeout(WHOLE):
+                await asyncio.to_thread(folder.put, destination, delivery.case, cases)
+        return await self._queue.told(delivery, len(whole.history))
 
     async def _act(self, http: httpx.AsyncClient, destination: Destination, delivery: Delivery, case: Case) -> Delivery:
         """Tell the last act of `case`, as it is after it; how far it is then."""
@@ -152,6 +175,9 @@ class Sending:
 async def try_once(destination: Destination, site: str, at: datetime) -> str | None:
     """Tell it something that is no case; None where it took that, else why not."""
     try:
+        if destination.kind == "folder":
+            async with asyncio.timeout(WHOLE):
+                return await asyncio.to_thread(folder.tried, destination)
         secret = await asyncio.to_thread(_secret, destination)
         async with asyncio.timeout(WHOLE), await asyncio.to_thread(_client, destination) as http:
             if destination.kind == "zammad":
@@ -193,5 +219,5 @@ def _why(error: Exception) -> str:
     if isinstance(error, TimeoutError | httpx.TimeoutException):
         return "no answer in time"
     if isinstance(error, NotToldError | signing.SecretError | KikitoriError | httpx.NetworkError):
-        return str(error) or type(error).__name__
+        return localise(str(error)) or type(error).__name__
     return explain(error) if isinstance(error, OSError) else type(error).__name__

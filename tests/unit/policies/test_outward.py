@@ -43,6 +43,42 @@ def test_a_destination_wants_some(
     assert one.wants(kind, main) is wants
 
 
+FOLDER = '[[destination]]\nname = "exchange"\nkind = "folder"\nfolder = "/srv/kikitori/exchange"\n'
+
+
+@pytest.mark.rule("E-08")
+def test_a_folder_needs_no_address_and_no_secret(tmp_path: Path) -> None:
+    (one,) = given(tmp_path, FOLDER)
+    assert (one.kind, one.form, one.content, one.host) == ("folder", "csv", "ids", "")
+    (other,) = given(tmp_path, FOLDER + 'form = "xlsx"\n')
+    assert one.target != other.target, "it hears each case from its beginning"
+
+
+def test_which_system_it_is_stays_what_it_was() -> None:
+    webhook = Destination(name="x", url="https://192.0.2.20/hook", secret_file="s")
+    zammad = Destination(name="x", kind="zammad", url="https://192.0.2.21", secret_file="s", customer="c")
+    assert (webhook.target, zammad.target) == ("e14b6b04875a1d71", "55558d0ca7f245c1")
+
+
+@pytest.mark.rule("E-08")
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (FOLDER.replace("/srv/", "srv/"), "no absolute path"), (FOLDER.replace("/srv/", "//srv/"), "no absolute path"),
+        (FOLDER.replace("kikitori/", "../"), "no absolute path"), (FOLDER.replace("/exchange", "/x/"), "absolute"),
+        (FOLDER.replace("/srv/kikitori/exchange", "/"), "absolute"), (FOLDER.replace("kikitori/", "a b/"), "absolute"),
+        (FOLDER.replace("kikitori/", "./"), "absolute"), (FOLDER + 'form = "pdf"\n', "form"),
+        (FOLDER.replace('folder = "/srv/kikitori/exchange"\n', ""), "folder is missing"),
+        (FOLDER + 'url = "https://192.0.2.20"\n', "has no url"), (FOLDER + 'secret_file = "x"\n', "has no secret_file"),
+        (FOLDER + 'group = "Users"\n', "has no group"), (ONE + 'folder = "/srv/x"\n', "has no folder"),
+        (ONE.replace('url = "https://192.0.2.20/hook"\n', ""), "url is missing"),
+    ],
+)  # fmt: skip
+def test_what_a_kind_needs_and_has_not_is_said(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(PolicyError, match=said):
+        given(tmp_path, text)
+
+
 @pytest.mark.parametrize(
     "url", ["http://127.0.0.1:8080/x", "http://[::1]/x", "http://localhost/x", "https://h.example/x"]
 )

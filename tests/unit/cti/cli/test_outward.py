@@ -102,6 +102,24 @@ def test_what_was_given_up_is_replayed_or_left_out(kikitori: Kikitori, house: Pa
     assert json.loads(kikitori("audit", "list", "--action", "outward.replayed", "--json").out.splitlines()[0])
 
 
+@pytest.mark.rule("E-08")
+def test_an_exchange_folder_is_tried_filled_and_what_is_in_the_way_is_listed(kikitori: Kikitori, house: Path) -> None:
+    folder = house / "exchange"
+    (house / "house/policies/outward.toml").write_text(
+        'basis = "B-04"\ndecided_by = "課長"\neffective_from = 2025-12-01\n'
+        f'[[destination]]\nname = "exchange"\nkind = "folder"\nfolder = "{folder}"\n',
+        "utf-8",
+    )
+    said = kikitori("outward", "test", "exchange")
+    assert (said.status, "No such file or directory" in said.out) == (69, True)
+    told(house)
+    (row,) = [json.loads(line) for line in kikitori("outward", "list", "--json").out.splitlines()]
+    assert (row["destination"], row["error"]) == ("exchange", f"{folder}: No such file or directory")
+    folder.mkdir()
+    assert kikitori("outward", "test", "exchange").out == "exchange took it.\n"
+    assert list(folder.iterdir()) == []
+
+
 def test_a_new_secret_is_one(kikitori: Kikitori) -> None:
     first, second = (kikitori("outward", "secret").out for _ in range(2))
     assert len(signing.secret(first)) == 32

@@ -1,6 +1,7 @@
 """The rendered units: systemd understands them, they are as closed as asserted, and say what the settings say."""
 
 import configparser
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,6 +15,7 @@ from cti.errors import DeployError
 from cti.notify import BEAT
 from cti.settings import Settings, at
 from cti.supervise import NICENESS, STOP_SECONDS, WATCHDOG
+from policies.load import shipped
 
 HOUSE = Path("/srv/kikitori")
 SETTINGS = at(Settings(), HOUSE)
@@ -117,6 +119,22 @@ def test_nobody_may_talk_to_whom_no_setting_names() -> None:
         assert "IPAddressDeny=any" in lines
     alone = files(SETTINGS, HOST)[f"{UNITS}/kikitori-desk.service"].decode()
     assert alone.count("IPAddressAllow=") == 1
+
+
+@pytest.mark.rule("E-08")
+def test_the_desk_alone_may_write_where_it_tells_of_cases(tmp_path: Path) -> None:
+    policies = tmp_path / "policies"
+    shutil.copytree(shipped(), policies)
+    (policies / "outward.toml").write_text(
+        'basis = "B-04"\ndecided_by = "x"\neffective_from = 2025-12-01\n'
+        '[[destination]]\nname = "exchange"\nkind = "folder"\nfolder = "/srv/exchange"\n'
+    )
+    named = SETTINGS.model_copy(update={"paths": SETTINGS.paths.model_copy(update={"policies": policies})})
+    made = files(named, HOST)
+    for role in ("recorder", "gate", "desk"):
+        text = made[f"{UNITS}/kikitori-{role}.service"].decode()
+        assert ("-/srv/exchange" in text) is (role == "desk")
+        assert text.count("IPAddressAllow=") == 1
 
 
 def test_the_spool_is_mounted_and_filled_again_after_a_start(made: Path) -> None:
