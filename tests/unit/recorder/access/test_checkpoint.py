@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from recorder.access import checkpoint
 from recorder.access.checkpoint import Checkpoint, DamagedCheckpoint, read_checkpoints, verify, write_checkpoint
 from recorder.access.errors import CheckpointError, RewoundLogError
 from recorder.access.log import AccessLog
@@ -285,3 +286,34 @@ def test_bad_arguments(log: AccessLog, folder: Path) -> None:
         write_checkpoint(log, folder, SIGNER, "another", NOW)
     with pytest.raises(CheckpointError, match="time zone"):
         write(log, folder, NOW.replace(tzinfo=None))
+
+
+@pytest.mark.rule("B-07")
+def test_the_end_of_a_long_day_is_read_and_more_of_it_where_the_end_is_damaged(
+    log: AccessLog, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    monkeypatch.setattr("recorder.access.checkpoint._TAIL", 512)
+    records = checkpoint._records
+    monkeypatch.setattr(
+        checkpoint, "_records", lambda content, origin: (read.append(len(content)), records(content, origin))[1]
+    )
+    write_some(log, folder, 30)
+    path, size = folder / NAME, (folder / NAME).stat().st_size
+    assert size > 4096
+    read.clear()
+    put(log)
+    assert write(log, folder)
+    assert max(read) == 512, "whatever the day has"
+    before = path.read_bytes()
+    for spoilt in (bytes(2000), b"x" * 2000, b"\xff\n" * 1000, b"\n" * 2000, before[-2000:].replace(b"=", b"+")):
+        path.write_bytes(before + spoilt)
+        put(log)
+        assert write(log, folder), "the last one is found behind the damage, or before it"
+        assert sizes(folder)[-1] == log.head().size
+        assert path.read_bytes().startswith(before)
+    path.write_bytes(before)
+    with AccessLog(folder / "other.db") as other:
+        put(other, 5)
+        with pytest.raises(RewoundLogError, match=NAME):
+            write(other, folder)
