@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field, StringConstraints, model_validator
 
 from policies.calendar import JST
+from policies.letters import Letters, Template
 from policies.model import Name, Part, Policy
 
 RESERVED = frozenset({"cc", "contractor", "emergency"})
@@ -136,19 +137,24 @@ _DAY = 24 * 60
 
 
 class Sections(Policy):
-    """`sections.toml`: the 所管課, the kinds of questions (A-05, A-06), what calls leave, and callbacks (C-06)."""
+    """`sections.toml`: the 所管課, the kinds of questions (A-05, A-06), what calls leave, callbacks (C-06), letters."""
 
     section: tuple[Section, ...]
     category: tuple[Category, ...] = ()
     tickets: Tickets = Tickets()
     callbacks: Callbacks = Callbacks()
+    letters: Letters = Letters()
+    template: tuple[Template, ...] = ()
 
     @model_validator(mode="after")
     def _consistent(self) -> "Sections":
         if taken := sorted({one.name for one in self.section} & RESERVED):
             raise ValueError(f"section {', '.join(taken)}: that is no 所管課's name, but another unit's")
         names, titles = [one.name for one in self.section], [one.title for one in self.section]
-        for what, values in (("section", names), ("title", titles), ("category", [one.name for one in self.category])):
+        for what, values in (
+            ("section", names), ("title", titles), ("category", [one.name for one in self.category]),
+            ("template", [one.name for one in self.template]),
+        ):  # fmt: skip
             if twice := sorted({value for value in values if values.count(value) > 1}):
                 raise ValueError(f"{what} named twice: {', '.join(twice)}")
         for one in self.section:

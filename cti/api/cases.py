@@ -199,7 +199,8 @@ async def _progress(service: Service, found: Standing) -> Progress:
     last = await asyncio.to_thread(service.desk.last_of, service.desk.catalogue.pbx, ["progress.checked"])
     counts = {name: int(last.detail.get(name, 0)) for name in found.counts} if last else {}
     return Progress(
-        at=found.at, since=found.since, unasked=list(found.unasked), counts=found.counts,
+        at=found.at, since=found.since, unasked=list(found.unasked), unsent=list(found.unsent),
+        counts=found.counts,
         owners=[Owner(**asdict(one)) for one in found.owners],
         unentered=[Recorded(**asdict(one)) for one in found.unentered],
         checked=Check(by=last.actor, at=last.ts, counts=counts) if last else None,

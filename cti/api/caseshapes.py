@@ -5,13 +5,14 @@ import unicodedata
 from datetime import date, datetime, time
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, model_validator
 
 from cti.api.shapes import In
 from cti.cases import form
 from cti.cases.acts import (
     Act,
     Channel,
+    Draft,
     Met,
     Outcome,
     Reach,
@@ -24,6 +25,7 @@ from cti.cases.acts import (
     Why,
 )
 from cti.cases.book import Kept, Line, TicketLine
+from cti.cases.case import Letter as InHand
 from cti.cases.contact import Contact as Number
 from cti.cases.contact import Missing
 
@@ -220,6 +222,38 @@ class VoiceStep(In):
     text: Text = ""
 
 
+class DraftIn(In):
+    """What is to be sent. `to`: a fax number, typed twice (`again`); else the customer's e-mail or postal address.
+
+    Without `to`: that which is known of them. `reason`: why it goes elsewhere. `template`: one of the policy, in whose
+    blank `text` goes.
+    """
+
+    kind: Literal["draft"]
+    channel: Channel
+    to: Annotated[str, Field(max_length=254), AfterValidator(_readable)] | None = None
+    again: Typed | None = None
+    name: Short | None = None
+    text: Text | None = None
+    template: Unit | None = None
+    reason: Text = ""
+
+    @model_validator(mode="after")
+    def _by_mail(self) -> "DraftIn":
+        if self.channel is Channel.WEB and self.to:
+            _mail(self.to)
+        return self
+
+
+class CheckIn(In):
+    """Another person looked at `draft`, the number of the act: it can go, or goes back with a `reason`."""
+
+    kind: Literal["check"]
+    draft: Annotated[int, Field(ge=1)]
+    ok: bool
+    reason: Text = ""
+
+
 class Note(In):
     """Something to be known."""
 
@@ -248,6 +282,8 @@ class Do(In):
                 | Reported
                 | Voice
                 | VoiceStep
+                | DraftIn
+                | CheckIn
                 | Note,
                 Field(discriminator="kind"),
             ]
@@ -422,8 +458,49 @@ class Cases(BaseModel):
     next: int | None
 
 
+class Letter(BaseModel):
+    """What is to be sent: act `draft` of the case. `ok`: what came of its check, null: nobody looked yet.
+
+    `ask`: whom the text names to be asked (問合せ先). `reason`: why it goes to another address than the customer's.
+    `back`: why it was given back.
+    """
+
+    draft: int
+    by: str
+    at: datetime
+    channel: Channel
+    to: str
+    name: str
+    text: str
+    ask: str
+    reason: str
+    ok: bool | None
+    checked_by: str | None
+    back: str
+
+    @classmethod
+    def of(cls, found: InHand | None) -> "Letter | None":
+        """None where there is none."""
+        if found is None:
+            return None
+        draft, check = found.draft, found.check
+        return cls(
+            draft=found.place, by=draft.by, at=draft.at, channel=draft.channel, to=_written(draft), name=draft.name,
+            text=draft.text, ask=" ".join(draft.ask), reason=draft.reason, ok=check.ok if check else None,
+            checked_by=check.by if check else None, back=check.reason if check else "",
+        )  # fmt: skip
+
+
+def _written(draft: Draft) -> str:
+    """Where it goes, as people write it."""
+    return Number(e164=draft.to).written if draft.channel is Channel.FAX else draft.to
+
+
 class Case(CaseLine):
-    """A case, with all that was done: `history`, each act with its kind, time, account and unit, in order."""
+    """A case, with all that was done: `history`, each act with its kind, time, account and unit, in order.
+
+    `letter`: what is to be sent in writing, if anything.
+    """
 
     related: list[str]
     read_back: bool
@@ -432,6 +509,7 @@ class Case(CaseLine):
     between: tuple[str, str] | None
     discreet: bool
     consent: bool | None
+    letter: Letter | None
     history: list[dict[str, Any]]
 
     @classmethod
@@ -452,7 +530,8 @@ class Case(CaseLine):
             email=case.reach.email if case.reach else "", address=case.reach.address if case.reach else "",
             between=_clocks(case.reach.between if case.reach else None),
             discreet=case.reach is not None and bool(case.reach.discreet),
-            consent=case.consent.given if case.consent else None, history=[_act(act) for act in case.history],
+            consent=case.consent.given if case.consent else None, letter=Letter.of(case.letter),
+            history=[_act(act) for act in case.history],
         )  # fmt: skip
 
 
@@ -466,6 +545,8 @@ def _clocks(between: tuple[time, time] | None) -> tuple[str, str] | None:
 
 def _act(act: Act) -> dict[str, Any]:
     found = form.public(act)
+    if isinstance(act, Draft):
+        found |= {"to": _written(act), "again": ""}
     if isinstance(act, Reach):
         reached = Reached.of(act.contact)
         found["contact"] = reached.model_dump(mode="json") if reached else None
@@ -536,13 +617,17 @@ class Check(BaseModel):
 
 
 class Progress(BaseModel):
-    """How the cases stand. `unasked`: nobody entered what a call was about; `unentered`: recorded, without a case."""
+    """How the cases stand. `unasked`: nobody entered what a call was about; `unentered`: recorded, without a case.
+
+    `unsent`: a draft of theirs should have been checked by now, or sent.
+    """
 
     at: datetime
     since: datetime
     owners: list[Owner]
     unasked: list[int]
     unentered: list[Recorded]
+    unsent: list[int]
     counts: dict[str, int]
     checked: Check | None
 

@@ -8,10 +8,25 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from cti.cases import form
-from cti.cases.acts import CENTRE, EMERGENCY, UNITS, WRITTEN, Act, Assign, Channel, Consent, HandOver, Reach, Register
+from cti.cases.acts import (
+    CENTRE,
+    EMERGENCY,
+    UNITS,
+    WRITTEN,
+    Act,
+    Assign,
+    Channel,
+    Check,
+    Consent,
+    Draft,
+    HandOver,
+    Reach,
+    Register,
+)
 from cti.cases.book import CaseBook, Kept, Line, Tell, TicketLine, TicketsWanted, Wanted
 from cti.cases.case import Case
 from cti.cases.contact import Contact, ContactError, Missing, contact, folded
+from cti.cases.drafting import check, draft
 from cti.cases.progress import Progress
 from cti.cases.seeing import sees, unit_of
 from cti.cases.words import words
@@ -153,7 +168,7 @@ class CaseDesk:
         """
         kept = await self.find(who, text)
         by = self._by(who)
-        new = [self._act(by, one) for one in stated]
+        new = [self._act(by, one, kept.case) for one in stated]
         if any(isinstance(act, HandOver) for act in new):
             to = next((act.main for act in reversed(new) if isinstance(act, Assign)), kept.case.main)
             self._still_takes(to, by["at"])
@@ -174,13 +189,17 @@ class CaseDesk:
         """Who does something, when, and for which unit."""
         return {"at": self._now(), "by": who.id, "unit": self.unit(who)}
 
-    def _act(self, by: Mapping[str, Any], stated: Stated) -> Act:
+    def _act(self, by: Mapping[str, Any], stated: Stated, case: Case) -> Act:
         given = {name: value for name, value in stated.items() if value is not None and name != "kind"}
         made = form.KINDS[stated["kind"]]
         if made is Assign:
             return self._assign(by, given)
         if made is Reach:
             return Reach(**by, contact=_contact(given), **_reaching(given))
+        if made is Draft:
+            return draft(case, by, given, self.sections())
+        if made is Check:
+            return check(by, given, self.sections())
         if "category" in given:
             given["category"] = self._category(given["category"])
         if made is HandOver and "reached" in given:

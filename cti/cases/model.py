@@ -22,10 +22,12 @@ from cti.cases.acts import (
     Amend,
     Assign,
     Channel,
+    Check,
     Close,
     Consent,
     DialEnded,
     Dialled,
+    Draft,
     Expect,
     HandOver,
     Missed,
@@ -53,10 +55,11 @@ from cti.cases.acts import (
 from cti.cases.callbacks import asked_again, dial_ended, dialled, tried
 from cti.cases.case import Case, RuleError, Ticket, owed, settled
 from cti.cases.contact import Contact
+from cti.cases.letters import TICKETS, checked, drafted, dropped, ended, sent
 
 _ANY_TIME: Final = Reopen | Note | TransferEnded | DialEnded | UnjustDemand | Reported | VoiceStep
 """What comes, or is told, though the case is closed."""
-_STANDING: Final = frozenset({TicketKind.REPORT, TicketKind.VOICE})
+_STANDING: Final = frozenset({TicketKind.REPORT, TicketKind.VOICE}) | TICKETS
 """What an answer, a hand-over or an end of the case does not settle."""
 
 
@@ -178,6 +181,7 @@ def _handed_over(case: Case, act: HandOver) -> Case:
     called = act.way in (Way.CALLBACK, Way.TELEPHONE)
     if act.promised is not None and not called:
         raise RuleError("E-16", "a time is promised of a call alone")
+    case = dropped(case, act.at)
     # Who is put through, or hears nothing, is still owed what was promised before.
     after = replace(
         case, state=State.HANDED_OVER, owner=to, hand_over=act, accepted_at=None, reply=None,
@@ -237,6 +241,8 @@ def _replied(case: Case, act: Reply) -> Case:
         raise RuleError("A-24", "the answer lies before the question, or ahead")
     if act.channel is not as_asked(case.channel):
         _needed(act.wish, "A-25", "the customer's wish to be answered otherwise than they asked is missing")
+    if act.channel in WRITTEN:
+        case = sent(case, act)
     again = asked_again(case, act.at)
     return replace(
         case,
@@ -260,6 +266,11 @@ def _resulted(case: Case, act: Result) -> Case:
     return replace(case, result=act)
 
 
+def _drafted(case: Case, act: Draft) -> Case:
+    _working(case, act)
+    return drafted(case, act)
+
+
 def _closed(case: Case, act: Close) -> Case:
     _working(case, act)
     if case.result is None:
@@ -268,6 +279,7 @@ def _closed(case: Case, act: Close) -> Case:
         raise RuleError("A-14", "the customer is still to be called, as they were told")
     if case.due is not None:
         raise RuleError("A-14", "something is still to be done by a time: say first that nothing is waited for")
+    case = ended(case, act)
     return replace(
         case, state=State.CLOSED, closed_at=act.at, promised=None, call=None,
         tickets=settled(case, act.at, TicketEnd.VOID, _of_the_case),
@@ -288,7 +300,9 @@ def _expected(case: Case, act: Expect) -> Case:
     if act.by != SYSTEM:
         return replace(case, due=act.until)
     # What has become of a call since: the ticket itself is due then.
-    due = tuple(replace(one, due=act.until) if one.outcome is None else one for one in case.tickets)
+    due = tuple(
+        replace(one, due=act.until) if one.outcome is None and _of_the_case(one) else one for one in case.tickets
+    )
     return replace(case, tickets=due)
 
 
@@ -430,6 +444,8 @@ _AFTER: Final[dict[type[Act], Callable[..., Case]]] = {
     Dialled: dialled,
     DialEnded: dial_ended,
     Tried: tried,
+    Draft: _drafted,
+    Check: checked,
     UnjustDemand: _demanded,
     Reported: _reported,
     Voice: _voiced,

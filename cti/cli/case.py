@@ -99,6 +99,9 @@ def register(app: typer.Typer) -> None:
     ):  # fmt: skip
         shown = " · ".join(f"kikitori case {example}" for example in examples)
         group.command(name, help=said, epilog=_("Examples: {examples}").format(examples=shown))(function)
+    from cti.cli import letters  # it does what it does by this module
+
+    letters.register(group)
     app.add_typer(group, name="case")
 
 
@@ -242,7 +245,7 @@ def note(
     as_json: Json = False,
 ) -> None:
     """Add a note."""
-    _do(case, [{"kind": "note", "text": text}], as_json=as_json)
+    do(case, [{"kind": "note", "text": text}], as_json=as_json)
 
 
 def amend(
@@ -256,7 +259,7 @@ def amend(
     said = given(inquiry=inquiry, category=category, conversation=call)
     if not said:
         raise UsageError(_("name what is put right: --inquiry, --category or --call"))
-    _do(case, [{"kind": "amend", **said}], as_json=as_json)
+    do(case, [{"kind": "amend", **said}], as_json=as_json)
 
 
 def reach(
@@ -286,7 +289,7 @@ def reach(
         acts.append({"kind": "consent", "given": agrees})
     if not acts:
         raise UsageError(_("name what is known: --contact, --name, --email, --address, --between, --callback …"))
-    _do(case, acts, as_json=as_json)
+    do(case, acts, as_json=as_json)
 
 
 def assign(
@@ -297,7 +300,7 @@ def assign(
     as_json: Json = False,
 ) -> None:
     """Whose it is."""
-    _do(case, [{"kind": "assign", "main": main, **given(related=related, category=category)}], as_json=as_json)
+    do(case, [{"kind": "assign", "main": main, **given(related=related, category=category)}], as_json=as_json)
 
 
 def hand_over(
@@ -323,12 +326,12 @@ def hand_over(
     over = {"kind": "hand-over", "way": way, **given(
         promised=then(promised, "--promised") if promised else None, why=transfer, words=words, reached=told,
     )}  # fmt: skip
-    _do(case, [*([{"kind": "assign", "main": main}] if main else []), over], as_json=as_json)
+    do(case, [*([{"kind": "assign", "main": main}] if main else []), over], as_json=as_json)
 
 
 def accept(case: Which, as_json: Json = False) -> None:
     """Take it."""
-    _do(case, [{"kind": "accept"}], as_json=as_json)
+    do(case, [{"kind": "accept"}], as_json=as_json)
 
 
 def answer(
@@ -362,7 +365,7 @@ def answer(
         when = then(at, "--at") if at else None
         return [{"kind": "reply", "channel": channel or by, **given(wish=wish, answered_at=when)}, *acts]
 
-    _do(case, replied, as_json=as_json)
+    do(case, replied, as_json=as_json)
 
 
 def expect(
@@ -373,7 +376,7 @@ def expect(
 ) -> None:
     """Until when."""
     at = None if until == "-" else then(until, "TIME")
-    _do(case, [{"kind": "expect", "until": at, "reason": reason}], as_json=as_json)
+    do(case, [{"kind": "expect", "until": at, "reason": reason}], as_json=as_json)
 
 
 def reopen(
@@ -382,7 +385,7 @@ def reopen(
     as_json: Json = False,
 ) -> None:
     """Open again."""
-    _do(case, [{"kind": "reopen", "reason": reason}], as_json=as_json)
+    do(case, [{"kind": "reopen", "reason": reason}], as_json=as_json)
 
 
 def demand(
@@ -392,7 +395,7 @@ def demand(
     as_json: Json = False,
 ) -> None:
     """An unjust demand."""
-    _do(case, [{"kind": "unjust-demand", "text": text, **given(conversation=call)}], as_json=as_json)
+    do(case, [{"kind": "unjust-demand", "text": text, **given(conversation=call)}], as_json=as_json)
 
 
 def report(
@@ -405,7 +408,7 @@ def report(
 ) -> None:
     """Told of it."""
     told_at = then(at, "--at") if at else None
-    _do(case, [{"kind": "reported", "to": to, **given(told_at=told_at)}], as_json=as_json)
+    do(case, [{"kind": "reported", "to": to, **given(told_at=told_at)}], as_json=as_json)
 
 
 def voice(
@@ -417,7 +420,7 @@ def voice(
     as_json: Json = False,
 ) -> None:
     """市民の声."""
-    _do(case, [{"kind": "voice", "basis": basis, "text": text}], as_json=as_json)
+    do(case, [{"kind": "voice", "basis": basis, "text": text}], as_json=as_json)
 
 
 def voice_step(
@@ -427,13 +430,13 @@ def voice_step(
     as_json: Json = False,
 ) -> None:
     """How far."""
-    _do(case, [{"kind": "voice-step", "step": step, "text": text}], as_json=as_json)
+    do(case, [{"kind": "voice-step", "step": step, "text": text}], as_json=as_json)
 
 
 # --- inside -----------------------------------------------------------------------------------------------------------
 
 
-def _do(
+def do(
     case: str, acts: Sequence[Mapping[str, Any]] | Callable[["Case"], Sequence[Mapping[str, Any]]], *, as_json: bool
 ) -> None:
     """Do it; where what is done depends on the case, only if nobody has done anything with it meanwhile."""

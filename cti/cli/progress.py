@@ -26,7 +26,10 @@ def register(app: typer.Typer) -> None:
     group = Commands(help=_("How all cases stand, and what was left out (7条): for 運営会社 and CC."))
     group.command(
         "show",
-        help=_("Open cases by unit and age, cases of which nobody entered what was asked, recordings without a case."),
+        help=_(
+            "Open cases by unit and age, cases of which nobody entered what was asked, drafts that were not sent, "
+            "recordings without a case."
+        ),
         epilog=_("Examples: kikitori progress show · kikitori progress show --from 2027-04-01 --json"),
     )(show)
     group.command(
@@ -72,6 +75,9 @@ def _progress(since: str | None, *, sign: bool, as_json: bool) -> None:
     if found.unasked:
         numbers = ", ".join(map(str, found.unasked))
         out.print(_("Nobody has entered what was asked: {cases}").format(cases=numbers), style="yellow")
+    if found.unsent:
+        numbers = ", ".join(map(str, found.unsent))
+        out.print(_("A draft should have been checked by now, or sent: {cases}").format(cases=numbers), style="yellow")
     if found.unentered:
         out.print()
         out.print(_("Recorded, and without a case:"), style="yellow")

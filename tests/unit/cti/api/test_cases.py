@@ -321,7 +321,7 @@ async def test_words_find_what_one_may_see(api: Api) -> None:
 async def test_who_looks_through_the_progress_is_in_the_log_with_what_there_was(api: Api) -> None:
     await entered(api, **REACHED, main="庶務課")
     found = (await api.ask("gyosha", "GET", "/v1/progress")).json()
-    assert found["counts"] == {"open": 1, "late": 0, "unasked": 0, "unentered": 3}, "the office has three recordings"
+    assert found["counts"] == {"open": 1, "late": 0, "unasked": 0, "unentered": 3, "unsent": 0}, "the office has three recordings"
     assert (found["owners"][0]["unit"], found["checked"]) == ("contractor", None)
     signed = (await api.ask("gyosha", "POST", "/v1/progress/check", json={})).json()
     assert (signed["checked"]["by"], signed["checked"]["counts"]) == ("gyosha", found["counts"])
