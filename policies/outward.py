@@ -13,7 +13,7 @@ from policies.model import Name, Part, Policy
 EVENTS: Final = (
     "register", "amend", "reach", "consent", "assign", "hand-over", "accept", "reply", "result", "close", "reopen",
     "expect", "note", "transferred", "transfer-ended", "missed", "dialled", "dial-ended", "tried", "draft", "check",
-    "unjust-demand", "reported", "voice", "voice-step",
+    "share", "unjust-demand", "reported", "voice", "voice-step",
 )  # fmt: skip
 """What is done with cases, as `cti.cases.form` calls it."""
 _ADDRESS: Final = re.compile(r"[\x21-\x7e]+")

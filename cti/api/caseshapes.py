@@ -254,6 +254,16 @@ class CheckIn(In):
     reason: Text = ""
 
 
+class Share(In):
+    """Another unit (cc, contractor, a 所管課) sees it; `help`: and is asked for something. `ended`: no longer."""
+
+    kind: Literal["share"]
+    to: Unit
+    reason: Text = ""
+    help: bool = False
+    ended: bool = False
+
+
 class Note(In):
     """Something to be known."""
 
@@ -284,6 +294,7 @@ class Do(In):
                 | VoiceStep
                 | DraftIn
                 | CheckIn
+                | Share
                 | Note,
                 Field(discriminator="kind"),
             ]
@@ -499,10 +510,11 @@ def _written(draft: Draft) -> str:
 class Case(CaseLine):
     """A case, with all that was done: `history`, each act with its kind, time, account and unit, in order.
 
-    `letter`: what is to be sent in writing, if anything.
+    `letter`: what is to be sent in writing, if anything. `shared`: units that see it beside those it concerns.
     """
 
     related: list[str]
+    shared: list[str]
     read_back: bool
     email: str
     address: str
@@ -526,7 +538,8 @@ class Case(CaseLine):
             way=case.hand_over.way if case.hand_over else None, late=case.next_at is not None and case.next_at < now,
             replied_at=case.reply.at if case.reply else None, outcome=case.result.outcome if case.result else None,
             name=case.reach.name if case.reach else "", contact=Reached.of(case.reach.contact if case.reach else None),
-            related=list(case.related), read_back=case.reach is not None and case.reach.read_back,
+            related=list(case.related), shared=list(case.shared),
+            read_back=case.reach is not None and case.reach.read_back,
             email=case.reach.email if case.reach else "", address=case.reach.address if case.reach else "",
             between=_clocks(case.reach.between if case.reach else None),
             discreet=case.reach is not None and bool(case.reach.discreet),

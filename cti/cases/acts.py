@@ -79,6 +79,7 @@ class TicketKind(StrEnum):
     VOICE = "voice"  # to see to the procedure of 市民の声 (A-28)
     CHECK = "check"  # to look at what another person wants to send (C-04)
     SEND = "send"  # to send what was checked (C-04)
+    HELP = "help"  # to say something to a unit that asks for it (E-05)
 
 
 CALLED: Final = frozenset({TicketKind.CALLBACK, TicketKind.ABANDONED, TicketKind.EMERGENCY})
@@ -347,6 +348,19 @@ class Check(Act):
     ok: bool
     reason: str = ""
     send_by: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share(Act):
+    """Another unit, `to`, sees the case; `help`: and is asked for something, until it answers with a note (E-05).
+
+    `ended`: neither any more.
+    """
+
+    to: str
+    reason: str = ""
+    help: bool = False
+    ended: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

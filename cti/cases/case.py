@@ -107,6 +107,7 @@ class Case:
     asked: bool = True
     main: str | None = None
     related: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
     hand_over: HandOver | None = None
     accepted_at: datetime | None = None
     reply: Reply | None = None

@@ -22,6 +22,7 @@ from cti.cases.acts import (
     HandOver,
     Reach,
     Register,
+    Share,
 )
 from cti.cases.book import CaseBook, Kept, Line, Tell, TicketLine, TicketsWanted, Wanted
 from cti.cases.case import Case
@@ -202,6 +203,8 @@ class CaseDesk:
             return check(by, given, self.sections())
         if "category" in given:
             given["category"] = self._category(given["category"])
+        if made is Share:
+            given["to"] = self._other(given["to"], by["at"], ended=given.get("ended", False))
         if made is HandOver and "reached" in given:
             given["reached"] = _told(given["reached"])
         return made(**by, **given)
@@ -232,6 +235,12 @@ class CaseDesk:
 
     def _unit(self, text: str) -> str:
         return text if text in UNITS else self._section("received_by", text).name
+
+    def _other(self, text: str, at: datetime, *, ended: bool) -> str:
+        """A unit that a case is shared with. Raises FieldError."""
+        if text in UNITS:
+            return text
+        return self._section("to", text).name if ended else self._taking("to", text, at)
 
     def _category(self, text: str | None) -> str | None:
         if text is None:

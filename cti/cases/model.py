@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import reduce
 from typing import Final
 
+from cti.cases import letters, sharing
 from cti.cases.acts import (
     CALLED,
     CENTRE,
@@ -39,6 +40,7 @@ from cti.cases.acts import (
     Reply,
     Reported,
     Result,
+    Share,
     State,
     TicketEnd,
     TicketKind,
@@ -55,11 +57,10 @@ from cti.cases.acts import (
 from cti.cases.callbacks import asked_again, dial_ended, dialled, tried
 from cti.cases.case import Case, RuleError, Ticket, owed, settled
 from cti.cases.contact import Contact
-from cti.cases.letters import TICKETS, checked, drafted, dropped, ended, sent
 
-_ANY_TIME: Final = Reopen | Note | TransferEnded | DialEnded | UnjustDemand | Reported | VoiceStep
+_ANY_TIME: Final = Reopen | Note | Share | TransferEnded | DialEnded | UnjustDemand | Reported | VoiceStep
 """What comes, or is told, though the case is closed."""
-_STANDING: Final = frozenset({TicketKind.REPORT, TicketKind.VOICE}) | TICKETS
+_STANDING: Final = frozenset({TicketKind.REPORT, TicketKind.VOICE, TicketKind.HELP}) | letters.TICKETS
 """What an answer, a hand-over or an end of the case does not settle."""
 
 
@@ -181,7 +182,7 @@ def _handed_over(case: Case, act: HandOver) -> Case:
     called = act.way in (Way.CALLBACK, Way.TELEPHONE)
     if act.promised is not None and not called:
         raise RuleError("E-16", "a time is promised of a call alone")
-    case = dropped(case, act.at)
+    case = sharing.left(letters.dropped(case, act.at), act.at)
     # Who is put through, or hears nothing, is still owed what was promised before.
     after = replace(
         case, state=State.HANDED_OVER, owner=to, hand_over=act, accepted_at=None, reply=None,
@@ -242,7 +243,7 @@ def _replied(case: Case, act: Reply) -> Case:
     if act.channel is not as_asked(case.channel):
         _needed(act.wish, "A-25", "the customer's wish to be answered otherwise than they asked is missing")
     if act.channel in WRITTEN:
-        case = sent(case, act)
+        case = letters.sent(case, act)
     again = asked_again(case, act.at)
     return replace(
         case,
@@ -268,7 +269,12 @@ def _resulted(case: Case, act: Result) -> Case:
 
 def _drafted(case: Case, act: Draft) -> Case:
     _working(case, act)
-    return drafted(case, act)
+    return letters.drafted(case, act)
+
+
+def _shared(case: Case, act: Share) -> Case:
+    _sees_to(case, act)
+    return sharing.shared(case, act)
 
 
 def _closed(case: Case, act: Close) -> Case:
@@ -279,7 +285,7 @@ def _closed(case: Case, act: Close) -> Case:
         raise RuleError("A-14", "the customer is still to be called, as they were told")
     if case.due is not None:
         raise RuleError("A-14", "something is still to be done by a time: say first that nothing is waited for")
-    case = ended(case, act)
+    case = sharing.ended(letters.ended(case, act), act.at)
     return replace(
         case, state=State.CLOSED, closed_at=act.at, promised=None, call=None,
         tickets=settled(case, act.at, TicketEnd.VOID, _of_the_case),
@@ -386,7 +392,7 @@ def _voice_step(case: Case, act: VoiceStep) -> Case:
 
 def _noted(case: Case, act: Note) -> Case:
     _needed(act.text, "A-03", "the note is empty")
-    return case
+    return sharing.answered(case, act)
 
 
 def _working(case: Case, act: Act) -> None:
@@ -445,7 +451,8 @@ _AFTER: Final[dict[type[Act], Callable[..., Case]]] = {
     DialEnded: dial_ended,
     Tried: tried,
     Draft: _drafted,
-    Check: checked,
+    Check: letters.checked,
+    Share: _shared,
     UnjustDemand: _demanded,
     Reported: _reported,
     Voice: _voiced,

@@ -23,9 +23,12 @@ def unit_of(role: Role, section: str | None, sections: Sections) -> str | None:
 def concerned(case: Case) -> frozenset[str]:
     """The units whose people see all of it; CC sees every case.
 
-    Who handed it on to another 所管課 and did not receive it is done with it, and sees it no more (9条).
+    Who handed it on to another 所管課 and did not receive it is done with it, and sees it no more (9条); nor does
+    anybody with whom they shared it.
     """
-    return frozenset({case.owner, case.received_by, case.entered_by, case.main or case.owner, *case.related})
+    return frozenset(
+        {case.owner, case.received_by, case.entered_by, case.main or case.owner, *case.related, *case.shared}
+    )
 
 
 def sees(case: Case, unit: str) -> bool:

@@ -99,9 +99,10 @@ def register(app: typer.Typer) -> None:
     ):  # fmt: skip
         shown = " · ".join(f"kikitori case {example}" for example in examples)
         group.command(name, help=said, epilog=_("Examples: {examples}").format(examples=shown))(function)
-    from cti.cli import letters  # it does what it does by this module
+    from cti.cli import letters, sharing  # they do what they do by this module
 
     letters.register(group)
+    sharing.register(group)
     app.add_typer(group, name="case")
 
 
@@ -218,6 +219,7 @@ def show(case: Which, as_json: Json = False) -> None:
         (_("Seen to by"), called(names, found.owner)),
         (_("Main 所管課"), called(names, found.main) if found.main else ""),
         (_("Also concerned"), ", ".join(called(names, unit) for unit in found.related)),
+        (_("Shared with"), ", ".join(called(names, unit) for unit in found.shared)),
         (_("Kind of question"), called(names, f"category:{found.category}") if found.category else ""),
         (_("Customer"), customer(found)),
         (_("Due"), _until(found)),

@@ -107,6 +107,11 @@ def _check(act: Mapping[str, Any], _names: Names) -> list[str | None]:
     return [f"#{act['draft']}", _("it can go") if act["ok"] else _("it goes back"), act["reason"]]
 
 
+def _share(act: Mapping[str, Any], names: Names) -> list[str | None]:
+    asked = _("asked for something") if act["help"] else ""
+    return [called(names, act["to"]), _("taken back") if act["ended"] else asked, act["reason"]]
+
+
 def _tried_again(text: str | None) -> str:
     return _("again at {time}").format(time=_moment(text)) if text else ""
 
@@ -117,5 +122,5 @@ def _moment(text: str | None) -> str:
 
 _OF_KINDS: Final = {
     "transferred": _transferred, "transfer-ended": _transfer_ended, "missed": _missed, "dialled": _dialled,
-    "dial-ended": _dial_ended, "tried": _tried, "draft": _draft, "check": _check,
+    "dial-ended": _dial_ended, "tried": _tried, "draft": _draft, "check": _check, "share": _share,
 }  # fmt: skip

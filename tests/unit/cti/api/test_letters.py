@@ -178,3 +178,28 @@ async def test_by_the_command_line(desk: Desk, tmp_path: Path) -> None:  # noqa:
     by_phone = str(json.loads((await desk.run("case", "enter", "--inquiry", "x", "--json")).stdout)["number"])
     wrong = await desk.run("case", "draft", by_phone, "--text", "x")
     assert (wrong.returncode, "--channel: they did not ask in writing" in wrong.stderr.decode()) == (64, True)
+
+
+@pytest.mark.rule("E-05")
+@pytest.mark.thorough
+async def test_others_see_a_case_and_are_asked_by_the_command_line(desk: Desk) -> None:  # noqa: F811  # the fixture
+    await desk.login("gyosha")
+    number = str(json.loads((await desk.run("case", "enter", "--inquiry", "断水", "--json")).stdout)["number"])
+    shared = await desk.run("case", "share", number, "--with", "庶務課", "--why", "同じ家の苦情")
+    assert shared.returncode == 0, shared.stderr
+    assert (await desk.run("case", "help", number, "--to", "CC", "--why", "課長の判断がほしい")).returncode == 0
+    for command, said in (
+        (("share", number, "--with", "下水課", "--why", "x"), "--with: '下水課' is none of"),
+        (("help", number, "--to", "CC", "--why", "x"), "(E-05)"), (("share", number, "--with", "給水課"), "(E-05)"),
+    ):  # fmt: skip
+        wrong = await desk.run("case", *command)
+        assert (wrong.returncode > 0, said in wrong.stderr.decode()) == (True, True), (command, wrong.stderr)
+    await desk.login("sato")
+    waits = json.loads((await desk.run("ticket", "list", "--unit", "cc", "--json")).stdout)
+    assert (waits["kind"], waits["unit"]) == ("help", "cc")
+    await desk.run("case", "note", number, "断ってよい")
+    assert (await desk.run("ticket", "list", "--json")).stdout == b""
+    assert (await desk.run("case", "share", number, "--with", "庶務課", "--end")).returncode == 0
+    shown = (await desk.run("case", "show", number, LC_ALL="ja_JP.UTF-8")).stdout.decode()
+    for part in ("共有: 庶務課, 同じ家の苦情", "共有: CC, 応援要請, 課長の判断がほしい", "共有: 庶務課, 取りやめ"):
+        assert part in shown, shown

@@ -34,6 +34,7 @@ from cti.cases.acts import (
     Reply,
     Reported,
     Result,
+    Share,
     State,
     TicketEnd,
     TicketKind,
@@ -363,6 +364,22 @@ def test_nothing_is_done_before_what_was_done_last() -> None:
 UNITS = (CENTRE, CONTRACTOR, EMERGENCY, *SECTIONS)
 
 
+def shown_to_others(chance: random.Random, who: dict[str, Any], case: Case, often: Callable[[Any, Any], Any]) -> Act:
+    """A draft, a check of it, or something that another unit is to see."""
+    channel, text = often(case.channel, chance.choice(list(Channel))), often("text", "")
+    match chance.randrange(8):
+        case 0 | 1 | 2:
+            to = {Channel.WEB: "a@example.jp", Channel.LETTER: "大阪市住之江区"}.get(channel, NUMBER.e164)
+            again, ask = often(to, ""), often("給水課", "下水課")
+            return Draft(**who, channel=channel, to=to, again=again, name="大阪花子", text="給水課", ask=(ask,))
+        case 3 | 4 | 5:
+            place = case.letter.place if case.letter else 1
+            return Check(**who, draft=often(place, 1), ok=often(True, False), reason=text)
+        case _:
+            to = chance.choice(UNITS)
+            return Share(**who, to=to, reason=text, help=often(True, False), ended=often(False, True))
+
+
 def tried(chance: random.Random, at: datetime, case: Case) -> Act:
     """Something, mostly by whoever may, and mostly well-formed: else nothing would ever be handed over."""
 
@@ -373,7 +390,7 @@ def tried(chance: random.Random, at: datetime, case: Case) -> Act:
     who: dict[str, Any] = {"at": at, "by": by, "unit": often(case.owner, chance.choice(UNITS))}
     text = often("text", "")
     asked_in = often(case.channel, chance.choice(list(Channel)))
-    match chance.randrange(19):
+    match chance.randrange(21):
         case 0:
             more = {"name": "大阪 花子", "email": often("a@example.jp", ""), "address": "大阪市住之江区"}
             return Reach(**who, contact=often(NUMBER, Missing.WITHHELD), read_back=often(True, False), **more)
@@ -395,18 +412,13 @@ def tried(chance: random.Random, at: datetime, case: Case) -> Act:
             return Result(**who, outcome=chance.choice(list(Outcome)), text=text)
         case 11:
             return Close(**who)
-        case 12 | 13 | 14:
-            to = {Channel.WEB: "a@example.jp", Channel.LETTER: "大阪市住之江区"}.get(asked_in, NUMBER.e164)
-            again, ask = often(to, ""), often("給水課", "下水課")
-            return Draft(**who, channel=asked_in, to=to, again=again, name="大阪花子", text="給水課", ask=(ask,))
-        case 15 | 16 | 17:
-            place = case.letter.place if case.letter else 1
-            return Check(**who, draft=often(place, 1), ok=often(True, False), reason=text)
+        case place if place < 20:
+            return shown_to_others(chance, who, case, often)
         case _:
             return often(Reopen(**who, reason=text), Note(**who, text=text))
 
 
-@pytest.mark.rule("A-14", "A-15", "A-16", "A-17", "A-18", "A-24", "A-31", "A-32", "C-04", "E-16")
+@pytest.mark.rule("A-14", "A-15", "A-16", "A-17", "A-18", "A-24", "A-31", "A-32", "A-44", "C-04", "E-05", "E-16")
 @given(st.randoms(use_true_random=False))
 @settings(max_examples=500, deadline=None)
 def test_whatever_is_tried_the_rules_hold(drawn: random.Random) -> None:
@@ -426,6 +438,10 @@ def test_whatever_is_tried_the_rules_hold(drawn: random.Random) -> None:
         except RuleError:
             continue
         assert after.history == (*case.history, act), "what was done stays, and nothing else is added"
+        if isinstance(act, Share):
+            assert act.unit in (case.owner, CENTRE), "whom it was shared with shares it no further"
+        if after.owner != case.owner:
+            assert after.shared == ()
         case = after
         _holds(case)
     assert fold(case.history, "c") == case
