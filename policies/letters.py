@@ -1,4 +1,4 @@
-"""What leaves the house in writing, and what is not to be said in it (C-04, C-05, E-15). Pure."""
+"""What leaves in writing, what is not to be said in it, and what is counted (C-04, C-05, E-15, A-01). Pure."""
 
 import re
 from collections.abc import Mapping
@@ -25,6 +25,21 @@ class Letters(Part):
     phone: Annotated[str, StringConstraints(pattern=r"^[0-9][0-9-]{2,19}$")] | None = None
     check_within: int = Field(default=24, ge=1, le=720)
     send_within: int = Field(default=24, ge=1, le=720)
+
+
+class Phrases(Part):
+    """`evasive`: what says neither yes nor no. Whoever writes it is told so, and it is counted (E-15)."""
+
+    evasive: tuple[Annotated[str, StringConstraints(strip_whitespace=True, min_length=2, max_length=40)], ...] = (
+        "検討します",
+        "時間をください",
+    )
+
+
+class Digest(Part):
+    """`fewest`: answers, or calls, of which a month's times are given; of fewer somebody could tell whose they are."""
+
+    fewest: int = Field(default=5, ge=1, le=1000)
 
 
 class Template(Part):

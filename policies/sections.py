@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field, StringConstraints, model_validator
 
 from policies.calendar import JST
-from policies.letters import Letters, Template
+from policies.letters import Digest, Letters, Phrases, Template
 from policies.model import Name, Part, Policy
 
 RESERVED = frozenset({"cc", "contractor", "emergency"})
@@ -137,7 +137,9 @@ _DAY = 24 * 60
 
 
 class Sections(Policy):
-    """`sections.toml`: the 所管課, the kinds of questions (A-05, A-06), what calls leave, callbacks (C-06), letters."""
+    """`sections.toml`: the 所管課, the kinds of questions (A-05, A-06), what calls leave, callbacks (C-06), letters,
+    phrases, and the digest.
+    """
 
     section: tuple[Section, ...]
     category: tuple[Category, ...] = ()
@@ -145,6 +147,8 @@ class Sections(Policy):
     callbacks: Callbacks = Callbacks()
     letters: Letters = Letters()
     template: tuple[Template, ...] = ()
+    phrases: Phrases = Phrases()
+    digest: Digest = Digest()
 
     @model_validator(mode="after")
     def _consistent(self) -> "Sections":

@@ -112,7 +112,8 @@ async def act(case: Which, asked: Do, request: Request, session: Session = may(A
     service = service_of(request)
     stated = [one.model_dump(exclude_unset=True) for one in asked.acts]
     kept = await service.cases.act(session.who.account, case, stated, asked.seen)
-    return Case.whole(kept, service.desk.now())
+    said = service.cases.evasive(kept.case.history[-len(stated) :])
+    return Case.whole(kept, service.desk.now(), said)
 
 
 @router.get("/tickets")
@@ -162,7 +163,7 @@ async def tried(ticket: OfTicket, asked: TriedIn, request: Request, session: Ses
     kept = await service.calling.tried(
         session.who.account, ticket, asked.met, left=asked.left, again=asked.again
     )  # fmt: skip
-    return Case.whole(kept, service.desk.now())
+    return Case.whole(kept, service.desk.now(), service.cases.evasive(kept.case.history[-1:]))
 
 
 @router.get("/sections")
@@ -215,7 +216,9 @@ def _week(service: Service) -> datetime:
 async def digest(month: OfMonth, request: Request, session: Session = may(Act.PROGRESS)) -> Digest:
     """A month in numbers, for the meeting that hears of complaints: nobody is named (C-22)."""
     found = Month.parse(month)
-    return Digest(month=month, **await service_of(request).cases.book.month(found.start, found.end))
+    values = await service_of(request).cases.month(found.start, found.end)
+    calls, times = asdict(values["calls"]), {name: asdict(one) for name, one in values["times"].items()}
+    return Digest(month=month, **values | {"calls": calls, "times": times})
 
 
 def _number(text: str | None) -> str | None:

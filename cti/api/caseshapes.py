@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from datetime import date, datetime, time
 from typing import Annotated, Any, Literal
 
@@ -511,6 +512,7 @@ class Case(CaseLine):
     """A case, with all that was done: `history`, each act with its kind, time, account and unit, in order.
 
     `letter`: what is to be sent in writing, if anything. `shared`: units that see it beside those it concerns.
+    `evasive`: phrases in what was entered just now that say neither yes nor no (E-15); empty where it is only shown.
     """
 
     related: list[str]
@@ -522,10 +524,11 @@ class Case(CaseLine):
     discreet: bool
     consent: bool | None
     letter: Letter | None
+    evasive: list[str]
     history: list[dict[str, Any]]
 
     @classmethod
-    def whole(cls, kept: Kept, now: datetime) -> "Case":
+    def whole(cls, kept: Kept, now: datetime, evasive: Sequence[str] = ()) -> "Case":
         """Of the store's."""
         case = kept.case
         same = (
@@ -543,7 +546,7 @@ class Case(CaseLine):
             email=case.reach.email if case.reach else "", address=case.reach.address if case.reach else "",
             between=_clocks(case.reach.between if case.reach else None),
             discreet=case.reach is not None and bool(case.reach.discreet),
-            consent=case.consent.given if case.consent else None, letter=Letter.of(case.letter),
+            consent=case.consent.given if case.consent else None, letter=Letter.of(case.letter), evasive=list(evasive),
             history=[_act(act) for act in case.history],
         )  # fmt: skip
 
@@ -654,8 +657,42 @@ class TicketCounts(BaseModel):
     open: int
 
 
+class Spread(BaseModel):
+    """Seconds: half were no longer, and nine of ten."""
+
+    median: int
+    p90: int
+
+
+class Times(BaseModel):
+    """Of a channel: how many cases, answered, on the same day; from the question to the first answer (`reply`).
+
+    `same_day` and `reply` are null where so few were answered that somebody could tell whose times they are. `ended`:
+    closed at least once; of these `reopened` were opened again.
+    """
+
+    cases: int
+    answered: int
+    same_day: int | None
+    reply: Spread | None
+    ended: int
+    reopened: int
+
+
+class Calls(BaseModel):
+    """Calls that rang at the centre: from the first ring to the answer, and how long was talked; null of too few."""
+
+    rang: int
+    answered: int
+    answer: Spread | None
+    talk: Spread | None
+
+
 class Digest(BaseModel):
-    """A month in numbers, and nobody's name in it: cases by what they were and what came of them ("-": none yet)."""
+    """A month in numbers, and nobody's name in it: cases by what they were and what came of them ("-": none yet).
+
+    `evasive`: in how many cases each phrase that says nothing was written in that month (E-15). `times`: by channel.
+    """
 
     month: str
     cases: int
@@ -667,3 +704,6 @@ class Digest(BaseModel):
     main: dict[str, int]
     outcome: dict[str, int]
     tickets: dict[str, TicketCounts]
+    evasive: dict[str, int]
+    times: dict[str, Times]
+    calls: Calls

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -28,6 +28,7 @@ from cti.cases.book import CaseBook, Kept, Line, Tell, TicketLine, TicketsWanted
 from cti.cases.case import Case
 from cti.cases.contact import Contact, ContactError, Missing, contact, folded
 from cti.cases.drafting import check, draft
+from cti.cases.phrasing import evasive
 from cti.cases.progress import Progress
 from cti.cases.seeing import sees, unit_of
 from cti.cases.words import words
@@ -137,6 +138,15 @@ class CaseDesk:
 
     async def _say(self, who: Account, action: str, about: str, detail: Mapping[str, Any]) -> None:
         await asyncio.to_thread(self._tell, who.id, action, about, detail)
+
+    def evasive(self, done: Iterable[Act]) -> list[str]:
+        """Phrases of the policy that stand in what was done, and say nothing (E-15)."""
+        return evasive(done, self.sections().phrases.evasive)
+
+    async def month(self, since: datetime, until: datetime) -> dict[str, Any]:
+        """As `CaseBook.month`, by the policy."""
+        policy = self.sections()
+        return await self.book.month(since, until, phrases=policy.phrases.evasive, fewest=policy.digest.fewest)
 
     # --- doing --------------------------------------------------------------------------------------------------------
 

@@ -463,6 +463,14 @@ def _say(found: "Case", said: str, *, as_json: bool) -> None:
     if found.next_at:
         told.append(_("Due: {until}").format(until=_until(found)))
     out.print(" ".join(told), style="green", highlight=False)
+    warn(found)
+
+
+def warn(found: "Case") -> None:
+    """Whoever wrote what says neither yes nor no is told so (E-15)."""
+    if found.evasive:
+        said = _("It says neither yes nor no: {phrases}. Say what is done and until when, or decline, and why.")
+        err.print(said.format(phrases=", ".join(found.evasive)), style="yellow", highlight=False)
 
 
 @contextmanager

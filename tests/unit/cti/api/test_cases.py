@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from cti.cases.tables import acts, cases
+from policies.calendar import JST
 from policies.rights import Role
 from tests.unit.cti.api.conftest import IDS, Api
 
@@ -485,3 +486,25 @@ async def test_a_shared_case_is_seen_and_whoever_is_asked_finds_it_until_they_an
     assert await seen(api, "kyusui") == []
     answer = await do(api, "gyosha", number, {"kind": "share", "to": "下水課", "reason": "x"})
     assert (answer.status_code, answer.json()["errors"][0]["at"]) == (400, "to")
+
+
+@pytest.mark.rule("E-15", "A-01")
+async def test_what_says_nothing_is_told_to_whoever_wrote_it_and_counted_without_a_name(api: Api) -> None:
+    case = await entered(api, **REACHED)
+    number = case["number"]
+    assert case["evasive"] == []
+    await done(api, "gyosha", number, {"kind": "reply", "channel": "phone"})
+    after = await done(
+        api, "gyosha", number, {"kind": "result", "outcome": "answered", "text": "検討シマス"},
+        {"kind": "note", "text": "時間をください"},
+    )  # fmt: skip
+    assert after["evasive"] == ["検討します"], "nothing is refused for it, and a note goes to nobody"
+    assert (await api.ask("gyosha", "GET", f"/v1/cases/{number}")).json()["evasive"] == []
+    month = api.office.desk.now().astimezone(JST).strftime("%Y-%m")
+    digest = (await api.ask("gyosha", "GET", f"/v1/digests/{month}")).json()
+    assert digest["evasive"] == {"検討します": 1}
+    assert digest["times"]["phone"] == {
+        "cases": 1, "answered": 1, "same_day": None, "reply": None, "ended": 0, "reopened": 0,
+    }  # fmt: skip
+    assert digest["calls"]["rang"] == 0
+    assert "山田" not in str(digest)

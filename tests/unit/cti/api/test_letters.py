@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from policies.calendar import JST
 from tests.unit.cti.api.conftest import Api
 from tests.unit.cti.api.test_cases import do, done, entered
 from tests.unit.cti.api.test_command_line import Desk, desk  # noqa: F401  # a fixture
@@ -200,6 +201,12 @@ async def test_others_see_a_case_and_are_asked_by_the_command_line(desk: Desk) -
     await desk.run("case", "note", number, "断ってよい")
     assert (await desk.run("ticket", "list", "--json")).stdout == b""
     assert (await desk.run("case", "share", number, "--with", "庶務課", "--end")).returncode == 0
+    said = await desk.run("case", "answer", number, "--result", "検討します", "--keep-open")
+    assert (said.returncode, "neither yes nor no: 検討します" in said.stderr.decode()) == (0, True)
+    month = desk.served.api.office.desk.now().astimezone(JST).strftime("%Y-%m")
+    digest = (await desk.run("progress", "digest", month, LC_ALL="ja_JP.UTF-8")).stdout.decode()
+    for part in ("検討します", "受付日に回答", "件数が少ない"):
+        assert part in digest, digest
     shown = (await desk.run("case", "show", number, LC_ALL="ja_JP.UTF-8")).stdout.decode()
     for part in ("共有: 庶務課, 同じ家の苦情", "共有: CC, 応援要請, 課長の判断がほしい", "共有: 庶務課, 取りやめ"):
         assert part in shown, shown
