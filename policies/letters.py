@@ -18,13 +18,15 @@ class Letters(Part):
     """What is sent in writing, once another person has looked at it.
 
     `ask`: whom the customer asks where it is no 所管課 (問合せ先), `phone`: the number that stands beside it, if any.
-    `check_within`, `send_within`: hours in which a draft is checked, and then sent.
+    `check_within`, `send_within`: hours in which a draft is checked, and then sent. `unchecked_before_entry`: an answer
+    that was sent before its case was entered, when nobody could check it here, is entered without a draft.
     """
 
     ask: _Text = "お客さまサービス課 お客さまセンター"
     phone: Annotated[str, StringConstraints(pattern=r"^[0-9][0-9-]{2,19}$")] | None = None
     check_within: int = Field(default=24, ge=1, le=720)
     send_within: int = Field(default=24, ge=1, le=720)
+    unchecked_before_entry: bool = True
 
 
 class Phrases(Part):

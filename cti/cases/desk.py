@@ -22,12 +22,13 @@ from cti.cases.acts import (
     HandOver,
     Reach,
     Register,
+    Reply,
     Share,
 )
 from cti.cases.book import CaseBook, Kept, Line, Tell, TicketLine, TicketsWanted, Wanted
 from cti.cases.case import Case
 from cti.cases.contact import Contact, ContactError, Missing, contact, folded
-from cti.cases.drafting import check, draft
+from cti.cases.drafting import check, draft, reply
 from cti.cases.phrasing import evasive
 from cti.cases.progress import Progress
 from cti.cases.seeing import sees, unit_of
@@ -209,6 +210,8 @@ class CaseDesk:
             return Reach(**by, contact=_contact(given), **_reaching(given))
         if made is Draft:
             return draft(case, by, given, self.sections())
+        if made is Reply:
+            return reply(case, by, given, self.sections())
         if made is Check:
             return check(by, given, self.sections())
         if "category" in given:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from cti.cases.acts import WRITTEN, Channel, Check, Draft
+from cti.cases.acts import WRITTEN, Channel, Check, Draft, Reply
 from cti.cases.book import OrderError
 from cti.cases.case import Case, RuleError
 from cti.cases.contact import ContactError, contact
@@ -39,6 +39,15 @@ def draft(case: Case, by: Mapping[str, Any], given: Mapping[str, Any], sections:
         **by, channel=channel, to=to, again=again, name=name, text=text, ask=ask, section=section,
         reason=given.get("reason", ""), check_by=by["at"] + timedelta(hours=sections.letters.check_within),
     )  # fmt: skip
+
+
+def reply(case: Case, by: Mapping[str, Any], given: Mapping[str, Any], sections: Sections) -> Reply:
+    """That a customer was answered. Raises OrderError where the policy has nothing entered that was not checked."""
+    made = Reply(**by, **given)
+    before = made.answered_at is not None and made.answered_at < case.entered_at
+    if before and made.channel in WRITTEN and not sections.letters.unchecked_before_entry:
+        raise OrderError(RuleError("C-04", "it was sent before it was checked"))
+    return made
 
 
 def check(by: Mapping[str, Any], given: Mapping[str, Any], sections: Sections) -> Check:

@@ -59,14 +59,24 @@ def checked(case: Case, act: Check) -> Case:
     return owed(after, act, TicketKind.SEND, leg=str(letter.place), due=act.send_by)
 
 
-def sent(case: Case, act: Reply) -> Case:
+def sent(case: Case, act: Reply, *, kept: bool) -> Case:
     """An answer in writing: what was checked has gone. Raises RuleError.
 
-    What was sent before the case was entered, nobody could draft here: it is entered as it was.
+    What was sent before the case was entered, nobody could draft here: it is entered as it was. `kept`: it is entered
+    already, maybe when nobody asked for a check: a rule that is new makes no case unreadable (A-46).
     """
-    at, letter = act.answered_at or act.at, case.letter
+    at = act.answered_at or act.at
     if at < case.entered_at:
         return case
+    if not kept:
+        _may_go(case, act, at)
+    done = settled(case, at, TicketEnd.KEPT, lambda one: one.kind is TicketKind.SEND)
+    return replace(case, letter=None, tickets=done)
+
+
+def _may_go(case: Case, act: Reply, at: datetime) -> None:
+    """Whether another person has checked what was sent then."""
+    letter = case.letter
     if letter is None or letter.draft.channel is not act.channel:
         raise RuleError("C-04", "what is answered in writing is drafted first, and another person checks it")
     if letter.check is None:
@@ -76,8 +86,6 @@ def sent(case: Case, act: Reply) -> Case:
     if at < letter.check.at.replace(second=0, microsecond=0):  # times are entered by the minute
         raise RuleError("C-04", "it was sent before it was checked")
     _stands(case, letter.draft)
-    kept = settled(case, at, TicketEnd.KEPT, lambda one: one.kind is TicketKind.SEND)
-    return replace(case, letter=None, tickets=kept)
 
 
 def dropped(case: Case, at: datetime) -> Case:

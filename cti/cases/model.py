@@ -64,8 +64,8 @@ _STANDING: Final = frozenset({TicketKind.REPORT, TicketKind.VOICE, TicketKind.HE
 """What an answer, a hand-over or an end of the case does not settle."""
 
 
-def taken(case: Case | None, act: Act, *, identity: str = "") -> Case:
-    """The case after `act`; `identity`: the id of one that begins. Raises RuleError."""
+def taken(case: Case | None, act: Act, *, identity: str = "", kept: bool = False) -> Case:
+    """The case after `act`; `identity`: the id of one that begins; `kept`: it was done before. Raises RuleError."""
     if case is None:
         if not isinstance(act, Register):
             raise RuleError("A-18", "a case is entered before anything else is done with it")
@@ -76,13 +76,13 @@ def taken(case: Case | None, act: Act, *, identity: str = "") -> Case:
         raise RuleError("A-18", "it lies before what was done last")
     if case.state is State.CLOSED and not isinstance(act, _ANY_TIME):
         raise RuleError("A-14", "the case is closed: reopen it first, with a reason")
-    after = _AFTER[type(act)](case, act)
+    after = _replied(case, act, kept=kept) if isinstance(act, Reply) else _AFTER[type(act)](case, act)
     return replace(after, last_at=act.at, history=(*case.history, act))
 
 
 def fold(acts: Iterable[Act], identity: str = "") -> Case:
     """What became of a case by its acts. Raises RuleError."""
-    made: Case | None = reduce(lambda case, act: taken(case, act, identity=identity), acts, None)
+    made: Case | None = reduce(lambda case, act: taken(case, act, identity=identity, kept=True), acts, None)
     if made is None:
         raise RuleError("A-18", "nothing was entered")
     return made
@@ -234,7 +234,7 @@ def _accepted(case: Case, act: Accept) -> Case:
     return replace(case, state=State.ACCEPTED, accepted_at=act.at, asked=False)
 
 
-def _replied(case: Case, act: Reply) -> Case:
+def _replied(case: Case, act: Reply, *, kept: bool) -> Case:
     _working(case, act)
     if act.channel is Channel.EMERGENCY:
         raise RuleError("A-24", "緊急受付窓口 takes calls, and answers none")
@@ -243,7 +243,7 @@ def _replied(case: Case, act: Reply) -> Case:
     if act.channel is not as_asked(case.channel):
         _needed(act.wish, "A-25", "the customer's wish to be answered otherwise than they asked is missing")
     if act.channel in WRITTEN:
-        case = letters.sent(case, act)
+        case = letters.sent(case, act, kept=kept)
     again = asked_again(case, act.at)
     return replace(
         case,
@@ -439,7 +439,6 @@ _AFTER: Final[dict[type[Act], Callable[..., Case]]] = {
     Assign: _assigned,
     HandOver: _handed_over,
     Accept: _accepted,
-    Reply: _replied,
     Result: _resulted,
     Close: _closed,
     Reopen: _reopened,

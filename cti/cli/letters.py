@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cti.cases.acts import WRITTEN, Channel, TicketKind
+from cti.cases.contact import folded
 from cti.cli.case import Which, asked_of, do, given, names_of
 from cti.cli.common import Json, out, say_json, table
 from cti.cli.session import at_api
@@ -106,7 +107,7 @@ def check(
         do(case, looked, as_json=as_json)
         return
     with at_api() as client:
-        found = client.case(case)
+        found = client.case(folded(case))
     if as_json:
         say_json(found.letter.model_dump(mode="json") if found.letter else {})
     elif found.letter is None:

@@ -1,6 +1,7 @@
 """What is answered in writing, over the API and by the command line: by whom it is checked, and what waits."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,21 @@ async def test_who_does_not_see_a_case_checks_nothing_in_it(api: Api) -> None:
     letter = (await done(api, "gyosha", number, LETTER))["letter"]
     answer = await do(api, "kyusui", number, {"kind": "check", "draft": letter["draft"], "ok": True})
     assert answer.status_code == 404
+
+
+@pytest.mark.rule("C-04")
+async def test_what_was_sent_before_it_was_entered_is_entered_if_the_policy_has_it_so(api: Api) -> None:
+    at = api.office.desk.now()
+    answered = {"kind": "reply", "channel": "fax", "answered_at": (at - timedelta(days=1)).isoformat()}
+    more = {"channel": "fax", "received_at": (at - timedelta(days=2)).isoformat()}
+    first, second = [(await entered(api, "kyusui", **more))["number"] for _time in range(2)]
+    await done(api, "kyusui", first, answered)
+    path = api.policies / "sections.toml"
+    path.write_text(path.read_text().replace("unchecked_before_entry = true", "unchecked_before_entry = false"))
+    answer = await do(api, "kyusui", second, answered)
+    assert (answer.status_code, "(C-04)" in answer.json()["detail"]) == (409, True), answer.text
+    by_phone = answered | {"channel": "phone", "wish": "電話がよい"}
+    await done(api, "kyusui", second, by_phone)
 
 
 async def test_an_address_that_is_none_is_refused(api: Api) -> None:

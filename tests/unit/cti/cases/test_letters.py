@@ -25,7 +25,8 @@ from cti.cases.acts import (
     TicketKind,
     Way,
 )
-from cti.cases.model import taken
+from cti.cases.case import RuleError
+from cti.cases.model import fold, taken
 from tests.unit.cti.cases.test_model import NUMBER, START, Story, entered
 
 FAX = {
@@ -220,3 +221,12 @@ def test_what_is_not_checked_or_sent_in_time_is_late() -> None:
     later = soon + timedelta(hours=5)
     assert looked(story, send_by=later).now.next_at == later
     assert story(Reply, **SENT).now.next_at is None
+
+
+@pytest.mark.rule("A-46", "C-04")
+def test_what_was_sent_when_nobody_asked_for_a_check_is_read_as_it_was() -> None:
+    reply = Reply(at=START + timedelta(hours=1), by="gyosha", unit="contractor", **SENT)
+    before = fold([*asked().now.history, reply])
+    assert before.reply == reply
+    with pytest.raises(RuleError):
+        taken(asked().now, reply)

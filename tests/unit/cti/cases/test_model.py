@@ -407,7 +407,8 @@ def tried(chance: random.Random, at: datetime, case: Case) -> Act:
         case 8:
             return Accept(**who)
         case 9:
-            return Reply(**who, channel=asked_in, wish=text)
+            answered_at = often(None, at - timedelta(minutes=chance.randrange(200)))
+            return Reply(**who, channel=asked_in, wish=text, answered_at=answered_at)
         case 10:
             return Result(**who, outcome=chance.choice(list(Outcome)), text=text)
         case 11:
@@ -428,8 +429,9 @@ def test_whatever_is_tried_the_rules_hold(drawn: random.Random) -> None:
     others = {Channel.EMERGENCY: EMERGENCY, **dict.fromkeys(WRITTEN, CENTRE)}
     received_by, unit = ("kyusui", "kyusui") if direct else (others.get(channel, CONTRACTOR), CONTRACTOR)
     first = Register(
-        at=START, by="x", unit=unit, channel=channel, received_by=received_by, received_at=START, inquiry="q"
-    )
+        at=START, by="x", unit=unit, channel=channel, received_by=received_by, inquiry="q",
+        received_at=START - timedelta(hours=1),
+    )  # fmt: skip
     case = taken(None, first, identity="c")
     for minute in range(1, 120):
         act = tried(chance, START + timedelta(minutes=minute), case)
@@ -479,12 +481,15 @@ def _holds(case: Case) -> None:
 
 def _sent_as_checked(done: list[Act]) -> None:
     """Before each answer in writing stands a draft of it, and after that another person's word that it can go."""
-    for place, reply in enumerate(done):
-        if not isinstance(reply, Reply) or reply.channel not in WRITTEN:
-            continue
+    here = [
+        place for place, act in enumerate(done)
+        if isinstance(act, Reply) and act.channel in WRITTEN and (act.answered_at or act.at) >= START  # entered then
+    ]  # fmt: skip
+    for place in here:
+        reply = done[place]
+        assert isinstance(reply, Reply)
         ours = [
-            at for at, act in enumerate(done[:place])
-            if isinstance(act, Draft | HandOver | Close) or (isinstance(act, Reply) and act.channel in WRITTEN)
+            at for at, act in enumerate(done[:place]) if at in here or isinstance(act, Draft | HandOver | Close)
         ]  # fmt: skip
         assert ours, "something was drafted"
         draft = done[ours[-1]]
@@ -494,6 +499,7 @@ def _sent_as_checked(done: list[Act]) -> None:
         assert looked
         assert looked[-1].ok
         assert looked[-1].by != draft.by
+        assert (reply.answered_at or reply.at) >= looked[-1].at
 
 
 # --- what 水道局長 and 広聴担当 hear of ------------------------------------------------------------------------------
