@@ -161,6 +161,8 @@ def test_what_stands_in_a_blank_is_no_blank(tmp_path: Path) -> None:
     assert template.blanks == {"name", "text", "section"}
     filled = template.filled({"name": "{section}", "text": "{0.__class__} \\1", "section": "給水課"})
     assert filled == "{section} 様\n{0.__class__} \\1\n問合せ先: 給水課"
+    lone = given(tmp_path, ONE + TEMPLATE.replace("問合せ先", "} 問合せ先 {")).sections.template[0]
+    assert lone.filled({"name": "n", "text": "t", "section": "給水課"}).endswith("} 問合せ先 {: 給水課")
     with pytest.raises(PolicyError, match="template named twice: answer"):
         _ = given(tmp_path, ONE + TEMPLATE + TEMPLATE).sections
     assert all("section" in one.blanks for one in Policies(shipped()).sections.template)
