@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field, StringConstraints, model_validator
 
 from policies.calendar import JST
+from policies.letters import Digest, Letters, Phrases, Template
 from policies.model import Name, Part, Policy
 
 RESERVED = frozenset({"cc", "contractor", "emergency"})
@@ -141,12 +142,18 @@ _DAY = 24 * 60
 
 
 class Sections(Policy):
-    """`sections.toml`: the 所管課, the kinds of questions (A-05, A-06), what calls leave, and callbacks (C-06)."""
+    """`sections.toml`: the 所管課, the kinds of questions (A-05, A-06), what calls leave, callbacks (C-06), letters,
+    phrases, and the digest.
+    """
 
     section: tuple[Section, ...]
     category: tuple[Category, ...] = ()
     tickets: Tickets = Tickets()
     callbacks: Callbacks = Callbacks()
+    letters: Letters = Letters()
+    template: tuple[Template, ...] = ()
+    phrases: Phrases = Phrases()
+    digest: Digest = Digest()
 
     @model_validator(mode="after")
     def _consistent(self) -> "Sections":
@@ -157,6 +164,7 @@ class Sections(Policy):
         codes = [one.code for one in self.section if one.code and one.code != one.phone]
         for what, values in (
             ("section", names), ("title", titles), ("category", [one.name for one in self.category]),
+            ("template", [one.name for one in self.template]),
             ("code", [*codes, *(phones & set(codes))]), ("key", [one.key for one in self.category if one.key]),
         ):  # fmt: skip
             if twice := sorted({value for value in values if values.count(value) > 1}):

@@ -115,7 +115,8 @@ async def act(case: Which, asked: Do, request: Request, session: Session = may(A
     service = service_of(request)
     stated = [one.model_dump(exclude_unset=True) for one in asked.acts]
     kept = await service.cases.act(session.who.account, case, stated, asked.seen)
-    return Case.whole(kept, service.desk.now())
+    said = service.cases.evasive(kept.case.history[-len(stated) :])
+    return Case.whole(kept, service.desk.now(), said)
 
 
 @router.post("/cases/{case}/transfers", status_code=201)
@@ -178,7 +179,7 @@ async def tried(ticket: OfTicket, asked: TriedIn, request: Request, session: Ses
     kept = await service.calling.tried(
         session.who.account, ticket, asked.met, left=asked.left, again=asked.again
     )  # fmt: skip
-    return Case.whole(kept, service.desk.now())
+    return Case.whole(kept, service.desk.now(), service.cases.evasive(kept.case.history[-1:]))
 
 
 @router.get("/sections")
@@ -215,7 +216,8 @@ async def _progress(service: Service, found: Standing) -> Progress:
     last = await asyncio.to_thread(service.desk.last_of, service.desk.catalogue.pbx, ["progress.checked"])
     counts = {name: int(last.detail.get(name, 0)) for name in found.counts} if last else {}
     return Progress(
-        at=found.at, since=found.since, unasked=list(found.unasked), counts=found.counts,
+        at=found.at, since=found.since, unasked=list(found.unasked), unsent=list(found.unsent),
+        counts=found.counts,
         owners=[Owner(**asdict(one)) for one in found.owners],
         unentered=[Recorded(**asdict(one)) for one in found.unentered],
         checked=Check(by=last.actor, at=last.ts, counts=counts) if last else None,
@@ -230,7 +232,9 @@ def _week(service: Service) -> datetime:
 async def digest(month: OfMonth, request: Request, session: Session = may(Act.PROGRESS)) -> Digest:
     """A month in numbers, for the meeting that hears of complaints: nobody is named (C-22)."""
     found = Month.parse(month)
-    return Digest(month=month, **await service_of(request).cases.book.month(found.start, found.end))
+    values = await service_of(request).cases.month(found.start, found.end)
+    calls, times = asdict(values["calls"]), {name: asdict(one) for name, one in values["times"].items()}
+    return Digest(month=month, **values | {"calls": calls, "times": times})
 
 
 def _number(text: str | None) -> str | None:

@@ -2,16 +2,18 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from datetime import date, datetime, time
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, model_validator
 
 from cti.api.shapes import In
 from cti.cases import form
 from cti.cases.acts import (
     Act,
     Channel,
+    Draft,
     Met,
     Outcome,
     Reach,
@@ -24,6 +26,7 @@ from cti.cases.acts import (
     Why,
 )
 from cti.cases.book import Kept, Line, TicketLine
+from cti.cases.case import Letter as InHand
 from cti.cases.contact import Contact as Number
 from cti.cases.contact import Missing
 from cti.cases.desk import Arrival as Coming
@@ -221,6 +224,48 @@ class VoiceStep(In):
     text: Text = ""
 
 
+class DraftIn(In):
+    """What is to be sent. `to`: a fax number, typed twice (`again`); else the customer's e-mail or postal address.
+
+    Without `to`: that which is known of them. `reason`: why it goes elsewhere. `template`: one of the policy, in whose
+    blank `text` goes.
+    """
+
+    kind: Literal["draft"]
+    channel: Channel
+    to: Annotated[str, Field(max_length=254), AfterValidator(_readable)] | None = None
+    again: Typed | None = None
+    name: Short | None = None
+    text: Text | None = None
+    template: Unit | None = None
+    reason: Text = ""
+
+    @model_validator(mode="after")
+    def _by_mail(self) -> "DraftIn":
+        if self.channel is Channel.WEB and self.to:
+            mail(self.to)
+        return self
+
+
+class CheckIn(In):
+    """Another person looked at `draft`, the number of the act: it can go, or goes back with a `reason`."""
+
+    kind: Literal["check"]
+    draft: Annotated[int, Field(ge=1)]
+    ok: bool
+    reason: Text = ""
+
+
+class Share(In):
+    """Another unit (cc, contractor, a 所管課) sees it; `help`: and is asked for something. `ended`: no longer."""
+
+    kind: Literal["share"]
+    to: Unit
+    reason: Text = ""
+    help: bool = False
+    ended: bool = False
+
+
 class Note(In):
     """Something to be known."""
 
@@ -249,6 +294,9 @@ class Do(In):
                 | Reported
                 | Voice
                 | VoiceStep
+                | DraftIn
+                | CheckIn
+                | Share
                 | Note,
                 Field(discriminator="kind"),
             ]
@@ -432,20 +480,65 @@ class Cases(BaseModel):
     next: int | None
 
 
+class Letter(BaseModel):
+    """What is to be sent: act `draft` of the case. `ok`: what came of its check, null: nobody looked yet.
+
+    `ask`: whom the text names to be asked (問合せ先). `reason`: why it goes to another address than the customer's.
+    `back`: why it was given back.
+    """
+
+    draft: int
+    by: str
+    at: datetime
+    channel: Channel
+    to: str
+    name: str
+    text: str
+    ask: str
+    reason: str
+    ok: bool | None
+    checked_by: str | None
+    back: str
+
+    @classmethod
+    def of(cls, found: InHand | None) -> "Letter | None":
+        """None where there is none."""
+        if found is None:
+            return None
+        draft, check = found.draft, found.check
+        return cls(
+            draft=found.place, by=draft.by, at=draft.at, channel=draft.channel, to=_written(draft), name=draft.name,
+            text=draft.text, ask=" ".join(draft.ask), reason=draft.reason, ok=check.ok if check else None,
+            checked_by=check.by if check else None, back=check.reason if check else "",
+        )  # fmt: skip
+
+
+def _written(draft: Draft) -> str:
+    """Where it goes, as people write it."""
+    return Number(e164=draft.to).written if draft.channel is Channel.FAX else draft.to
+
+
 class Case(CaseLine):
-    """A case, with all that was done: `history`, each act with its kind, time, account and unit, in order."""
+    """A case, with all that was done: `history`, each act with its kind, time, account and unit, in order.
+
+    `letter`: what is to be sent in writing, if anything. `shared`: units that see it beside those it concerns.
+    `evasive`: phrases in what was entered just now that say neither yes nor no (E-15); empty where it is only shown.
+    """
 
     related: list[str]
+    shared: list[str]
     read_back: bool
     email: str
     address: str
     between: tuple[str, str] | None
     discreet: bool
     consent: bool | None
+    letter: Letter | None
+    evasive: list[str]
     history: list[dict[str, Any]]
 
     @classmethod
-    def whole(cls, kept: Kept, now: datetime) -> "Case":
+    def whole(cls, kept: Kept, now: datetime, evasive: Sequence[str] = ()) -> "Case":
         """Of the store's."""
         case = kept.case
         same = (
@@ -458,11 +551,13 @@ class Case(CaseLine):
             way=case.hand_over.way if case.hand_over else None, late=case.next_at is not None and case.next_at < now,
             replied_at=case.reply.at if case.reply else None, outcome=case.result.outcome if case.result else None,
             name=case.reach.name if case.reach else "", contact=Reached.of(case.reach.contact if case.reach else None),
-            related=list(case.related), read_back=case.reach is not None and case.reach.read_back,
+            related=list(case.related), shared=list(case.shared),
+            read_back=case.reach is not None and case.reach.read_back,
             email=case.reach.email if case.reach else "", address=case.reach.address if case.reach else "",
             between=_clocks(case.reach.between if case.reach else None),
             discreet=case.reach is not None and bool(case.reach.discreet),
-            consent=case.consent.given if case.consent else None, history=[_act(act) for act in case.history],
+            consent=case.consent.given if case.consent else None, letter=Letter.of(case.letter), evasive=list(evasive),
+            history=[_act(act) for act in case.history],
         )  # fmt: skip
 
 
@@ -503,6 +598,8 @@ def _clocks(between: tuple[time, time] | None) -> tuple[str, str] | None:
 
 def _act(act: Act) -> dict[str, Any]:
     found = form.public(act)
+    if isinstance(act, Draft):
+        found |= {"to": _written(act), "again": ""}
     if isinstance(act, Reach):
         reached = Reached.of(act.contact)
         found["contact"] = reached.model_dump(mode="json") if reached else None
@@ -573,13 +670,17 @@ class Check(BaseModel):
 
 
 class Progress(BaseModel):
-    """How the cases stand. `unasked`: nobody entered what a call was about; `unentered`: recorded, without a case."""
+    """How the cases stand. `unasked`: nobody entered what a call was about; `unentered`: recorded, without a case.
+
+    `unsent`: a draft of theirs should have been checked by now, or sent.
+    """
 
     at: datetime
     since: datetime
     owners: list[Owner]
     unasked: list[int]
     unentered: list[Recorded]
+    unsent: list[int]
     counts: dict[str, int]
     checked: Check | None
 
@@ -593,8 +694,42 @@ class TicketCounts(BaseModel):
     open: int
 
 
+class Spread(BaseModel):
+    """Seconds: half were no longer, and nine of ten."""
+
+    median: int
+    p90: int
+
+
+class Times(BaseModel):
+    """Of a channel: how many cases, answered, on the same day; from the question to the first answer (`reply`).
+
+    `same_day` and `reply` are null where so few were answered that somebody could tell whose times they are. `ended`:
+    closed at least once; of these `reopened` were opened again.
+    """
+
+    cases: int
+    answered: int
+    same_day: int | None
+    reply: Spread | None
+    ended: int
+    reopened: int
+
+
+class Calls(BaseModel):
+    """Calls that rang at the centre: from the first ring to the answer, and how long was talked; null of too few."""
+
+    rang: int
+    answered: int
+    answer: Spread | None
+    talk: Spread | None
+
+
 class Digest(BaseModel):
-    """A month in numbers, and nobody's name in it: cases by what they were and what came of them ("-": none yet)."""
+    """A month in numbers, and nobody's name in it: cases by what they were and what came of them ("-": none yet).
+
+    `evasive`: in how many cases each phrase that says nothing was written in that month (E-15). `times`: by channel.
+    """
 
     month: str
     cases: int
@@ -606,3 +741,6 @@ class Digest(BaseModel):
     main: dict[str, int]
     outcome: dict[str, int]
     tickets: dict[str, TicketCounts]
+    evasive: dict[str, int]
+    times: dict[str, Times]
+    calls: Calls

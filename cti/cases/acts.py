@@ -77,6 +77,9 @@ class TicketKind(StrEnum):
     EMERGENCY = "emergency"  # to see to what the emergency line took
     REPORT = "report"  # to tell 水道局長 of an unjust demand (B-14)
     VOICE = "voice"  # to see to the procedure of 市民の声 (A-28)
+    CHECK = "check"  # to look at what another person wants to send (C-04)
+    SEND = "send"  # to send what was checked (C-04)
+    HELP = "help"  # to say something to a unit that asks for it (E-05)
 
 
 CALLED: Final = frozenset({TicketKind.CALLBACK, TicketKind.ABANDONED, TicketKind.EMERGENCY})
@@ -334,6 +337,52 @@ class Tried(Act):
     met: Met
     left: str = ""
     again: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft(Act):
+    """What is to be sent, and where: `to`, a fax number (E.164), an e-mail address or a postal one.
+
+    `again`: the fax number, entered a second time. `ask`: whom the customer asks (問合せ先), as it stands in the text;
+    `section`: the 所管課 that this is, None: the centre. `reason`: why it goes to another address than the customer's.
+    `check_by`: until when somebody checks it.
+    """
+
+    channel: Channel
+    to: str
+    again: str = ""
+    name: str = ""
+    text: str
+    ask: tuple[str, ...]
+    section: str | None = None
+    reason: str = ""
+    check_by: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check(Act):
+    """Another person has looked at the draft, which is act `draft`: it can go, or goes back, with the `reason`.
+
+    `send_by`: until when it is sent.
+    """
+
+    draft: int
+    ok: bool
+    reason: str = ""
+    send_by: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share(Act):
+    """Another unit, `to`, sees the case; `help`: and is asked for something, until it answers with a note (E-05).
+
+    `ended`: neither any more.
+    """
+
+    to: str
+    reason: str = ""
+    help: bool = False
+    ended: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

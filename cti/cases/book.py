@@ -8,7 +8,7 @@ import asyncio
 import json
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -20,8 +20,8 @@ from sqlalchemy import case as either
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from cti.cases import form
-from cti.cases.acts import CALLED, CENTRE, Act, Channel, Outcome, Reach, State, TicketEnd, TicketKind, Way
+from cti.cases import form, phrasing
+from cti.cases.acts import CALLED, CENTRE, Act, Channel, Outcome, Reach, Reply, State, TicketEnd, TicketKind, Way
 from cti.cases.case import Case, RuleError
 from cti.cases.contact import Contact, Missing
 from cti.cases.model import fold, taken
@@ -30,6 +30,7 @@ from cti.cases.sealing import CaseDamagedError, FieldKeys, digest
 from cti.cases.searching import index, matching, rarest_first
 from cti.cases.seeing import concerned
 from cti.cases.tables import acts, cases, outbox, seers, tickets
+from cti.cases.times import Handled, by_channel, of_calls
 from cti.cases.words import grams, holds
 from cti.errors import KikitoriError
 from cti.explain import localise
@@ -607,9 +608,53 @@ class CaseBook:
         """How all cases stand."""
         return await progress(self._engine, since, now)
 
-    async def month(self, since: datetime, until: datetime) -> dict[str, Any]:
-        """The cases received in between, counted."""
-        return await month(self._engine, since, until)
+    async def month(
+        self, since: datetime, until: datetime, *, phrases: Sequence[str] = (), fewest: int = 1
+    ) -> dict[str, Any]:
+        """The cases received in between, counted and measured; no time of fewer than `fewest`.
+
+        `evasive`: in how many cases each of `phrases` was written in between.
+        """
+        within = (cases.c.received_at >= plain(since)) & (cases.c.received_at < plain(until))
+        said = (acts.c.at >= plain(since)) & (acts.c.at < plain(until)) & acts.c.kind.in_(phrasing.KINDS)
+        by_case: dict[str, set[int]] = {}
+        for number, act in await self._opened(said):
+            for phrase in phrasing.evasive([act], phrases):
+                by_case.setdefault(phrase, set()).add(number)
+        return await month(self._engine, since, until) | {
+            "evasive": {phrase: len(numbers) for phrase, numbers in sorted(by_case.items())},
+            "times": by_channel(await self._handled(within), fewest),
+            "calls": await of_calls(self._engine, since, until, fewest),
+        }
+
+    async def _handled(self, within: ColumnElement[bool]) -> list[Handled]:
+        """Each case as it is measured: the first of its answers counts, also where it was opened again."""
+        first: dict[int, datetime] = {}
+        for number, act in await self._opened(within & (acts.c.kind == "reply")):
+            at = (act.answered_at or act.at) if isinstance(act, Reply) else act.at
+            first[number] = min(at, first.get(number, at))
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(select(cases).where(within))).all()
+        return [
+            Handled(
+                channel=row.channel, received_at=row.received_at.replace(tzinfo=UTC), replied_at=first.get(row.number),
+                ended=row.closed_at is not None or row.reopened > 0, reopened=row.reopened > 0,
+            )
+            for row in rows
+        ]  # fmt: skip
+
+    async def _opened(self, where: ColumnElement[bool]) -> list[tuple[int, Act]]:
+        """Acts with the number of their case; without one that was changed: the case itself says so."""
+        query = select(acts, cases.c.id.label("of")).join(cases, cases.c.number == acts.c.case).where(where)
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(query)).all()
+
+        def work() -> Iterator[tuple[int, Act]]:
+            for row in rows:
+                with suppress(CaseDamagedError, form.FormError):
+                    yield row.case, self._act(row.of, row)
+
+        return await asyncio.to_thread(lambda: list(work()))
 
     async def any(self) -> bool:
         """Whether there is any."""

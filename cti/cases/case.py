@@ -8,8 +8,10 @@ from cti.cases.acts import (
     UNITS,
     Act,
     Channel,
+    Check,
     Consent,
     Dialled,
+    Draft,
     HandOver,
     Reach,
     Reply,
@@ -66,6 +68,20 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """What is to be sent: the draft, act `place` of the case, and what came of its check; None: nobody looked yet."""
+
+    draft: Draft
+    place: int
+    check: Check | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is to be checked, or sent."""
+        return self.check is None or self.check.ok
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """A question and how it stands. `owner`: the unit that sees to it that it goes on (7条; A-31, A-32).
 
@@ -91,6 +107,7 @@ class Case:
     asked: bool = True
     main: str | None = None
     related: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
     hand_over: HandOver | None = None
     accepted_at: datetime | None = None
     reply: Reply | None = None
@@ -99,6 +116,7 @@ class Case:
     reopened: int = 0
     tickets: tuple[Ticket, ...] = ()
     call: Call | None = None
+    letter: Letter | None = None
     last_at: datetime
     history: tuple[Act, ...] = field(default=(), repr=False)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from typing import Any, Final
@@ -16,11 +16,15 @@ from cti.cases.acts import (
     Act,
     Assign,
     Channel,
+    Check,
     Consent,
+    Draft,
     HandOver,
     PutThrough,
     Reach,
     Register,
+    Reply,
+    Share,
     TicketKind,
     Transferred,
     Why,
@@ -28,6 +32,8 @@ from cti.cases.acts import (
 from cti.cases.book import CaseBook, Kept, Line, Tell, TicketLine, TicketsWanted, Wanted
 from cti.cases.case import Case
 from cti.cases.contact import Contact, ContactError, Missing, contact, folded
+from cti.cases.drafting import check, draft, reply
+from cti.cases.phrasing import evasive
 from cti.cases.progress import Progress
 from cti.cases.seeing import sees, unit_of
 from cti.cases.words import words
@@ -180,6 +186,15 @@ class CaseDesk:
     async def _say(self, who: Account, action: str, about: str, detail: Mapping[str, Any]) -> None:
         await asyncio.to_thread(self._tell, who.id, action, about, detail)
 
+    def evasive(self, done: Iterable[Act]) -> list[str]:
+        """Phrases of the policy that stand in what was done, and say nothing (E-15)."""
+        return evasive(done, self.sections().phrases.evasive)
+
+    async def month(self, since: datetime, until: datetime) -> dict[str, Any]:
+        """As `CaseBook.month`, by the policy."""
+        policy = self.sections()
+        return await self.book.month(since, until, phrases=policy.phrases.evasive, fewest=policy.digest.fewest)
+
     # --- doing --------------------------------------------------------------------------------------------------------
 
     async def enter(self, who: Account, stated: Stated) -> Kept:
@@ -215,7 +230,7 @@ class CaseDesk:
         """
         kept = await self.find(who, text)
         by = self._by(who)
-        new = [self._act(by, one) for one in stated]
+        new = [self._act(by, one, kept.case) for one in stated]
         if any(isinstance(act, HandOver) for act in new):
             to = next((act.main for act in reversed(new) if isinstance(act, Assign)), kept.case.main)
             self._still_takes(to, by["at"])
@@ -236,15 +251,23 @@ class CaseDesk:
         """Who does something, when, and for which unit."""
         return {"at": self._now(), "by": who.id, "unit": self.unit(who)}
 
-    def _act(self, by: Mapping[str, Any], stated: Stated) -> Act:
+    def _act(self, by: Mapping[str, Any], stated: Stated, case: Case) -> Act:
         given = {name: value for name, value in stated.items() if value is not None and name != "kind"}
         made = form.KINDS[stated["kind"]]
         if made is Assign:
             return self._assign(by, given)
         if made is Reach:
             return Reach(**by, contact=_contact(given), **_reaching(given))
+        if made is Draft:
+            return draft(case, by, given, self.sections())
+        if made is Reply:
+            return reply(case, by, given, self.sections())
+        if made is Check:
+            return check(by, given, self.sections())
         if "category" in given:
             given["category"] = self._category(given["category"])
+        if made is Share:
+            given["to"] = self._other(given["to"], by["at"], ended=given.get("ended", False))
         if made is HandOver and "reached" in given:
             given["reached"] = _told(given["reached"])
         return made(**by, **given)
@@ -275,6 +298,12 @@ class CaseDesk:
 
     def _unit(self, text: str) -> str:
         return text if text in UNITS else self._section("received_by", text).name
+
+    def _other(self, text: str, at: datetime, *, ended: bool) -> str:
+        """A unit that a case is shared with. Raises FieldError."""
+        if text in UNITS:
+            return text
+        return self._section("to", text).name if ended else self._taking("to", text, at)
 
     def _category(self, text: str | None) -> str | None:
         if text is None:

@@ -19,7 +19,7 @@ KINDS: Final[Mapping[str, type[Act]]] = {
     "result": acts.Result, "close": acts.Close, "reopen": acts.Reopen, "expect": acts.Expect, "note": acts.Note,
     "put-through": acts.PutThrough, "transferred": acts.Transferred, "transfer-ended": acts.TransferEnded,
     "missed": acts.Missed, "called-again": acts.CalledAgain, "dialled": acts.Dialled, "dial-ended": acts.DialEnded,
-    "tried": acts.Tried,
+    "tried": acts.Tried, "draft": acts.Draft, "check": acts.Check, "share": acts.Share,
     "unjust-demand": acts.UnjustDemand, "reported": acts.Reported, "voice": acts.Voice, "voice-step": acts.VoiceStep,
 }  # fmt: skip
 """What each act is called, in the database and at the API."""

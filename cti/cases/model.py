@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import reduce
 from typing import Final
 
+from cti.cases import letters, sharing
 from cti.cases.acts import (
     CALLED,
     CENTRE,
@@ -23,10 +24,12 @@ from cti.cases.acts import (
     Assign,
     CalledAgain,
     Channel,
+    Check,
     Close,
     Consent,
     DialEnded,
     Dialled,
+    Draft,
     Expect,
     HandOver,
     Missed,
@@ -39,6 +42,7 @@ from cti.cases.acts import (
     Reply,
     Reported,
     Result,
+    Share,
     State,
     TicketEnd,
     TicketKind,
@@ -56,14 +60,14 @@ from cti.cases.callbacks import asked_again, dial_ended, dialled, tried
 from cti.cases.case import Case, RuleError, Ticket, owed, settled
 from cti.cases.contact import Contact
 
-_ANY_TIME: Final = Reopen | Note | TransferEnded | DialEnded | UnjustDemand | Reported | VoiceStep
+_ANY_TIME: Final = Reopen | Note | Share | TransferEnded | DialEnded | UnjustDemand | Reported | VoiceStep
 """What comes, or is told, though the case is closed."""
-_STANDING: Final = frozenset({TicketKind.REPORT, TicketKind.VOICE})
+_STANDING: Final = frozenset({TicketKind.REPORT, TicketKind.VOICE, TicketKind.HELP}) | letters.TICKETS
 """What an answer, a hand-over or an end of the case does not settle."""
 
 
-def taken(case: Case | None, act: Act, *, identity: str = "") -> Case:
-    """The case after `act`; `identity`: the id of one that begins. Raises RuleError."""
+def taken(case: Case | None, act: Act, *, identity: str = "", kept: bool = False) -> Case:
+    """The case after `act`; `identity`: the id of one that begins; `kept`: it was done before. Raises RuleError."""
     if case is None:
         if not isinstance(act, Register):
             raise RuleError("A-18", "a case is entered before anything else is done with it")
@@ -74,13 +78,13 @@ def taken(case: Case | None, act: Act, *, identity: str = "") -> Case:
         raise RuleError("A-18", "it lies before what was done last")
     if case.state is State.CLOSED and not isinstance(act, _ANY_TIME):
         raise RuleError("A-14", "the case is closed: reopen it first, with a reason")
-    after = _AFTER[type(act)](case, act)
+    after = _replied(case, act, kept=kept) if isinstance(act, Reply) else _AFTER[type(act)](case, act)
     return replace(after, last_at=act.at, history=(*case.history, act))
 
 
 def fold(acts: Iterable[Act], identity: str = "") -> Case:
     """What became of a case by its acts. Raises RuleError."""
-    made: Case | None = reduce(lambda case, act: taken(case, act, identity=identity), acts, None)
+    made: Case | None = reduce(lambda case, act: taken(case, act, identity=identity, kept=True), acts, None)
     if made is None:
         raise RuleError("A-18", "nothing was entered")
     return made
@@ -180,6 +184,7 @@ def _handed_over(case: Case, act: HandOver) -> Case:
     called = act.way in (Way.CALLBACK, Way.TELEPHONE)
     if act.promised is not None and not called:
         raise RuleError("E-16", "a time is promised of a call alone")
+    case = sharing.left(letters.dropped(case, act.at), act.at)
     # Who is put through, or hears nothing, is still owed what was promised before.
     after = replace(
         case, state=State.HANDED_OVER, owner=to, hand_over=act, accepted_at=None, reply=None,
@@ -231,7 +236,7 @@ def _accepted(case: Case, act: Accept) -> Case:
     return replace(case, state=State.ACCEPTED, accepted_at=act.at, asked=False)
 
 
-def _replied(case: Case, act: Reply) -> Case:
+def _replied(case: Case, act: Reply, *, kept: bool) -> Case:
     _working(case, act)
     if act.channel is Channel.EMERGENCY:
         raise RuleError("A-24", "緊急受付窓口 takes calls, and answers none")
@@ -239,6 +244,8 @@ def _replied(case: Case, act: Reply) -> Case:
         raise RuleError("A-24", "the answer lies before the question, or ahead")
     if act.channel is not as_asked(case.channel):
         _needed(act.wish, "A-25", "the customer's wish to be answered otherwise than they asked is missing")
+    if act.channel in WRITTEN:
+        case = letters.sent(case, act, kept=kept)
     again = asked_again(case, act.at)
     return replace(
         case,
@@ -262,6 +269,16 @@ def _resulted(case: Case, act: Result) -> Case:
     return replace(case, result=act)
 
 
+def _drafted(case: Case, act: Draft) -> Case:
+    _working(case, act)
+    return letters.drafted(case, act)
+
+
+def _shared(case: Case, act: Share) -> Case:
+    _sees_to(case, act)
+    return sharing.shared(case, act)
+
+
 def _closed(case: Case, act: Close) -> Case:
     _working(case, act)
     if case.result is None:
@@ -270,6 +287,7 @@ def _closed(case: Case, act: Close) -> Case:
         raise RuleError("A-14", "the customer is still to be called, as they were told")
     if case.due is not None:
         raise RuleError("A-14", "something is still to be done by a time: say first that nothing is waited for")
+    case = sharing.ended(letters.ended(case, act), act.at)
     return replace(
         case, state=State.CLOSED, closed_at=act.at, promised=None, call=None,
         tickets=settled(case, act.at, TicketEnd.VOID, _of_the_case),
@@ -290,7 +308,9 @@ def _expected(case: Case, act: Expect) -> Case:
     if act.by != SYSTEM:
         return replace(case, due=act.until)
     # What has become of a call since: the ticket itself is due then.
-    due = tuple(replace(one, due=act.until) if one.outcome is None else one for one in case.tickets)
+    due = tuple(
+        replace(one, due=act.until) if one.outcome is None and _of_the_case(one) else one for one in case.tickets
+    )
     return replace(case, tickets=due)
 
 
@@ -392,7 +412,7 @@ def _voice_step(case: Case, act: VoiceStep) -> Case:
 
 def _noted(case: Case, act: Note) -> Case:
     _needed(act.text, "A-03", "the note is empty")
-    return case
+    return sharing.answered(case, act)
 
 
 def _working(case: Case, act: Act) -> None:
@@ -439,7 +459,6 @@ _AFTER: Final[dict[type[Act], Callable[..., Case]]] = {
     Assign: _assigned,
     HandOver: _handed_over,
     Accept: _accepted,
-    Reply: _replied,
     Result: _resulted,
     Close: _closed,
     Reopen: _reopened,
@@ -452,6 +471,9 @@ _AFTER: Final[dict[type[Act], Callable[..., Case]]] = {
     Dialled: dialled,
     DialEnded: dial_ended,
     Tried: tried,
+    Draft: _drafted,
+    Check: letters.checked,
+    Share: _shared,
     UnjustDemand: _demanded,
     Reported: _reported,
     Voice: _voiced,

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from cti.calls.board import conversation_id
 from cti.calls.callback import leg_of
 from cti.cases.acts import SYSTEM, Outcome, State, TicketEnd
+from cti.cases.letters import TICKETS
 from cti.cases.tables import acts, cases, tickets
 from recorder.catalogue import plain, recordings
 
@@ -47,7 +48,8 @@ class Recorded:
 class Progress:
     """At `at`. `unasked`: cases that a call left, and of which nobody has entered what was asked.
 
-    `unentered`: conversations recorded since `since`, an hour old at least, without a case. The first MOST of each.
+    `unentered`: conversations recorded since `since`, an hour old at least, without a case. `unsent`: cases of which a
+    draft should have been checked by now, or sent (C-04). The first MOST of each.
     """
 
     at: datetime
@@ -55,6 +57,7 @@ class Progress:
     owners: tuple[Owner, ...]
     unasked: tuple[int, ...]
     unentered: tuple[Recorded, ...]
+    unsent: tuple[int, ...]
 
     @property
     def counts(self) -> dict[str, int]:
@@ -64,6 +67,7 @@ class Progress:
             "late": sum(owner.late for owner in self.owners),
             "unasked": len(self.unasked),
             "unentered": len(self.unentered),
+            "unsent": len(self.unsent),
         }
 
 
@@ -73,6 +77,7 @@ async def progress(engine: AsyncEngine, since: datetime, now: datetime) -> Progr
         return Progress(
             at=now, since=since, owners=tuple(await _owners(connection, now)),
             unasked=tuple(await _unasked(connection)), unentered=tuple(await _unentered(connection, since, now)),
+            unsent=tuple(await _unsent(connection, now)),
         )  # fmt: skip
 
 
@@ -118,6 +123,12 @@ async def _unentered(connection: AsyncConnection, since: datetime, now: datetime
         for row in await connection.execute(query.order_by(recordings.c.start).limit(MOST + len(called)))
         if row.conversation not in called
     ][:MOST]  # fmt: skip
+
+
+async def _unsent(connection: AsyncConnection, now: datetime) -> list[int]:
+    late = tickets.c.outcome.is_(None) & (tickets.c.due < plain(now)) & tickets.c.kind.in_(TICKETS)
+    query = select(tickets.c.case).where(late).distinct()
+    return list(await connection.scalars(query.order_by(tickets.c.case).limit(MOST)))
 
 
 async def month(engine: AsyncEngine, since: datetime, until: datetime) -> dict[str, Any]:

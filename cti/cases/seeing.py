@@ -23,13 +23,13 @@ def unit_of(role: Role, section: str | None, sections: Sections) -> str | None:
 def concerned(case: Case) -> frozenset[str]:
     """The units whose people see all of it; CC sees every case.
 
-    Who handed it on to another 所管課 and did not receive it is done with it, and sees it no more (9条). To whom the
-    caller is put through sees it before they speak (E-13), and no more when somebody else has the caller again.
+    Who handed it on to another 所管課 and did not receive it is done with it, and sees it no more (9条); nor does
+    anybody with whom they shared it. To whom the caller is put through sees it before they speak (E-13), and no more
+    when somebody else has the caller again.
     """
     put_through = {one.unit for one in case.tickets if one.kind is TicketKind.TRANSFER and one.outcome is None}
-    return frozenset(
-        {case.owner, case.received_by, case.entered_by, case.main or case.owner, *case.related, *put_through}
-    )
+    others = (*case.related, *case.shared, *put_through)
+    return frozenset({case.owner, case.received_by, case.entered_by, case.main or case.owner, *others})
 
 
 def sees(case: Case, unit: str) -> bool:

@@ -9,7 +9,7 @@ import typer
 from click import Choice
 
 from cti.cases.acts import CALLED, Met
-from cti.cli.case import customer, given, naming_options, then
+from cti.cli.case import customer, given, naming_options, then, warn
 from cti.cli.common import Commands, Json, err, out, say_json
 from cti.cli.session import at_api
 from cti.cli.terminal import one_line
@@ -161,3 +161,4 @@ def _say(client: Any, ticket: str, met: Met, left: str | None, again: str | None
     else:
         said = _("Put down. Another number: kikitori case reach {case} --contact …").format(case=found.number)
     out.print(said, style="green", highlight=False)
+    warn(found)

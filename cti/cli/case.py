@@ -109,6 +109,10 @@ def register(app: typer.Typer) -> None:
     ):  # fmt: skip
         shown = " · ".join(f"kikitori case {example}" for example in examples)
         group.command(name, help=said, epilog=_("Examples: {examples}").format(examples=shown))(function)
+    from cti.cli import letters, sharing  # they do what they do by this module
+
+    letters.register(group)
+    sharing.register(group)
     app.add_typer(group, name="case")
 
 
@@ -225,6 +229,7 @@ def show(case: Which, as_json: Json = False) -> None:
         (_("Seen to by"), called(names, found.owner)),
         (_("Main 所管課"), called(names, found.main) if found.main else ""),
         (_("Also concerned"), ", ".join(called(names, unit) for unit in found.related)),
+        (_("Shared with"), ", ".join(called(names, unit) for unit in found.shared)),
         (_("Kind of question"), called(names, f"category:{found.category}") if found.category else ""),
         (_("Customer"), customer(found)),
         (_("Due"), _until(found)),
@@ -252,7 +257,7 @@ def note(
     as_json: Json = False,
 ) -> None:
     """Add a note."""
-    _do(case, [{"kind": "note", "text": text}], as_json=as_json)
+    do(case, [{"kind": "note", "text": text}], as_json=as_json)
 
 
 def amend(
@@ -266,7 +271,7 @@ def amend(
     said = given(inquiry=inquiry, category=category, conversation=call)
     if not said:
         raise UsageError(_("name what is put right: --inquiry, --category or --call"))
-    _do(case, [{"kind": "amend", **said}], as_json=as_json)
+    do(case, [{"kind": "amend", **said}], as_json=as_json)
 
 
 def reach(
@@ -296,7 +301,7 @@ def reach(
         acts.append({"kind": "consent", "given": agrees})
     if not acts:
         raise UsageError(_("name what is known: --contact, --name, --email, --address, --between, --callback …"))
-    _do(case, acts, as_json=as_json)
+    do(case, acts, as_json=as_json)
 
 
 def assign(
@@ -307,7 +312,7 @@ def assign(
     as_json: Json = False,
 ) -> None:
     """Whose it is."""
-    _do(case, [{"kind": "assign", "main": main, **given(related=related, category=category)}], as_json=as_json)
+    do(case, [{"kind": "assign", "main": main, **given(related=related, category=category)}], as_json=as_json)
 
 
 def hand_over(
@@ -333,7 +338,7 @@ def hand_over(
     over = {"kind": "hand-over", "way": way, **given(
         promised=then(promised, "--promised") if promised else None, why=transfer, words=words, reached=told,
     )}  # fmt: skip
-    _do(case, [*([{"kind": "assign", "main": main}] if main else []), over], as_json=as_json)
+    do(case, [*([{"kind": "assign", "main": main}] if main else []), over], as_json=as_json)
 
 
 def put_through(
@@ -363,7 +368,7 @@ def put_through(
 
 def accept(case: Which, as_json: Json = False) -> None:
     """Take it."""
-    _do(case, [{"kind": "accept"}], as_json=as_json)
+    do(case, [{"kind": "accept"}], as_json=as_json)
 
 
 def answer(
@@ -397,7 +402,7 @@ def answer(
         when = then(at, "--at") if at else None
         return [{"kind": "reply", "channel": channel or by, **given(wish=wish, answered_at=when)}, *acts]
 
-    _do(case, replied, as_json=as_json)
+    do(case, replied, as_json=as_json)
 
 
 def expect(
@@ -408,7 +413,7 @@ def expect(
 ) -> None:
     """Until when."""
     at = None if until == "-" else then(until, "TIME")
-    _do(case, [{"kind": "expect", "until": at, "reason": reason}], as_json=as_json)
+    do(case, [{"kind": "expect", "until": at, "reason": reason}], as_json=as_json)
 
 
 def reopen(
@@ -417,7 +422,7 @@ def reopen(
     as_json: Json = False,
 ) -> None:
     """Open again."""
-    _do(case, [{"kind": "reopen", "reason": reason}], as_json=as_json)
+    do(case, [{"kind": "reopen", "reason": reason}], as_json=as_json)
 
 
 def demand(
@@ -427,7 +432,7 @@ def demand(
     as_json: Json = False,
 ) -> None:
     """An unjust demand."""
-    _do(case, [{"kind": "unjust-demand", "text": text, **given(conversation=call)}], as_json=as_json)
+    do(case, [{"kind": "unjust-demand", "text": text, **given(conversation=call)}], as_json=as_json)
 
 
 def report(
@@ -440,7 +445,7 @@ def report(
 ) -> None:
     """Told of it."""
     told_at = then(at, "--at") if at else None
-    _do(case, [{"kind": "reported", "to": to, **given(told_at=told_at)}], as_json=as_json)
+    do(case, [{"kind": "reported", "to": to, **given(told_at=told_at)}], as_json=as_json)
 
 
 def voice(
@@ -452,7 +457,7 @@ def voice(
     as_json: Json = False,
 ) -> None:
     """市民の声."""
-    _do(case, [{"kind": "voice", "basis": basis, "text": text}], as_json=as_json)
+    do(case, [{"kind": "voice", "basis": basis, "text": text}], as_json=as_json)
 
 
 def voice_step(
@@ -462,13 +467,13 @@ def voice_step(
     as_json: Json = False,
 ) -> None:
     """How far."""
-    _do(case, [{"kind": "voice-step", "step": step, "text": text}], as_json=as_json)
+    do(case, [{"kind": "voice-step", "step": step, "text": text}], as_json=as_json)
 
 
 # --- inside -----------------------------------------------------------------------------------------------------------
 
 
-def _do(
+def do(
     case: str, acts: Sequence[Mapping[str, Any]] | Callable[["Case"], Sequence[Mapping[str, Any]]], *, as_json: bool
 ) -> None:
     """Do it; where what is done depends on the case, only if nobody has done anything with it meanwhile."""
@@ -493,6 +498,14 @@ def _say(found: "Case", said: str, *, as_json: bool) -> None:
     if found.next_at:
         told.append(_("Due: {until}").format(until=_until(found)))
     out.print(" ".join(told), style="green", highlight=False)
+    warn(found)
+
+
+def warn(found: "Case") -> None:
+    """Whoever wrote what says neither yes nor no is told so (E-15)."""
+    if found.evasive:
+        said = _("It says neither yes nor no: {phrases}. Say what is done and until when, or decline, and why.")
+        err.print(said.format(phrases=", ".join(found.evasive)), style="yellow", highlight=False)
 
 
 @contextmanager

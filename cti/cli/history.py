@@ -15,7 +15,7 @@ Names = Mapping[str, str]
 
 def done(act: Mapping[str, Any], names: Names) -> str:
     """An act, in words."""
-    details = _OF_CALLS.get(act["kind"], _details)(act, names)
+    details = _OF_KINDS.get(act["kind"], _details)(act, names)
     said = ", ".join(one for one in details if one)
     return f"{word(act['kind'])}: {said}" if said else word(act["kind"])
 
@@ -108,6 +108,19 @@ def _missed(act: Mapping[str, Any], _names: Names) -> list[str | None]:
     return [act["number"], word(act["why"]), _("after {seconds} s").format(seconds=act["seconds"])]
 
 
+def _draft(act: Mapping[str, Any], _names: Names) -> list[str | None]:
+    return [word(act["channel"]), act["name"], act["to"], act["reason"], act["text"]]
+
+
+def _check(act: Mapping[str, Any], _names: Names) -> list[str | None]:
+    return [f"#{act['draft']}", _("it can go") if act["ok"] else _("it goes back"), act["reason"]]
+
+
+def _share(act: Mapping[str, Any], names: Names) -> list[str | None]:
+    asked = _("asked for something") if act["help"] else ""
+    return [called(names, act["to"]), _("taken back") if act["ended"] else asked, act["reason"]]
+
+
 def _tried_again(text: str | None) -> str:
     return _("again at {time}").format(time=_moment(text)) if text else ""
 
@@ -116,8 +129,8 @@ def _moment(text: str | None) -> str:
     return moment_text(datetime.fromisoformat(text)) if text else ""
 
 
-_OF_CALLS: Final = {
+_OF_KINDS: Final = {
     "put-through": _put_through, "transferred": _transferred, "transfer-ended": _transfer_ended,
     "missed": _missed, "called-again": _called_again, "dialled": _dialled,
-    "dial-ended": _dial_ended, "tried": _tried,
+    "dial-ended": _dial_ended, "tried": _tried, "draft": _draft, "check": _check, "share": _share,
 }  # fmt: skip

@@ -1,7 +1,7 @@
 """`kikitori progress`: how all cases stand, what was left out, and a month of them in numbers. By a session."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +16,9 @@ from cti.i18n import _
 from cti.review import Month
 from cti.sentences import moment_text
 
+if TYPE_CHECKING:
+    from cti.api.caseshapes import Digest, Spread
+
 Since = Annotated[
     str | None, typer.Option("--from", help=_("Recordings since then, without a case. Default: a week ago."))
 ]
@@ -26,7 +29,10 @@ def register(app: typer.Typer) -> None:
     group = Commands(help=_("How all cases stand, and what was left out (7条): for 運営会社 and CC."))
     group.command(
         "show",
-        help=_("Open cases by unit and age, cases of which nobody entered what was asked, recordings without a case."),
+        help=_(
+            "Open cases by unit and age, cases of which nobody entered what was asked, drafts that were not sent, "
+            "recordings without a case."
+        ),
         epilog=_("Examples: kikitori progress show · kikitori progress show --from 2027-04-01 --json"),
     )(show)
     group.command(
@@ -72,6 +78,9 @@ def _progress(since: str | None, *, sign: bool, as_json: bool) -> None:
     if found.unasked:
         numbers = ", ".join(map(str, found.unasked))
         out.print(_("Nobody has entered what was asked: {cases}").format(cases=numbers), style="yellow")
+    if found.unsent:
+        numbers = ", ".join(map(str, found.unsent))
+        out.print(_("A draft should have been checked by now, or sent: {cases}").format(cases=numbers), style="yellow")
     if found.unentered:
         out.print()
         out.print(_("Recorded, and without a case:"), style="yellow")
@@ -129,6 +138,51 @@ def digest(
             (_("Ticket"), _("Were due"), _("Kept in time"), _("Kept late"), _("Still open")),
             ((word(kind), one.due, one.in_time, one.late, one.open) for kind, one in found.tickets.items()),
         )
+
+    _times(found)
+    if found.evasive:
+        out.print()
+        table((_("Says neither yes nor no"), _("Cases")), found.evasive.items())
+
+
+def _times(found: "Digest") -> None:
+    """How long customers waited."""
+    if found.times:
+        out.print()
+        table(
+            (_("Came in by"), _("Cases"), _("Answered"), _("Same day"), _("Half within"), _("Nine of ten within"),
+             _("Ended"), _("Opened again")),
+            (
+                (spoken_channel(name), one.cases, one.answered, "-" if one.same_day is None else one.same_day,
+                 *_spread(one.reply), one.ended, one.reopened)
+                for name, one in found.times.items()
+            ),
+        )  # fmt: skip
+    calls = found.calls
+    if calls.rang:
+        out.print()
+        table(
+            (_("Calls"), _("Rang"), _("Answered"), _("Half within"), _("Nine of ten within")),
+            (
+                (_("until the answer"), calls.rang, calls.answered, *_spread(calls.answer)),
+                (_("talked"), "", "", *_spread(calls.talk)),
+            ),
+        )
+    if any(one.answered and one.reply is None for one in found.times.values()):
+        out.print(_("-: too few to say a time of, without saying whose it is."), style="dim")
+
+
+def _spread(found: "Spread | None") -> tuple[str, str]:
+    return (_span(found.median), _span(found.p90)) if found else ("-", "-")
+
+
+def _span(seconds: int) -> str:
+    """Hours and minutes; of less than an hour, minutes and seconds."""
+    minutes, rest = divmod(seconds, 60)
+    hours, minutes_left = divmod(minutes, 60)
+    if hours:
+        return _("{hours} h {minutes:02} min").format(hours=hours, minutes=minutes_left)
+    return _("{minutes} min {seconds:02} s").format(minutes=minutes, seconds=rest)
 
 
 def _before(now: datetime) -> Month:

@@ -127,3 +127,42 @@ def test_a_policy_of_days_is_one_of_days() -> None:
     assert callbacks.again(datetime(2027, 4, 1, 10, tzinfo=JST), 0, date(2027, 4, 2)) == datetime(
         2027, 4, 4, 10, tzinfo=JST
     )
+
+
+# --- what leaves in writing -------------------------------------------------------------------------------------------
+
+TEMPLATE = '[[template]]\nname = "answer"\ntitle = "回答"\ntext = "{name} 様\\n{text}\\n問合せ先: {section}"\n'
+
+
+@pytest.mark.rule("C-05")
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("問合せ先: {section}", "問合せ先: 当局", "names nobody to ask (C-05): write {section} where"),
+        ("{section}", "{ section }", "names nobody to ask"),
+        ("{name}", "{name.__class__}", "has a blank {name.__class__}: there are section, inquiry, name, text"),
+        ("{name}", "{0}", "has a blank {0}"), ("{name}", "{}", "has a blank {}"),
+    ],
+)  # fmt: skip
+def test_a_template_that_names_nobody_to_ask_is_refused_where_it_stands(
+    tmp_path: Path, old: str, new: str, says: str
+) -> None:
+    text = HEAD + ONE + TEMPLATE.replace(old, new)
+    line = text[: text.index("text = ")].count("\n") + 1
+    with pytest.raises(PolicyError) as raised:
+        _ = given(tmp_path, (ONE + TEMPLATE).replace(old, new)).sections
+    assert raised.value.where == f"{tmp_path / 'sections.toml'}:{line}: template.0.text"
+    assert says in raised.value.problem
+
+
+@pytest.mark.rule("C-05")
+def test_what_stands_in_a_blank_is_no_blank(tmp_path: Path) -> None:
+    (template,) = given(tmp_path, ONE + TEMPLATE).sections.template
+    assert template.blanks == {"name", "text", "section"}
+    filled = template.filled({"name": "{section}", "text": "{0.__class__} \\1", "section": "給水課"})
+    assert filled == "{section} 様\n{0.__class__} \\1\n問合せ先: 給水課"
+    lone = given(tmp_path, ONE + TEMPLATE.replace("問合せ先", "} 問合せ先 {")).sections.template[0]
+    assert lone.filled({"name": "n", "text": "t", "section": "給水課"}).endswith("} 問合せ先 {: 給水課")
+    with pytest.raises(PolicyError, match="template named twice: answer"):
+        _ = given(tmp_path, ONE + TEMPLATE + TEMPLATE).sections
+    assert all("section" in one.blanks for one in Policies(shipped()).sections.template)

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from cti.cases.tables import acts, cases
+from policies.calendar import JST
 from policies.rights import Role
 from tests.unit.cti.api.conftest import IDS, Api
 
@@ -321,7 +322,7 @@ async def test_words_find_what_one_may_see(api: Api) -> None:
 async def test_who_looks_through_the_progress_is_in_the_log_with_what_there_was(api: Api) -> None:
     await entered(api, **REACHED, main="庶務課")
     found = (await api.ask("gyosha", "GET", "/v1/progress")).json()
-    assert found["counts"] == {"open": 1, "late": 0, "unasked": 0, "unentered": 3}, "the office has three recordings"
+    assert found["counts"] == {"open": 1, "late": 0, "unasked": 0, "unentered": 3, "unsent": 0}, "three recordings"
     assert (found["owners"][0]["unit"], found["checked"]) == ("contractor", None)
     signed = (await api.ask("gyosha", "POST", "/v1/progress/check", json={})).json()
     assert (signed["checked"]["by"], signed["checked"]["counts"]) == ("gyosha", found["counts"])
@@ -464,3 +465,46 @@ async def test_a_section_takes_what_is_handed_over_by_the_end_of_its_next_busine
     listed = (await api.ask("kyusui", "GET", "/v1/cases", params={"state": "handed-over", "soonest": True})).json()
     assert [datetime.fromisoformat(one["next_at"]) for one in listed["items"]] == [until]
     assert (await done(api, "kyusui", case["number"], {"kind": "accept"}))["next_at"] is None
+
+
+@pytest.mark.rule("E-05", "A-44")
+async def test_a_shared_case_is_seen_and_whoever_is_asked_finds_it_until_they_answer(api: Api) -> None:
+    case = await entered(api, **REACHED, main="庶務課")
+    number = case["number"]
+    assert await seen(api, "kyusui") == []
+    shared = await done(api, "gyosha", number, {"kind": "share", "to": "給水課", "reason": "同じ家", "help": True})
+    assert shared["shared"] == ["kyusui"]
+    assert api.entries("case.changed")[-1]["actor"] == "gyosha"
+    assert await seen(api, "kyusui") == [number]
+    (ticket,) = (await api.ask("kyusui", "GET", "/v1/tickets")).json()["items"]
+    assert (ticket["kind"], ticket["unit"], ticket["inquiry"]) == ("help", "kyusui", ASKED["inquiry"])
+    answer = await do(api, "kyusui", number, {"kind": "share", "to": "cc", "reason": "x", "help": True})
+    assert (answer.status_code, "(A-31)" in answer.json()["detail"]) == (409, True), answer.text
+    await done(api, "kyusui", number, {"kind": "note", "text": "工事はない"})
+    assert (await api.ask("kyusui", "GET", "/v1/tickets")).json()["items"] == []
+    await done(api, "gyosha", number, {"kind": "share", "to": "kyusui", "ended": True})
+    assert await seen(api, "kyusui") == []
+    answer = await do(api, "gyosha", number, {"kind": "share", "to": "下水課", "reason": "x"})
+    assert (answer.status_code, answer.json()["errors"][0]["at"]) == (400, "to")
+
+
+@pytest.mark.rule("E-15", "A-01")
+async def test_what_says_nothing_is_told_to_whoever_wrote_it_and_counted_without_a_name(api: Api) -> None:
+    case = await entered(api, **REACHED)
+    number = case["number"]
+    assert case["evasive"] == []
+    await done(api, "gyosha", number, {"kind": "reply", "channel": "phone"})
+    after = await done(
+        api, "gyosha", number, {"kind": "result", "outcome": "answered", "text": "検討シマス"},
+        {"kind": "note", "text": "時間をください"},
+    )  # fmt: skip
+    assert after["evasive"] == ["検討します"], "nothing is refused for it, and a note goes to nobody"
+    assert (await api.ask("gyosha", "GET", f"/v1/cases/{number}")).json()["evasive"] == []
+    month = api.office.desk.now().astimezone(JST).strftime("%Y-%m")
+    digest = (await api.ask("gyosha", "GET", f"/v1/digests/{month}")).json()
+    assert digest["evasive"] == {"検討します": 1}
+    assert digest["times"]["phone"] == {
+        "cases": 1, "answered": 1, "same_day": None, "reply": None, "ended": 0, "reopened": 0,
+    }  # fmt: skip
+    assert digest["calls"]["rang"] == 0
+    assert "山田" not in str(digest)

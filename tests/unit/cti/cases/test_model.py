@@ -20,8 +20,10 @@ from cti.cases.acts import (
     Amend,
     Assign,
     Channel,
+    Check,
     Close,
     Consent,
+    Draft,
     Expect,
     HandOver,
     Note,
@@ -32,6 +34,7 @@ from cti.cases.acts import (
     Reply,
     Reported,
     Result,
+    Share,
     State,
     TicketEnd,
     TicketKind,
@@ -59,9 +62,9 @@ class Story:
         self.case: Case | None = None
         self.at = START
 
-    def __call__(self, act: type[Act], unit: str = CONTRACTOR, **more: Any) -> "Story":
+    def __call__(self, act: type[Act], unit: str = CONTRACTOR, by: str = "gyosha", **more: Any) -> "Story":
         self.at += timedelta(minutes=1)
-        self.case = taken(self.case, act(at=self.at, by="gyosha", unit=unit, **more), identity="c1")
+        self.case = taken(self.case, act(at=self.at, by=by, unit=unit, **more), identity="c1")
         return self
 
     @property
@@ -273,7 +276,8 @@ def test_another_channel_is_the_customer_s_wish() -> None:
     story = entered(Channel.FAX, CENTRE)
     story.refused("A-25", Reply, channel=Channel.PHONE)
     story(Reply, channel=Channel.PHONE, wish="電話がよい")
-    assert entered(Channel.FAX, CENTRE)(Reply, channel=Channel.FAX).now.reply is not None
+    sent_before = {"channel": Channel.FAX, "answered_at": START}
+    assert entered(Channel.FAX, CENTRE)(Reply, **sent_before).now.reply is not None
     night = entered(Channel.EMERGENCY, EMERGENCY)
     assert night(Reply, channel=Channel.PHONE).now.reply is not None, "who rang at night is rung"
 
@@ -360,17 +364,36 @@ def test_nothing_is_done_before_what_was_done_last() -> None:
 UNITS = (CENTRE, CONTRACTOR, EMERGENCY, *SECTIONS)
 
 
-def tried(chance: random.Random, at: datetime, owner: str) -> Act:
+def shown_to_others(chance: random.Random, who: dict[str, Any], case: Case, often: Callable[[Any, Any], Any]) -> Act:
+    """A draft, a check of it, or something that another unit is to see."""
+    channel, text = often(case.channel, chance.choice(list(Channel))), often("text", "")
+    match chance.randrange(8):
+        case 0 | 1 | 2:
+            to = {Channel.WEB: "a@example.jp", Channel.LETTER: "大阪市住之江区"}.get(channel, NUMBER.e164)
+            again, ask = often(to, ""), often("給水課", "下水課")
+            return Draft(**who, channel=channel, to=to, again=again, name="大阪花子", text="給水課", ask=(ask,))
+        case 3 | 4 | 5:
+            place = case.letter.place if case.letter else 1
+            return Check(**who, draft=often(place, 1), ok=often(True, False), reason=text)
+        case _:
+            to = chance.choice(UNITS)
+            return Share(**who, to=to, reason=text, help=often(True, False), ended=often(False, True))
+
+
+def tried(chance: random.Random, at: datetime, case: Case) -> Act:
     """Something, mostly by whoever may, and mostly well-formed: else nothing would ever be handed over."""
 
     def often(right: Any, wrong: Any) -> Any:
         return right if chance.random() < 0.8 else wrong
 
-    who: dict[str, Any] = {"at": at, "by": "somebody", "unit": often(owner, chance.choice(UNITS))}
+    by = chance.choice(("sato", "mori"))
+    who: dict[str, Any] = {"at": at, "by": by, "unit": often(case.owner, chance.choice(UNITS))}
     text = often("text", "")
-    match chance.randrange(13):
+    asked_in = often(case.channel, chance.choice(list(Channel)))
+    match chance.randrange(21):
         case 0:
-            return Reach(**who, contact=often(NUMBER, Missing.WITHHELD), read_back=often(True, False))
+            more = {"name": "大阪 花子", "email": often("a@example.jp", ""), "address": "大阪市住之江区"}
+            return Reach(**who, contact=often(NUMBER, Missing.WITHHELD), read_back=often(True, False), **more)
         case 1 | 2:
             return Consent(**who, given=chance.random() < 0.6)
         case 3 | 4:
@@ -384,16 +407,19 @@ def tried(chance: random.Random, at: datetime, owner: str) -> Act:
         case 8:
             return Accept(**who)
         case 9:
-            return Reply(**who, channel=chance.choice(list(Channel)), wish=text)
+            answered_at = often(None, at - timedelta(minutes=chance.randrange(200)))
+            return Reply(**who, channel=asked_in, wish=text, answered_at=answered_at)
         case 10:
             return Result(**who, outcome=chance.choice(list(Outcome)), text=text)
         case 11:
             return Close(**who)
+        case place if place < 20:
+            return shown_to_others(chance, who, case, often)
         case _:
             return often(Reopen(**who, reason=text), Note(**who, text=text))
 
 
-@pytest.mark.rule("A-14", "A-15", "A-16", "A-17", "A-18", "A-24", "A-31", "A-32", "E-16")
+@pytest.mark.rule("A-14", "A-15", "A-16", "A-17", "A-18", "A-24", "A-31", "A-32", "A-44", "C-04", "E-05", "E-16")
 @given(st.randoms(use_true_random=False))
 @settings(max_examples=500, deadline=None)
 def test_whatever_is_tried_the_rules_hold(drawn: random.Random) -> None:
@@ -403,16 +429,21 @@ def test_whatever_is_tried_the_rules_hold(drawn: random.Random) -> None:
     others = {Channel.EMERGENCY: EMERGENCY, **dict.fromkeys(WRITTEN, CENTRE)}
     received_by, unit = ("kyusui", "kyusui") if direct else (others.get(channel, CONTRACTOR), CONTRACTOR)
     first = Register(
-        at=START, by="x", unit=unit, channel=channel, received_by=received_by, received_at=START, inquiry="q"
-    )
+        at=START, by="x", unit=unit, channel=channel, received_by=received_by, inquiry="q",
+        received_at=START - timedelta(hours=1),
+    )  # fmt: skip
     case = taken(None, first, identity="c")
-    for minute in range(1, 80):
-        act = tried(chance, START + timedelta(minutes=minute), case.owner)
+    for minute in range(1, 120):
+        act = tried(chance, START + timedelta(minutes=minute), case)
         try:
             after = taken(case, act)
         except RuleError:
             continue
         assert after.history == (*case.history, act), "what was done stays, and nothing else is added"
+        if isinstance(act, Share):
+            assert act.unit in (case.owner, CENTRE), "whom it was shared with shares it no further"
+        if after.owner != case.owner:
+            assert after.shared == ()
         case = after
         _holds(case)
     assert fold(case.history, "c") == case
@@ -438,6 +469,7 @@ def _holds(case: Case) -> None:
     else:
         assert case.owner in SECTIONS
     assert case.main not in case.related
+    _sent_as_checked(done)
     closed = [act for act in done if isinstance(act, Close | Reopen)]
     assert (case.state is State.CLOSED) == bool(closed and isinstance(closed[-1], Close))
     if case.state is State.CLOSED:
@@ -445,6 +477,29 @@ def _holds(case: Case) -> None:
         assert case.next_at is None
         assert case.result is not None
         assert case.result.outcome is Outcome.WITHDRAWN or (case.reply and case.reply.at < case.result.at)
+
+
+def _sent_as_checked(done: list[Act]) -> None:
+    """Before each answer in writing stands a draft of it, and after that another person's word that it can go."""
+    here = [
+        place for place, act in enumerate(done)
+        if isinstance(act, Reply) and act.channel in WRITTEN and (act.answered_at or act.at) >= START  # entered then
+    ]  # fmt: skip
+    for place in here:
+        reply = done[place]
+        assert isinstance(reply, Reply)
+        ours = [
+            at for at, act in enumerate(done[:place]) if at in here or isinstance(act, Draft | HandOver | Close)
+        ]  # fmt: skip
+        assert ours, "something was drafted"
+        draft = done[ours[-1]]
+        assert isinstance(draft, Draft), "and neither sent nor given away since"
+        assert (draft.channel, draft.ask) == (reply.channel, ("給水課",))
+        looked = [act for act in done[ours[-1] : place] if isinstance(act, Check)]
+        assert looked
+        assert looked[-1].ok
+        assert looked[-1].by != draft.by
+        assert (reply.answered_at or reply.at) >= looked[-1].at
 
 
 # --- what 水道局長 and 広聴担当 hear of ------------------------------------------------------------------------------

@@ -51,7 +51,7 @@ async def test_open_cases_are_counted_by_who_sees_to_them(shelf: Shelf) -> None:
     late = await progress(shelf.engine, START, NOW)
     assert [one.late for one in late.owners] == [0, 2]
     assert late.owners[1].oldest == over.case.received_at
-    assert late.counts == {"open": 3, "late": 2, "unasked": 0, "unentered": 0}
+    assert late.counts == {"open": 3, "late": 2, "unasked": 0, "unentered": 0, "unsent": 0}
 
 
 @pytest.mark.rule("A-34")
