@@ -239,7 +239,7 @@ class CaseBook:
         Raises OrderError, LogUnavailableError, SettingsError, DatabaseError.
         """
         name = identity or str(uuid4())
-        made = _after(None, new, name)
+        made = done_with(None, new, name)
 
         async def once() -> Kept | None:
             if key is not None and (known := await self.caused(key)) is not None:
@@ -277,7 +277,7 @@ class CaseBook:
                 raise _changed(str(number))
             # Another's act may have a later time, by a few milliseconds or another host's clock: the order counts.
             later = [replace(act, at=max(act.at, before.case.last_at)) for act in new]
-            after = _after(before.case, later)
+            after = done_with(before.case, later)
             async with self._told(new[0].by, after, before=count) as (connection, tell):
                 row = update(cases).where(cases.c.number == number, cases.c.acts == count)
                 changed = await connection.execute(row.values(**self._row(after, count + len(new))))
@@ -727,7 +727,8 @@ def _tickets(number: int, case: Case) -> Iterator[dict[str, Any]]:
         }  # fmt: skip
 
 
-def _after(case: Case | None, new: Sequence[Act], identity: str = "") -> Case:
+def done_with(case: Case | None, new: Sequence[Act], identity: str = "") -> Case:
+    """The case when all of `new` is done with it. Raises OrderError."""
     try:
         for act in new:
             case = taken(case, act, identity=identity)

@@ -4,7 +4,7 @@ Pure: what the policy says on that day goes into the act, which stays as it is w
 """
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from cti.cases.acts import WRITTEN, Channel, Check, Draft, Reply
@@ -44,10 +44,15 @@ def draft(case: Case, by: Mapping[str, Any], given: Mapping[str, Any], sections:
 def reply(case: Case, by: Mapping[str, Any], given: Mapping[str, Any], sections: Sections) -> Reply:
     """That a customer was answered. Raises OrderError where the policy has nothing entered that was not checked."""
     made = Reply(**by, **given)
-    before = made.answered_at is not None and made.answered_at < case.entered_at
+    may_be_unchecked(made, case.entered_at, sections)
+    return made
+
+
+def may_be_unchecked(made: Reply, entered_at: datetime, sections: Sections) -> None:
+    """What was sent before its case was entered, where the policy lets it be. Raises OrderError."""
+    before = made.answered_at is not None and made.answered_at < entered_at
     if before and made.channel in WRITTEN and not sections.letters.unchecked_before_entry:
         raise OrderError(RuleError("C-04", "it was sent before it was checked"))
-    return made
 
 
 def check(by: Mapping[str, Any], given: Mapping[str, Any], sections: Sections) -> Check:

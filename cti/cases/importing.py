@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-from cti.cases.acts import Act
-from cti.cases.book import ChangedError, OrderError
+from cti.cases.acts import Act, Reply
+from cti.cases.book import ChangedError, OrderError, done_with
 from cti.cases.case import RuleError
 from cti.cases.desk import CaseDesk, Stated
-from cti.cases.model import fold
+from cti.cases.drafting import may_be_unchecked
 from cti.cases.rows import followed, question, whole
 from cti.errors import FieldError
 from cti.i18n import _
@@ -80,7 +80,7 @@ class Importing:
         try:
             acts = made()
             if dry_run:
-                fold(acts)
+                done_with(None, acts)
                 return Verdict(line=line, became="new")
             kept = await self._book.enter(acts, identity=identity, key=key)
         except FieldError as error:
@@ -103,7 +103,11 @@ def _acts(desk: CaseDesk, who: Account, unit: str, row: Stated) -> list[Act]:
     if main is not None and main.name == unit and not given.get("related"):
         given["main"] = None  # what a 所管課 took itself is its own
     opened = desk.opening(who, given)
-    return [*opened, *followed(opened, given)]
+    acts = [*opened, *followed(opened, given)]
+    for act in acts:
+        if isinstance(act, Reply):
+            may_be_unchecked(act, opened[0].at, desk.sections())
+    return acts
 
 
 def _other(line: int, number: int) -> Verdict:

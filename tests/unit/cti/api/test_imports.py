@@ -204,3 +204,13 @@ async def test_a_request_is_not_larger_than_it_may_be(api: Api) -> None:
         await sent(api, *({**ROW, "inquiry": "あ" * 8000, "line": line} for line in range(1, 5)))
     ).status_code == 413
     assert await count(api) == 0
+
+
+@pytest.mark.rule("C-04")
+async def test_where_the_policy_has_nothing_sent_unchecked_a_sheet_enters_none(api: Api) -> None:
+    path = api.policies / "sections.toml"
+    path.write_text(path.read_text("utf-8").replace("unchecked_before_entry = true", "unchecked_before_entry = false"))
+    for apply in (False, True):
+        (verdict,) = await taken(api, ROW | ANSWERED | {"channel": "fax"}, apply=apply)
+        assert (verdict["became"], verdict["rule"]) == ("refused", "C-04")
+    assert await count(api) == 0

@@ -60,7 +60,7 @@ OWN = {
 }  # fmt: skip
 
 
-# Streams that have no end: who may watch them stands in test_live.py and test_arriving.py.
+# Streams that have no end: who may watch them stands in test_live.py and test_putting.py.
 STREAMS = {("GET", "/v1/calls/live"), ("GET", "/v1/arrivals")}
 
 
