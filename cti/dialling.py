@@ -82,14 +82,16 @@ class Putter:
         self._ami, self._calls = ami, calls
 
     async def put(self, question: Mapping[str, Any]) -> dict[str, Any]:
-        """Whoever talks to our telephone in `conversation` goes to `dialled` (`cti.routing.onward`).
+        """Whoever talks to our telephone, one of `phones`, in `conversation` goes to `dialled` (`cti.routing.onward`).
 
         {"placed": True}, or {"problem": ...}: `unknown` where the PBX may do it all the same.
         """
         conversation, dialled = str(question["conversation"]), str(question["dialled"])
         if read(dialled) is None:
             return {"problem": "no-number"}
+        phones = question.get("phones")
         ours = [leg for one, _, legs in self._calls() if str(one) == conversation for leg in _talking(legs)]
+        ours = [leg for leg in ours if phones is None or leg.endpoint in phones]
         if len(ours) != 1:
             return {"problem": "no-call"}
         action = {"Action": "BlindTransfer", "Channel": ours[0].channel, "Context": "phones", "Exten": dialled}

@@ -23,7 +23,6 @@ class Notices:
         """`copy` puts what the PBX wrote of callers where the desk reads it."""
         self._copy = copy
         self._told: dict[str, str] = {}
-        self._waiting: dict[str, None] = {}
         self._anybody = asyncio.Event()
         self._asked = float("-inf")
         self._asking = 0
@@ -36,7 +35,6 @@ class Notices:
         now = asyncio.get_running_loop().time()
         if not self._asking and now - self._asked > GONE:
             return {"noted": "no"}
-        _keep(self._waiting, caller, None)
         await self._copy()
         self._anybody.set()
         return {"noted": "wait"}
@@ -48,27 +46,22 @@ class Notices:
             async with asyncio.timeout(POLL):
                 await self._anybody.wait()
         except TimeoutError:
-            return {"waiting": []}
+            return {"waiting": False}
         finally:
             self._asking -= 1
             self._asked = asyncio.get_running_loop().time()
         self._anybody.clear()
-        return {"waiting": list(self._waiting)}
+        return {"waiting": True}
 
     async def note(self, question: Mapping[str, Any]) -> dict[str, Any]:
         """The desk's: `section` sees `case`, which tells of the caller on `uniqueid`."""
         caller = _named(question)
-        self._waiting.pop(caller, None)
-        _keep(self._told, caller, str(int(question["case"])))
+        self._told.pop(caller, None)
+        self._told[caller] = str(int(question["case"]))
+        if len(self._told) > MOST:
+            del self._told[next(iter(self._told))]
         return {}
 
 
 def _named(question: Mapping[str, Any]) -> str:
     return f"{question['uniqueid']}/{question['section']}"
-
-
-def _keep(known: dict[str, Any], name: str, value: Any) -> None:
-    known.pop(name, None)
-    known[name] = value
-    if len(known) > MOST:
-        del known[next(iter(known))]

@@ -174,6 +174,7 @@ OURS = (
     mark("that ticket is done with"),
     mark("nobody is called for that ticket"),
     mark("nobody waits to be called whom nobody had answered"),
+    mark("how the customer is reached has changed since the draft: draft it anew"),
     mark("no call belongs to the case: enter first which one, and then put the caller through"),
     mark("the caller is put through to another 所管課 than that which has the case"),
     mark("that 所管課 is closed now: hand the case over, and it calls back"),

@@ -203,11 +203,12 @@ async def _noting(desk: Desk, ticketing: Ticketing) -> None:
     """At once what a caller waits for who is put through: their 所管課 is told before it rings (E-13)."""
     while True:
         try:
-            if (await desk.ask({"ask": "waiting"}, POLL + 5)).get("waiting"):
+            waiting = (await desk.ask({"ask": "waiting"}, POLL + 5))["waiting"]
+            if waiting:
                 await desk.read_steps()
                 await ticketing.look()
-        except (OSError, TimeoutError, *TROUBLE):
-            await asyncio.sleep(1)  # the recorder or the database is away; `status` says so
+        except (OSError, TimeoutError, ValueError, KeyError, *TROUBLE):
+            await asyncio.sleep(1)  # the recorder or the database is away, or another version; `status` says so
 
 
 async def _key_of_cases(settings: Settings, book: CaseBook) -> None:

@@ -145,7 +145,7 @@ class Passing:
             return
         match row["eventtype"]:
             case "CHAN_START":
-                self._forget(at)
+                yield from self._forget(row, at)
                 self.channels[row["uniqueid"]] = _Channel(
                     _number(row["callernum"]), _number(row["exten"]), _endpoint(row["channame"])
                 )
@@ -175,6 +175,8 @@ class Passing:
         if step is None:
             return
         uniqueid, values = row["uniqueid"], step.values
+        if step.what == "route" and (pending := self.pending.get(uniqueid)) is not None and pending.back:
+            yield from self._known(row, at, ANSWERED)  # from here on they are a caller as any other
         if step.what == "route" and values.get("route") in ("centre", "unsure"):
             self.waiting[uniqueid] = _Waiting(_number(values.get("number", "")), at.timestamp())
         elif step.what == "route":  # the menu or the emergency line sees to them (cti.intake)
@@ -270,7 +272,10 @@ class Passing:
             at=at, what=what, values={name: value for name, value in values.items() if value},
         )  # fmt: skip
 
-    def _forget(self, now: datetime) -> None:
+    def _forget(self, row: Mapping[str, str], now: datetime) -> Iterator[Passed]:
+        """What is older than any call has ended with Asterisk: whoever was put through then is still owed something."""
+        for uniqueid in [uniqueid for uniqueid in self.pending if _old(uniqueid, now)]:
+            yield from self._known(dict(row) | {"uniqueid": uniqueid}, now, "failed")
         for known in (self.channels, self.pending, self.waiting, self.calling):
             for uniqueid in [uniqueid for uniqueid in known if _old(uniqueid, now)]:
                 del known[uniqueid]

@@ -571,16 +571,21 @@ class CaseBook:
         values |= {"kind": TicketKind(row["kind"]), "outcome": TicketEnd(row["outcome"]) if row["outcome"] else None}
         return TicketLine(**values, **summary)
 
-    async def open_of(self, conversation: str) -> int | None:
-        """The newest case of a conversation, or with a ticket that it left, that is not closed."""
+    async def open_of(
+        self, conversation: str, first: Callable[[Case], bool] = lambda _case: False
+    ) -> int | None:  # fmt: skip
+        """The newest case of a conversation, or with a ticket that it left, that is not closed; `first`: before any."""
         left = select(tickets.c.case).where(tickets.c.conversation == conversation)
         wanted = (cases.c.conversation == conversation) | cases.c.number.in_(left)
         wanted &= cases.c.state != State.CLOSED
         async with self._engine.connect() as connection:
-            found: int | None = await connection.scalar(
-                select(cases.c.number).where(wanted).order_by(cases.c.number.desc()).limit(1)
-            )  # fmt: skip
-            return found
+            query = select(cases.c.number).where(wanted).order_by(cases.c.number.desc())
+            found = [int(number) for number in await connection.scalars(query)]
+        if len(found) > 1:
+            for number in found:
+                if first((await self.get(number)).case):
+                    return number
+        return found[0] if found else None
 
     async def owed_to(self, e164: str) -> list[Kept]:
         """The cases in which somebody is to be called on that number, the newest first."""

@@ -13,12 +13,15 @@ from cti.cases.acts import (
     Dialled,
     Draft,
     HandOver,
+    PutThrough,
     Reach,
     Reply,
     Result,
     State,
     TicketEnd,
     TicketKind,
+    Transferred,
+    Why,
 )
 
 
@@ -154,3 +157,12 @@ def settled(
     return tuple(
         replace(one, done_at=at, outcome=outcome) if one.outcome is None and which(one) else one for one in case.tickets
     )
+
+
+def said_why(case: Case, made: Transferred) -> tuple[Why | None, str]:
+    """Why somebody was put through, and the words for it: as it was asked for just before, or by keys."""
+    before = case.history[: case.history.index(made)]
+    asked = next((act for act in reversed(before) if isinstance(act, PutThrough | Transferred)), None)
+    if isinstance(asked, PutThrough) and (asked.section, asked.why) == (made.section, made.why):
+        return asked.why, asked.words
+    return (made.why, "") if made.why is not Why.OTHER else (None, "")  # the other reason wants words

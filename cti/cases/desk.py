@@ -20,7 +20,6 @@ from cti.cases.acts import (
     Consent,
     Draft,
     HandOver,
-    PutThrough,
     Reach,
     Register,
     Reply,
@@ -30,7 +29,7 @@ from cti.cases.acts import (
     Why,
 )
 from cti.cases.book import CaseBook, Kept, Line, Tell, TicketLine, TicketsWanted, Wanted
-from cti.cases.case import Case
+from cti.cases.case import Case, said_why
 from cti.cases.contact import Contact, ContactError, Missing, contact, folded
 from cti.cases.drafting import check, draft, reply
 from cti.cases.phrasing import evasive
@@ -54,6 +53,8 @@ NextDay = Callable[[datetime, str], date | None]
 """The first day after that of an instant on which a calendar of `hours.toml` is open."""
 
 
+ARRIVING: Final = timedelta(minutes=10)
+"""For which somebody who is put through may still come."""
 EARLIER: Final = 10
 """Cases of a caller that come with them."""
 
@@ -151,20 +152,25 @@ class CaseDesk:
         Each is a look, which the log has. Raises LogUnavailableError.
         """
         unit = self.unit(who)
-        found = await self.book.tickets(TicketsWanted(kind=TicketKind.TRANSFER, unit=unit), unit, limit=50)
-        return [await self._arrival(who, line) for line in found if line.id not in known and not line.damaged]
+        wanted = TicketsWanted(kind=TicketKind.TRANSFER, unit=unit, since=self._now() - ARRIVING)
+        found = await self.book.tickets(wanted, unit, limit=50)
+        new = [line for line in found if line.id not in known and not line.damaged]
+        return [one for line in new if (one := await self._arrival(who, line)) is not None]
 
-    async def _arrival(self, who: Account, line: TicketLine) -> "Arrival":
+    async def _arrival(self, who: Account, line: TicketLine) -> "Arrival | None":
+        """None where somebody else has the caller meanwhile."""
+        if not await self.book.beginning(str(line.case), self.unit(who)):
+            return None
         kept, earlier = await self.look(who, str(line.case)), list[Line]()
         if isinstance(line.contact, Contact):
             known = await self.lines(who, Wanted(number=line.contact.e164), limit=EARLIER + 1)
             earlier = [one for one in known if one.number != line.case][:EARLIER]
-        acts = [act for act in kept.case.history if isinstance(act, Transferred | PutThrough)]
-        came = next((act for act in acts if isinstance(act, Transferred) and act.leg == line.leg), None)
-        asked = next((act for act in reversed(acts) if isinstance(act, PutThrough) and act.section == line.unit), None)
+        acts = [act for act in kept.case.history if isinstance(act, Transferred)]
+        came = next((act for act in acts if act.leg == line.leg), None)
+        why, words = said_why(kept.case, came) if came else (None, "")
         return Arrival(
             ticket=line.id, kept=kept, earlier=tuple(earlier), phone=came.phone if came else "",
-            why=asked.why if asked else came.why if came else None, words=asked.words if asked else "",
+            why=why or (came.why if came else None), words=words,
         )  # fmt: skip
 
     async def find(self, who: Account, text: str) -> Kept:

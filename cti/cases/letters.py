@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from cti.cases.acts import SYSTEM, WRITTEN, Channel, Check, Close, Draft, Reply, TicketEnd, TicketKind
+from cti.cases.acts import SYSTEM, WRITTEN, Channel, Check, Close, Draft, Reach, Reply, TicketEnd, TicketKind
 from cti.cases.case import Case, Letter, RuleError, owed, settled
 from cti.cases.contact import folded
 from cti.cases.words import fold, holds
@@ -104,7 +104,10 @@ def _stands(case: Case, draft: Draft) -> None:
     """Whether it still goes to the customer, and names who has the case."""
     if draft.section is not None and draft.section != case.main:
         raise RuleError("C-05", "the draft names another 所管課 than the main one: draft it anew")
-    if draft.reason.strip():
+    if draft.reason.strip():  # a reason is one for what was known then
+        since = case.history[case.history.index(draft) + 1 :] if draft in case.history else ()
+        if any(isinstance(act, Reach) and (act.name or act.email or act.address) for act in since):
+            raise RuleError("C-04", "how the customer is reached has changed since the draft: draft it anew")
         return
     name = case.reach.name if case.reach else ""
     if draft.name and name and _plain(draft.name) != _plain(name):

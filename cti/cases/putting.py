@@ -18,6 +18,7 @@ from cti.errors import FieldError, NotRunningError
 from cti.i18n import _
 from cti.routing.onward import How, Onward, code_of, onward
 from policies.hours import OpeningHours
+from policies.rights import Role
 from policies.sections import Section, Sections
 from recorder.access.people import Account
 
@@ -53,12 +54,19 @@ class Putting:
         to = onward(meant, now, sections, self._hours(now))
         if to.how is How.CLOSED:
             raise OrderError(RuleError("A-19", "that 所管課 is closed now: hand the case over, and it calls back"))
+        ringing = next(one for one in sections.section if one.name == to.section)
+        if sections.dialled(ringing.code or ringing.phone) != ringing:
+            raise FieldError(
+                "section", _("{section} shares its telephone with another: give it a code in sections.toml").format(
+                    section=ringing.title
+                )
+            )  # fmt: skip
         act = PutThrough(
             at=now, by=who.id, unit=self._cases.unit(who), section=to.section, why=why, words=words
         )  # fmt: skip
         after = await self._cases.book.add(kept.number, [act], seen=len(case.history) if seen is None else seen)
-        ringing = next(one for one in sections.section if one.name == to.section)
-        question = {"ask": "put-through", "conversation": case.conversation, "dialled": code_of(ringing, why)}
+        question = {"ask": "put-through", "conversation": case.conversation, "dialled": code_of(ringing, why),
+                    "phones": _own(who, sections)}  # fmt: skip
         try:
             answer = await self._ring(question, RING_SECONDS)
         except (OSError, TimeoutError, ValueError) as error:
@@ -66,6 +74,14 @@ class Putting:
         if answer.get("placed") is not True:
             raise _not_put(str(answer.get("problem", "refused")))
         return Put(kept=after, to=to)
+
+
+def _own(who: Account, sections: Sections) -> list[str] | None:
+    """The telephones from which somebody puts through: a 所管課 its own, the centre whoever talks to the customer."""
+    if who.role is not Role.SECTION:
+        return None
+    own = sections.called(who.section or "")
+    return [own.phone] if own else []
 
 
 def _meant(case: Case, section: str | None, sections: Sections) -> Section:

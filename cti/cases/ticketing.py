@@ -41,11 +41,12 @@ from cti.cases.acts import (
 )
 from cti.cases.book import CaseBook, ChangedError, OrderError
 from cti.cases.callbacks import UNREACHED
-from cti.cases.case import Case
+from cti.cases.case import Case, Ticket, said_why
 from cti.cases.contact import Contact, calling
 from cti.cases.desk import NextDay, accept_by
 from cti.explain import explain
 from cti.intake import IntakeBook
+from cti.routing import onward
 from cti.steps import Step, at_of
 from policies.load import Policies
 from policies.model import Kind
@@ -113,12 +114,14 @@ class Ticketing:
         if policies.plan.kind(values.get("party")) not in (None, Kind.TRUNK):
             return  # one of ours was put through: no customer waits
         section = policies.sections.find(values.get("section", ""))
+        keyed = onward.read(values.get("to", ""))  # consulted by it, and then put through
+        section = section or (policies.sections.dialled(keyed[0]) if keyed else None)
         section = section or policies.sections.reached_on(values.get("to", ""))
         category = next((one.name for one in policies.sections.category if one.name == values.get("category")), None)
         act = Transferred(
             at=self._now(), by=SYSTEM, unit=CONTRACTOR, leg=values["leg"], conversation=step["conversation"],
             how=values.get("kind", ""), phone=values.get("by", ""), to=values.get("to", ""),
-            section=section.name if section else None, why=_why(values.get("why")),
+            section=section.name if section else None, why=_why(values.get("why") or (keyed[1] if keyed else "")),
         )  # fmt: skip
         number = await self._enter(step, act, _key(step, values["leg"]), values.get("number"), category)
         if section is not None:
@@ -162,12 +165,18 @@ class Ticketing:
     async def _reached(self, step: Step) -> None:
         """Who was missed before, and has called again, need not be called (C-06)."""
         caller = calling(step["values"].get("from"))
-        if not isinstance(caller, Contact) or not self._policies().sections.tickets.until_answered:
+        policies = self._policies()
+        dialled = policies.plan.number_of(step["values"].get("number"))
+        if not isinstance(caller, Contact) or not policies.sections.tickets.until_answered:
             return
+        if dialled is None or not dialled.designated:
+            return  # a 所管課 answered
         number = await self._book.missed_before(caller.e164)
         if number is None:
             return
         case, now, talked = (await self._book.get(number)).case, self._now(), min(at_of(step), self._now())
+        if any(_missed_at(case, one, policies) > talked for one in case.tickets if _waits(one)):
+            return  # they were missed after that: it is read again, or late
         again = CalledAgain(
             at=now, by=SYSTEM, unit=CONTRACTOR, conversation=step["conversation"], answered_at=talked
         )  # fmt: skip
@@ -195,7 +204,7 @@ class Ticketing:
     ) -> int:  # fmt: skip
         """Into the open case of that conversation, or of that call to a customer, or one of its own; its number."""
         called = called_for(str(step["values"].get("leg", "")))
-        known = await self._book.open_of(step["conversation"])
+        known = await self._book.open_of(step["conversation"], _asked_for(act))
         if known is None and called and await self._book.is_open(called[0]):
             known = called[0]
         if known is not None:
@@ -226,7 +235,7 @@ class Ticketing:
             one for one in case.related if one != made.section
         ))  # fmt: skip
         until = accept_by(made.section, now, self._policies().sections, self._next_day)
-        why, words = _said(case, made)
+        why, words = said_why(case, made)
         over = HandOver(
             at=now, by=SYSTEM, unit=case.owner, way=Way.TRANSFER, why=why, words=words, accept_by=until
         )  # fmt: skip
@@ -234,6 +243,28 @@ class Ticketing:
 
     def _due(self, at: datetime) -> datetime:
         return at + timedelta(minutes=self._policies().sections.tickets.call_within)
+
+
+def _asked_for(act: Act) -> Callable[[Case], bool]:
+    """Whether a case is that from which somebody asked for a transfer: there may be two of one call."""
+
+    section = act.section if isinstance(act, Transferred) else None
+
+    def asked(case: Case) -> bool:
+        last = next((one for one in reversed(case.history) if isinstance(one, PutThrough | Transferred)), None)
+        return isinstance(last, PutThrough) and last.section == section
+
+    return asked
+
+
+def _waits(ticket: Ticket) -> bool:
+    return ticket.kind is TicketKind.ABANDONED and ticket.outcome is None
+
+
+def _missed_at(case: Case, ticket: Ticket, policies: Policies) -> datetime:
+    """When nobody answered: a ticket's own time is when it was entered."""
+    within = timedelta(minutes=policies.sections.tickets.call_within)
+    return max(case.received_at, ticket.due - within) if ticket.due else case.received_at
 
 
 def _nothing_else(case: Case, now: datetime, talked: datetime) -> list[Act]:
@@ -253,15 +284,6 @@ def _nothing_else(case: Case, now: datetime, talked: datetime) -> list[Act]:
 
 def _why(text: str | None) -> Why | None:
     return Why(text) if text in set(Why) else None
-
-
-def _said(case: Case, made: Transferred) -> tuple[Why | None, str]:
-    """Why they were put through, and the words for it: as it was asked for, or by keys."""
-    before = case.history[: case.history.index(made)]
-    asked = next((act for act in reversed(before) if isinstance(act, PutThrough | Transferred)), None)
-    if isinstance(asked, PutThrough) and asked.section == made.section:
-        return asked.why, asked.words
-    return (made.why, "") if made.why is not Why.OTHER else (None, "")  # the other reason wants words
 
 
 def next_try(case: Case, place: int, now: datetime, policies: Policies, next_day: date | None) -> datetime:

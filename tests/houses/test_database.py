@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from cti.demo.scenarios import Answer
+from tests.asterisk.voices import PICKS_UP, Watch
 from tests.databases import Postgres
 from tests.figures import times
+from tests.office.test_tickets import LONG, blind, unanswered
 from tests.real import Call, House, a_house
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -72,6 +75,29 @@ async def test_stopped_while_calls_stand_come_and_go(house: House, postgres: Pos
     await catalogued(house, *calls)
     house.survived("database-stopped", *calls)
     house.complete()
+
+
+@pytest.mark.rule("C-06", "A-19")
+async def test_each_promise_that_is_made_meanwhile_is_one_ticket(house: House, postgres: Postgres) -> None:
+    async with house.manager() as manager:
+        watch = Watch.on(house, manager)
+        await asyncio.to_thread(postgres.stop)
+        await unanswered(watch, LONG)
+        await blind(watch, Answer(talk=None, refuse=486))
+        await house.killed("desk")
+        await blind(watch, PICKS_UP)
+        await asyncio.sleep(AWAY)
+        await asyncio.to_thread(postgres.start)
+
+    def counted() -> list[str]:
+        return sorted(postgres.ask("SELECT concat(kind, ':', coalesce(outcome, 'open')) FROM tickets", NAME).split())
+
+    wanted = ["abandoned:open", "callback:open", "transfer:failed", "transfer:kept"]
+    await house.lab.until(lambda: counted() == wanted, 60, "the tickets are not there")
+    await house.killed("desk")
+    await house.lab.in_step()
+    await house.lab.idle()
+    assert counted() == wanted
 
 
 @pytest.mark.rule("B-04")

@@ -133,19 +133,21 @@ def leg(endpoint: str, uniqueid: str, direction: Direction) -> Leg:
 CALLER, AGENT = leg("trunk", "1.1", Direction.IN), leg("2201", "1.2", Direction.INTERNAL)
 
 
-async def put(legs: list[Leg], *, dialled: str = "*83101*1", answer: str = "") -> tuple[dict[str, Any], list[Message]]:
+async def put(
+    legs: list[Leg], *, dialled: str = "*83101*1", phones: list[str] | None = None
+) -> tuple[dict[str, Any], list[Message]]:
     heard: list[Message] = []
 
     def answers(peer: Peer, action: Message) -> None:
         heard.append(action)
-        peer.reply(action, answer) if answer else peer.reply(action)
+        peer.reply(action)
 
     async with connected(FakeAmi(answers)) as client:
         async with asyncio.timeout(5):
             while not client.connected:  # noqa: ASYNC110  # its task logs in
                 await asyncio.sleep(0.01)
         putter = Putter(client, lambda: [(CALL, "1.1", legs)])
-        return await putter.put({"conversation": str(CALL), "dialled": dialled}), heard
+        return await putter.put({"conversation": str(CALL), "dialled": dialled, "phones": phones}), heard
 
 
 @pytest.mark.rule("A-19")
@@ -168,6 +170,12 @@ async def test_who_talks_to_a_telephone_of_ours_goes_where_it_would_send_them() 
 )  # fmt: skip
 async def test_nobody_else_is_moved(legs: list[Leg]) -> None:
     assert await put(legs) == ({"problem": "no-call"}, [])
+
+
+@pytest.mark.rule("A-44")
+async def test_a_section_moves_the_calls_of_its_own_telephones_alone() -> None:
+    assert await put([CALLER, AGENT], phones=["3101"]) == ({"problem": "no-call"}, [])
+    assert (await put([CALLER, AGENT], phones=["2201"]))[0] == {"placed": True}
 
 
 @pytest.mark.parametrize("dialled", ["3101", "*8", "*83101*9", "0312345678", "*83101\r\nAction: Hangup", "*83101,1"])

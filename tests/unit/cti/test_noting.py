@@ -33,7 +33,7 @@ async def test_who_waits_is_told_to_the_desk_at_once_and_then_to_the_gate() -> N
     asking = await desk(notices)
     assert await notices.noted(CALLER) == {"noted": "wait"}
     assert copies.times == 1, "what the PBX wrote lies where the desk reads it before the desk is woken"
-    assert await asking == {"waiting": ["pbx1-1.1/kyusui"]}
+    assert await asking == {"waiting": True}
     await notices.note(CALLER | {"case": 12})
     assert await notices.noted(CALLER) == {"noted": "12"}
 
@@ -45,7 +45,7 @@ async def test_without_a_desk_nobody_waits() -> None:
 async def test_between_two_questions_the_desk_is_there_still_and_later_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(noting, "POLL", 0.01)
     notices = Notices(Copies())
-    assert await (await desk(notices)) == {"waiting": []}
+    assert await (await desk(notices)) == {"waiting": False}
     assert await notices.noted(CALLER) == {"noted": "wait"}
     monkeypatch.setattr(noting, "GONE", -1.0)
     assert await notices.noted(CALLER) == {"noted": "no"}

@@ -60,7 +60,7 @@ async def test_to_the_section_whose_kind_of_question_it_is(api: Api, pbx: Pbx) -
     answer = await put(api, case["number"], why="urgent")
     assert answer.status_code == 201, answer.text
     assert [answer.json()[name] for name in ("section", "phone", "instead")] == ["kyusui", "3101", False]
-    assert pbx.asked == [{"ask": "put-through", "conversation": CALL, "dialled": "*83101*2"}]
+    assert pbx.asked == [{"ask": "put-through", "conversation": CALL, "dialled": "*83101*2", "phones": None}]
     last = answer.json()["case"]["history"][-1]
     assert (last["kind"], last["section"], last["why"], last["by"]) == ("put-through", "kyusui", "urgent", "gyosha")
 

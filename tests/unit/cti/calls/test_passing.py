@@ -332,3 +332,21 @@ def test_put_through_it_is_told_the_same_wherever_reading_stops() -> None:
         passing = Passing()
         first = fed(events[:place], passing)
         assert first + fed(events[place:], Passing.read(json.loads(json.dumps(passing.kept())))) == whole
+
+
+@pytest.mark.rule("C-06")
+def test_who_came_back_and_is_answered_by_nobody_is_owed_one_call() -> None:
+    again = said("route/centre/A-08/weekday/gate/0664581132", BEGAN + 200)
+    found = told(put_through(PASS, BACK, again, end=BEGAN + 260))
+    assert [one[0] for one in found] == ["transfer", "outcome", "missed"]
+    assert found[1] == ("outcome", "returned")
+    closed = said("route/closed/A-08/weekday/gate/0664581132", BEGAN + 200)
+    assert [one[0] for one in told(put_through(PASS, BACK, closed))] == ["transfer", "outcome"], "the menu sees to them"
+
+
+@pytest.mark.rule("C-06", "A-44")
+def test_whoever_was_put_through_when_the_pbx_died_is_owed_a_call() -> None:
+    dead = [one for one in put_through(PASS) if one.row["eventtype"] not in ("HANGUP", "CHAN_END")]
+    later = BEGAN + LONGEST.total_seconds() + 60
+    there = event("CHAN_START", later, uniqueid=f"pbx1-{int(later)}.1")
+    assert told([*dead, there]) == [WENT, ("outcome", "failed")]

@@ -158,6 +158,9 @@ def test_what_was_right_when_it_was_checked_and_is_not_any_more_is_not_sent() ->
     story(Assign, main="shomu").refused("C-05", Reply, channel=Channel.WEB)
     unchecked = asked(Channel.WEB)(Reach, contact=None, email="a@example.jp")(Draft, **draft | {"section": None})
     unchecked(Reach, contact=None, email="b@example.jp").refused("C-04", Check, by="sato", draft=3, ok=True)
+    other = asked(Channel.WEB)(Reach, contact=None, email="a@example.jp")
+    other(Draft, **draft | {"to": "c@example.jp", "section": None, "reason": "代理人"})
+    other(Reach, contact=None, name="大阪 花子").refused("C-04", Check, by="sato", draft=3, ok=True)
 
 
 @pytest.mark.rule("C-04")

@@ -92,8 +92,8 @@ class Centre:
         party = {"number": CALLER, "party": "trunk"} | {
             name: more.pop(name) for name in ("party", "number") if name in more
         }
-        second = more.pop("second", 5)
-        await self.step("transfer", second, kind="blind", by="2201", to=to, **party, **more)
+        second, kind = more.pop("second", 5), more.pop("kind", "blind")
+        await self.step("transfer", second, kind=kind, by="2201", to=to, **party, **more)
         if outcome:
             await self.step("outcome", second + 4, outcome=outcome, **more)
 
@@ -595,3 +595,53 @@ async def test_that_others_were_answered_takes_nothing_from_the_list(centre: Cen
     await centre.look()
     assert [one.outcome for one in await centre.tickets()] == [None]
     assert await centre.intakes.to_tickets() == []
+
+
+@pytest.mark.rule("A-19", "A-44")
+async def test_of_two_questions_of_one_call_that_one_goes_from_which_it_was_asked(centre: Centre) -> None:
+    asked, other = await centre.entered(), await centre.entered()
+    await centre.book.add(asked.number, [centre.act(PutThrough, section="kyusui", why=Why.WISH)])
+    await centre.transfer(section="kyusui", why="wish")
+    await centre.look()
+    assert (await centre.book.get(asked.number)).case.owner == "kyusui"
+    assert (await centre.book.get(other.number)).case.owner == CONTRACTOR
+
+
+@pytest.mark.rule("A-19")
+async def test_an_older_reason_is_none_of_a_transfer_that_was_keyed_otherwise(centre: Centre) -> None:
+    kept = await centre.entered()
+    await centre.book.add(kept.number, [centre.act(PutThrough, section="kyusui", why=Why.WISH)])
+    await centre.transfer(section="kyusui", why="urgent")
+    await centre.look()
+    case = (await centre.only()).case
+    assert case.hand_over is not None
+    assert case.hand_over.why is Why.URGENT
+
+
+@pytest.mark.rule("A-30", "E-13")
+async def test_who_was_consulted_by_the_code_has_the_case_as_by_the_telephone(centre: Centre) -> None:
+    await centre.transfer(to="*83101*2", kind="attended")
+    await centre.look()
+    case = (await centre.only()).case
+    assert case.hand_over is not None
+    assert (case.owner, case.hand_over.why) == ("kyusui", Why.URGENT)
+
+
+@pytest.mark.rule("C-06")
+async def test_what_is_read_again_settles_nothing_that_came_later(centre: Centre) -> None:
+    steps = [("reached", 10, 2, {}), ("missed", 600, 1, {"why": "cancelled", "seconds": "25"})]
+    for _ in range(2):
+        for what, second, call, more in steps:
+            await centre.step(what, second, call=call, number="0664581132", **{"from": CALLER}, **more)
+        await centre.look()
+        assert [one.outcome for one in await centre.tickets()] == [None]
+        await centre.intakes.clear()  # the index is made anew
+        centre.read = 0
+
+
+@pytest.mark.rule("C-06")
+async def test_that_a_section_answered_is_no_answer_of_the_centre(centre: Centre) -> None:
+    await missed(centre)
+    await centre.step("reached", 300, call=2, number="0664587000", **{"from": CALLER})
+    await centre.look()
+    assert [one.outcome for one in await centre.tickets()] == [None]
