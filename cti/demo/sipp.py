@@ -189,6 +189,7 @@ class Phone:
         """End SIPp if it still runs. A call that stands is left without a word, as by a telephone that loses power."""
         if self._hung_up is not None:
             self._hung_up.close()
+            await asyncio.sleep(0)  # the loop lets go of its port in the next round
         if self._process is None or self._process.returncode is not None:
             return
         with contextlib.suppress(ProcessLookupError):
