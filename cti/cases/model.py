@@ -4,9 +4,9 @@
 fold of its acts, and its acts are its history: nothing is changed, something is added.
 """
 
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from functools import reduce
 from typing import Final
 
 from cti.cases import letters, sharing
@@ -82,12 +82,20 @@ def taken(case: Case | None, act: Act, *, identity: str = "", kept: bool = False
     return replace(after, last_at=act.at, history=(*case.history, act))
 
 
+def stages(acts: Iterable[Act], identity: str = "") -> Iterator[Case]:
+    """The case after each of its acts, which were done before. Raises RuleError."""
+    case: Case | None = None
+    for act in acts:
+        case = taken(case, act, identity=identity, kept=True)
+        yield case
+
+
 def fold(acts: Iterable[Act], identity: str = "") -> Case:
     """What became of a case by its acts. Raises RuleError."""
-    made: Case | None = reduce(lambda case, act: taken(case, act, identity=identity, kept=True), acts, None)
-    if made is None:
+    last = deque(stages(acts, identity), maxlen=1)
+    if not last:
         raise RuleError("A-18", "nothing was entered")
-    return made
+    return last[0]
 
 
 def _registered(act: Register, identity: str) -> Case:

@@ -21,7 +21,7 @@ from cti.cases import form
 from cti.cases.acts import Reach
 from cti.cases.case import Case
 from cti.cases.contact import Contact
-from cti.cases.model import taken
+from cti.cases.model import stages
 from cti.outward.webhook import NotToldError
 from cti.sheets.writing import written
 from policies.calendar import JST
@@ -38,13 +38,8 @@ _OLD: Final = 3600.0
 
 def wanted(whole: Case, destination: Destination) -> list[Case]:
     """The case after each act that the destination is told, in order."""
-    found: list[Case] = []
-    case: Case | None = None
-    for act in whole.history:
-        case = taken(case, act, identity=whole.id)
-        if destination.wants(form.kind(act), case.main):
-            found.append(case)
-    return found
+    after = stages(whole.history, whole.id)
+    return [case for case in after if destination.wants(form.kind(case.history[-1]), case.main)]
 
 
 def rows(number: int, cases: Sequence[Case], destination: Destination) -> Iterator[Sequence[object]]:

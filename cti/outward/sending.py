@@ -8,6 +8,7 @@ import re
 import ssl
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from cti.cases import form
 from cti.cases.acts import SYSTEM
 from cti.cases.book import CaseBook, Tell
 from cti.cases.case import Case
-from cti.cases.model import fold
+from cti.cases.model import stages
 from cti.errors import KikitoriError
 from cti.explain import explain, localise
 from cti.outward import folder, signing, webhook, zammad
@@ -109,10 +110,10 @@ class Sending:
                 if destination.kind == "folder":
                     taken = await self._file(destination, taken, whole)
                 else:
-                    for act in range(taken.act + 1, len(whole.history) + 1):
+                    for case in islice(stages(whole.history, whole.id), taken.act, None):
                         if await self._gone(destination):
                             break
-                        taken = await self._act(http, destination, taken, fold(whole.history[:act], whole.id))
+                        taken = await self._act(http, destination, taken, case)
             except SQLAlchemyError:
                 raise
             except Exception as error:  # noqa: BLE001  # whatever it is, it is tried again, later and later

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 from python_calamine import CalamineWorkbook
 
-from cti.cases.acts import Note, Reach
+from cti.cases.acts import Accept, Channel, Note, Reach, Reply
+from cti.cases.model import fold
 from cti.outward import folder
 from cti.outward.sending import try_once
 from policies.outward import Destination, Outward
@@ -230,3 +231,17 @@ async def test_who_takes_it_out_of_the_policy_ends_it(post: Post) -> None:
     sender._policy = lambda: answers.pop(0) if answers else named
     await post.round(sender)
     assert list(place.iterdir()) == []
+
+
+@pytest.mark.rule("A-46")
+async def test_what_was_sent_when_nobody_asked_for_a_check_is_told_as_it_was(post: Post) -> None:
+    place = to(post)
+    kept = await post.shelf.handed_over()
+    at = kept.case.last_at + timedelta(hours=1)
+    acts = (*kept.case.history, Accept(at=at, by="kyusui", unit="kyusui"),
+            Reply(at=at, by="kyusui", unit="kyusui", channel=Channel.LETTER, wish="文書で"))  # fmt: skip
+    old = fold(acts, kept.case.id)
+    (destination,) = post.destinations
+    folder.put(destination, kept.number, folder.wanted(old, destination))
+    (file,) = place.iterdir()
+    assert [row[3] for row in read(file)[-2:]] == ["accept", "reply"]
