@@ -45,6 +45,9 @@ def receiving() -> Iterator[Receiver]:
         def handle_one_way(self) -> None:
             length = int(self.headers.get("Content-Length", "0"))
             body = self.rfile.read(length)
+            if len(body) < length:  # whoever sent it was killed: no server takes half a request
+                self.close_connection = True
+                return
             headers = {name.lower(): value for name, value in self.headers.items()}
             request = Request(self.command, self.path, headers, body)
             answer = receiver.answer(request)
