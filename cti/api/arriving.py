@@ -1,6 +1,5 @@
 """Callers who are put through to one's 所管課, as server-sent events: each before its telephone rings (E-13)."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -8,8 +7,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 
 from cti.api.caseshapes import Arrival
-from cti.api.live import AT_ONCE, QUIET
-from cti.api.problems import TooFastError
+from cti.api.live import streamed, watched
 from cti.api.service import Service, may, service_of
 from policies.rights import Act
 from recorder.access.sessions import Session
@@ -31,28 +29,18 @@ async def arrivals(request: Request, session: Session = may(Act.CASES)) -> Strea
     The log has each as a look at the case.
     """
     service = service_of(request)
-    if service.watching[session.id] >= AT_ONCE:
-        raise TooFastError(TICK)
+    watched(service, session, TICK)
     service.cases.unit(session.who.account)
     return StreamingResponse(_events(service, session), media_type="text/event-stream")
 
 
-async def _events(service: Service, session: Session) -> AsyncIterator[bytes]:
-    service.watching[session.id] += 1
-    loop = asyncio.get_running_loop()
-    shown, said = set[str](), loop.time()
-    try:
-        while await service.may_watch(session, Act.CASES):
-            for one in await service.cases.arriving(session.who.account, shown):
-                shown.add(one.ticket)
-                said = loop.time()
-                told = Arrival.of(one, service.desk.now()).model_dump_json()
-                yield b"event: arrival\ndata: " + told.encode() + b"\n\n"
-            if loop.time() - said >= QUIET:
-                said = loop.time()
-                yield b": nobody comes\n\n"
-            await asyncio.sleep(TICK)
-    finally:
-        service.watching[session.id] -= 1
-        if not service.watching[session.id]:
-            del service.watching[session.id]
+def _events(service: Service, session: Session) -> AsyncIterator[bytes]:
+    shown = set[str]()
+
+    async def news() -> list[bytes]:
+        found = await service.cases.arriving(session.who.account, shown)
+        shown.update(one.ticket for one in found)
+        now = service.desk.now()
+        return [b"event: arrival\ndata: " + Arrival.of(one, now).model_dump_json().encode() for one in found]
+
+    return streamed(service, session, Act.CASES, news, tick=TICK, quiet=b"nobody comes")

@@ -23,22 +23,20 @@ def build_gate(settings: Settings, clock: Clock) -> Gate:
     """The gate, which asks the recorder over its socket. It starts whatever the policies say: callers wait for it."""
     recorder = control.Wire(settings.paths.run / SOCKET)
 
-    async def ask(uniqueid: str, dialled: str | None) -> str:
-        question = {"ask": "armed", "uniqueid": uniqueid, "dialled": dialled}
+    async def said(what: str, question: dict[str, str | None]) -> str:
+        """What the recorder says to `what`, under the same name; `no` where it does not."""
         try:
-            reply = await recorder.ask(question, deadline)
+            reply = await recorder.ask({"ask": what, **question}, deadline)
         except (OSError, TimeoutError, ValueError) as error:
             log.warning("recorder does not answer", error=str(error) or type(error).__name__)
             return "no"
-        return str(reply.get("armed", "no"))
+        return str(reply.get(what, "no"))
+
+    async def ask(uniqueid: str, dialled: str | None) -> str:
+        return await said("armed", {"uniqueid": uniqueid, "dialled": dialled})
 
     async def noted(uniqueid: str, section: str) -> str:
-        try:
-            reply = await recorder.ask({"ask": "noted", "uniqueid": uniqueid, "section": section}, deadline)
-        except (OSError, TimeoutError, ValueError) as error:
-            log.warning("recorder does not answer", error=str(error) or type(error).__name__)
-            return "no"
-        return str(reply.get("noted", "no"))
+        return await said("noted", {"uniqueid": uniqueid, "section": section})
 
     book = HoursBook(settings.paths.policies, settings.paths.hours)
     # The script gives up after half a second, and where the call goes must be told before that.

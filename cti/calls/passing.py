@@ -174,18 +174,20 @@ class Passing:
     def _said(self, step: Said | None, row: Mapping[str, str], at: datetime) -> Iterator[Passed]:
         if step is None:
             return
-        uniqueid, values = row["uniqueid"], step.values
-        if step.what == "route" and (pending := self.pending.get(uniqueid)) is not None and pending.back:
-            yield from self._known(row, at, ANSWERED)  # from here on they are a caller as any other
-        if step.what == "route" and values.get("route") in ("centre", "unsure"):
-            self.waiting[uniqueid] = _Waiting(_number(values.get("number", "")), at.timestamp())
-        elif step.what == "route":  # the menu or the emergency line sees to them (cti.intake)
-            self.waiting.pop(uniqueid, None)
-        elif step.what == "pass":
-            self.waiting.pop(uniqueid, None)
-            yield from self._put_through(values, row, at)
-        elif step.what == "back" and (pending := self.pending.get(uniqueid)) is not None:
-            pending.back = _BACK.get(values.get("status", ""), "failed")
+        uniqueid, values, pending = row["uniqueid"], step.values, self.pending.get(row["uniqueid"])
+        match step.what:
+            case "route":
+                if pending is not None and pending.back:
+                    yield from self._known(row, at, ANSWERED)  # from here on they are a caller as any other
+                if values.get("route") in ("centre", "unsure"):
+                    self.waiting[uniqueid] = _Waiting(_number(values.get("number", "")), at.timestamp())
+                else:  # the menu or the emergency line sees to them (cti.intake)
+                    self.waiting.pop(uniqueid, None)
+            case "pass":
+                self.waiting.pop(uniqueid, None)
+                yield from self._put_through(values, row, at)
+            case "back" if pending is not None:
+                pending.back = _BACK.get(values.get("status", ""), "failed")
 
     def _put_through(self, values: Mapping[str, str], row: Mapping[str, str], at: datetime) -> Iterator[Passed]:
         """To a 所管課, by an operator's `*8`, or by what the caller pressed."""

@@ -605,7 +605,7 @@ class CaseBook:
     async def missed_before(self, e164: str) -> int | None:
         """The newest case in which somebody of that number waits to be called, whom nobody had answered."""
         for kept in await self.owed_to(e164):
-            if any(one.kind is TicketKind.ABANDONED and one.outcome is None for one in kept.case.tickets):
+            if kept.case.owes(TicketKind.ABANDONED):
                 return kept.number
         return None
 

@@ -128,6 +128,10 @@ class Case:
         """Whether a 所管課 took it itself (5条, A-26, A-32)."""
         return self.received_by not in UNITS
 
+    def owes(self, kind: TicketKind) -> list[Ticket]:
+        """The tickets of that kind that nobody has settled yet."""
+        return [one for one in self.tickets if one.kind is kind and one.outcome is None]
+
     @property
     def next_at(self) -> datetime | None:
         """Until when somebody acts: as the customer was told, or as it was to be done; None: no time is set (7条)."""

@@ -203,7 +203,7 @@ def _handed_over(case: Case, act: HandOver) -> Case:
     if called:
         return owed(after, act, TicketKind.CALLBACK, leg=leg, due=act.promised)
     for kind in TicketKind:
-        dues = [one.due for one in case.tickets if one.kind is kind and one.outcome is None]
+        dues = [one.due for one in case.owes(kind)]
         if dues and kind in CALLED:
             after = owed(after, act, kind, leg=leg, due=min((due for due in dues if due), default=None))
     return after
@@ -351,7 +351,7 @@ def _transfer_ended(case: Case, act: TransferEnded) -> Case:
 
 
 def _missed(case: Case, act: Missed) -> Case:
-    waits = [one for one in case.tickets if one.kind is TicketKind.ABANDONED and one.outcome is None]
+    waits = case.owes(TicketKind.ABANDONED)
     if waits:  # they called again: called back once, and not later than if they had not called before
         sooner = tuple(
             replace(one, again=min(one.again, act.due)) if one in waits and one.again else one for one in case.tickets
@@ -361,7 +361,7 @@ def _missed(case: Case, act: Missed) -> Case:
 
 
 def _called_again(case: Case, act: CalledAgain) -> Case:
-    if not any(one.kind is TicketKind.ABANDONED and one.outcome is None for one in case.tickets):
+    if not case.owes(TicketKind.ABANDONED):
         raise RuleError("C-06", "nobody waits to be called whom nobody had answered")
     return replace(
         case, tickets=settled(case, act.at, TicketEnd.KEPT, lambda one: one.kind is TicketKind.ABANDONED)
@@ -376,7 +376,7 @@ def _of_the_case(ticket: Ticket) -> bool:
 def _demanded(case: Case, act: UnjustDemand) -> Case:
     _needed(act.text, "B-14", "what was demanded is missing, in their words")
     _has_to_do(case, act)
-    if any(one.kind is TicketKind.REPORT and one.outcome is None for one in case.tickets):
+    if case.owes(TicketKind.REPORT):
         return case  # it is told of together
     return owed(
         case, act, TicketKind.REPORT, leg=str(len(case.history) + 1), due=act.at, unit=CENTRE,
@@ -388,7 +388,7 @@ def _reported(case: Case, act: Reported) -> Case:
     if act.unit != CENTRE:
         raise RuleError("B-14", "お客さまサービス課 reports it to 水道局長")
     _needed(act.to, "B-14", "who was told is missing")
-    waits = [one for one in case.tickets if one.kind is TicketKind.REPORT and one.outcome is None]
+    waits = case.owes(TicketKind.REPORT)
     if not waits:
         raise RuleError("B-14", "no unjust demand waits to be reported")
     told_at = act.told_at or act.at
@@ -410,7 +410,7 @@ def _voiced(case: Case, act: Voice) -> Case:
 def _voice_step(case: Case, act: VoiceStep) -> Case:
     if act.unit != CENTRE:
         raise RuleError("A-28", "CC's 広聴担当 sees to the procedure")
-    if not any(one.kind is TicketKind.VOICE and one.outcome is None for one in case.tickets):
+    if not case.owes(TicketKind.VOICE):
         raise RuleError("A-28", "it is no 市民の声 whose procedure goes on")
     if act.step is not VoiceState.DONE:
         return case

@@ -27,8 +27,7 @@ def concerned(case: Case) -> frozenset[str]:
     anybody with whom they shared it. To whom the caller is put through sees it before they speak (E-13), and no more
     when somebody else has the caller again.
     """
-    put_through = {one.unit for one in case.tickets if one.kind is TicketKind.TRANSFER and one.outcome is None}
-    others = (*case.related, *case.shared, *put_through)
+    others = (*case.related, *case.shared, *(one.unit for one in case.owes(TicketKind.TRANSFER)))
     return frozenset({case.owner, case.received_by, case.entered_by, case.main or case.owner, *others})
 
 

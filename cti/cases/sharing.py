@@ -44,15 +44,11 @@ def answered(case: Case, act: Note) -> Case:
 
 def left(case: Case, at: datetime) -> Case:
     """The case goes to another unit: with whom it is shared, they decide."""
-    return replace(_unasked(case, at), shared=())
+    return replace(ended(case, at), shared=())
 
 
 def ended(case: Case, at: datetime) -> Case:
     """The case is done with: nobody is asked for anything any more."""
-    return _unasked(case, at)
-
-
-def _unasked(case: Case, at: datetime) -> Case:
     return replace(case, tickets=settled(case, at, TicketEnd.VOID, lambda one: one.kind is TicketKind.HELP))
 
 

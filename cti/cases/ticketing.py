@@ -175,7 +175,7 @@ class Ticketing:
         if number is None:
             return
         case, now, talked = (await self._book.get(number)).case, self._now(), min(at_of(step), self._now())
-        if any(_missed_at(case, one, policies) > talked for one in case.tickets if _waits(one)):
+        if any(_missed_at(case, one, policies) > talked for one in case.owes(TicketKind.ABANDONED)):
             return  # they were missed after that: it is read again, or late
         again = CalledAgain(
             at=now, by=SYSTEM, unit=CONTRACTOR, conversation=step["conversation"], answered_at=talked
@@ -255,10 +255,6 @@ def _asked_for(act: Act) -> Callable[[Case], bool]:
         return isinstance(last, PutThrough) and last.section == section
 
     return asked
-
-
-def _waits(ticket: Ticket) -> bool:
-    return ticket.kind is TicketKind.ABANDONED and ticket.outcome is None
 
 
 def _missed_at(case: Case, ticket: Ticket, policies: Policies) -> datetime:

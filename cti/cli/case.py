@@ -70,7 +70,8 @@ def register(app: typer.Typer) -> None:
     group = Commands(
         help=_("Cases: every question of every channel, and what was done with it. `kikitori login` first.")
     )
-    for name, function, said, *examples in (
+    add(
+        group,
         ("enter", enter, _("Enter a question, with what is known of whoever asks."),
          "enter --inquiry 断水の予定 --name 山田 --contact 06-6458-1132 --read-back --callback --main 給水課",
          "enter --channel fax --inquiry 検針票の金額が先月の倍"),
@@ -106,14 +107,19 @@ def register(app: typer.Typer) -> None:
          "import 受付簿.csv --column inquiry=ご用件 --keep 天気 --apply --all-or-nothing"),
         ("template", importing.template, _("An empty sheet with every heading that `case import` knows."),
          "template 受付簿.xlsx"),
-    ):  # fmt: skip
-        shown = " · ".join(f"kikitori case {example}" for example in examples)
-        group.command(name, help=said, epilog=_("Examples: {examples}").format(examples=shown))(function)
+    )  # fmt: skip
     from cti.cli import letters, sharing  # they do what they do by this module
 
     letters.register(group)
     sharing.register(group)
     app.add_typer(group, name="case")
+
+
+def add(group: typer.Typer, *commands: tuple[Any, ...]) -> None:
+    """Add commands to `kikitori case`, each by (name, function, what it does, example...)."""
+    for name, function, said, *examples in commands:
+        shown = " · ".join(f"kikitori case {example}" for example in examples)
+        group.command(name, help=said, epilog=_("Examples: {examples}").format(examples=shown))(function)
 
 
 def enter(

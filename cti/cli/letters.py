@@ -7,7 +7,7 @@ import typer
 
 from cti.cases.acts import WRITTEN, Channel, TicketKind
 from cti.cases.contact import folded
-from cti.cli.case import Which, asked_of, do, given, names_of
+from cti.cli.case import Which, add, asked_of, do, given, names_of
 from cti.cli.common import Json, out, say_json, table
 from cti.cli.session import at_api
 from cti.cli.terminal import printable
@@ -24,7 +24,8 @@ KINDS = (TicketKind.CHECK, TicketKind.SEND)
 
 def register(group: typer.Typer) -> None:
     """Add the commands."""
-    for name, function, said, *examples in (
+    add(
+        group,
         ("draft", draft, _("What is to be sent by fax, letter or on the web: another person checks it first (C-04)."),
          "draft 12 --template answer --text 検針の誤りでした",
          "draft 12 --fax 06-6458-1132 --again 06-6458-1132 --text-file 回答.txt"),
@@ -32,9 +33,7 @@ def register(group: typer.Typer) -> None:
          "check 12", "check 12 --ok", "check 12 --back 宛名が違う"),
         ("checks", checks, _("Drafts that wait to be checked, and those that were and are not sent."),
          "checks", "checks --json"),
-    ):  # fmt: skip
-        shown = " · ".join(f"kikitori case {example}" for example in examples)
-        group.command(name, help=said, epilog=_("Examples: {examples}").format(examples=shown))(function)
+    )  # fmt: skip
 
 
 def draft(

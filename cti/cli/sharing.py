@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cti.cli.case import Which, do, named, names_of
+from cti.cli.case import Which, add, do, named, names_of
 from cti.cli.common import Json
 from cti.cli.session import at_api
 from cti.i18n import _
@@ -15,14 +15,13 @@ Ended = Annotated[bool, typer.Option("--end", help=_("No longer: they see it no 
 
 def register(group: typer.Typer) -> None:
     """Add the commands."""
-    for name, function, said, *examples in (
+    add(
+        group,
         ("share", share, _("Let another unit see it. Whoever sees to the case may, and CC."),
          "share 12 --with 庶務課 --why 同じ家の苦情", "share 12 --with 庶務課 --end"),
         ("help", help_, _("Ask another unit for something: it waits in their `ticket list` until they write a note."),
          "help 12 --to CC --why 課長の判断がほしい", "help 12 --to CC --end"),
-    ):  # fmt: skip
-        shown = " · ".join(f"kikitori case {example}" for example in examples)
-        group.command(name, help=said, epilog=_("Examples: {examples}").format(examples=shown))(function)
+    )  # fmt: skip
 
 
 def share(

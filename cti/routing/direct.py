@@ -3,11 +3,12 @@
 import re
 from collections.abc import Callable
 from datetime import datetime
+from typing import NamedTuple
 
 import structlog
 
 from cti.hours import HoursBook
-from cti.routing.onward import How, onward
+from cti.routing.onward import How, Onward, onward
 from cti.routing.route import NOT_KNOWN, Decision, arrival, route
 from cti.routing.speech import Language, opening
 from policies.calendar import JST
@@ -21,6 +22,17 @@ FIELDS = ("ROUTE", "RULE", "WHY", "URGENT", "OPENS_JA", "OPENS_EN")
 """Of KIKITORI_GATE, behind whether the call is recorded; asterisk-config/extensions.conf.j2 takes them apart."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9._-]{1,40}", re.ASCII)
+
+
+class _Goes(NamedTuple):
+    """Where a caller goes who is put through, and the kind of question that they chose."""
+
+    to: Onward
+    about: str
+
+    @property
+    def told(self) -> str:
+        return f"{self.to.section},{self.to.phone},{self.to.how},{self.about}"
 
 
 class Director:
@@ -53,7 +65,8 @@ class Director:
 
     def passing(self, code: str) -> str:
         """`section,telephone,how,` for a caller who is put through to `code`; empty where no 所管課 has that."""
-        return self._onward(lambda sections: (sections.dialled(code), ""))
+        made = self._onward(lambda sections: (sections.dialled(code), ""))
+        return made.told if made else ""
 
     def chosen(self, key: str) -> str:
         """The same for a caller who pressed `key`, and the kind of question; empty where nobody would answer."""
@@ -62,22 +75,19 @@ class Director:
             category = sections.chosen(key)
             return (sections.find(category.section or ""), category.name) if category else (None, "")
 
-        found = self._onward(meant)
-        return "" if f",{How.CLOSED}," in found else found
+        made = self._onward(meant)
+        return made.told if made and made.to.how is not How.CLOSED else ""
 
-    def _onward(self, meant: Callable[[Sections], tuple[Section | None, str]]) -> str:
+    def _onward(self, meant: Callable[[Sections], tuple[Section | None, str]]) -> "_Goes | None":
         now = self._now()
         try:
             hours = self._book.now(now)
             sections = self._book.sections
-            one, category = meant(sections)
-            if one is None:
-                return ""
-            made = onward(one, now, sections, hours)
+            one, about = meant(sections)
+            return _Goes(onward(one, now, sections, hours), about) if one is not None else None
         except Exception:  # whatever it is, the caller is put through as the dialplan knows it
             log.exception("it is not known who answers for a section")
-            return ""
-        return f"{made.section},{made.phone},{made.how},{category}"
+            return None
 
     def _decided(self, dialled: str | None, at: datetime, hours: OpeningHours) -> Decision:
         return route(dialled, at, self._book.plan, hours) if self._book.plan is not None else NOT_KNOWN

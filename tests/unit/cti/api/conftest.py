@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,6 +21,7 @@ from cti.app.clock import wall_clock
 from cti.deciding import Deciding
 from cti.guard import Guard
 from cti.settings import Api as Settings
+from policies.calendar import JST
 from policies.load import Policies, shipped
 from policies.rights import Role
 from recorder.access.credentials import STEP, seed
@@ -182,3 +183,37 @@ async def served(api: Api, tmp_path: Path) -> AsyncIterator[Served]:
     async with serving(api, its):
         await listening(its.port)
         yield Served(api, its.port, ssl.create_default_context(cafile=its.certificate), its)
+
+
+NOON = datetime(2027, 4, 2, 12, tzinfo=JST)
+
+
+def placed() -> dict[str, Any]:
+    """The PBX does it."""
+    return {"placed": True}
+
+
+class Pbx:
+    """The recorder, who asks the PBX."""
+
+    def __init__(self, api: Api) -> None:
+        self.asked: list[dict[str, Any]] = []
+        self.answer: Callable[[], dict[str, Any]] = placed
+        api.office.desk._ask = self.ask
+
+    async def ask(self, question: Any, _deadline: float) -> dict[str, Any]:
+        self.asked.append(dict(question))
+        return self.answer()
+
+
+@pytest.fixture
+def pbx(api: Api) -> Pbx:
+    return Pbx(api)
+
+
+@pytest.fixture
+def noon(api: Api, monkeypatch: pytest.MonkeyPatch) -> list[datetime]:
+    """The desk's time, to be set: noon of a day on which the office is open."""
+    clock = [NOON]
+    monkeypatch.setattr(api.office.desk, "now", lambda: clock[0])
+    return clock

@@ -1,7 +1,6 @@
 """Customers are called over the API: who may, when, what the recorder is asked, and what is left where it fails."""
 
 import asyncio
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,44 +11,12 @@ from cti.calls.board import conversation_id
 from cti.calls.callback import called_for
 from cti.cases.acts import CONTRACTOR, SYSTEM, DialEnded
 from policies.calendar import JST
-from tests.unit.cti.api.conftest import Api
+from tests.unit.cti.api.conftest import NOON, Api, Pbx, placed
 from tests.unit.cti.api.test_cases import OVER, REACHED, done, entered
 
-pytestmark = pytest.mark.rule("C-06", "E-16")
+pytestmark = [pytest.mark.rule("C-06", "E-16"), pytest.mark.usefixtures("noon")]
 
-NOON = datetime(2027, 4, 2, 12, tzinfo=JST)
 NIGHT = datetime(2027, 4, 1, 22, tzinfo=JST)
-
-
-def placed() -> dict[str, Any]:
-    """The PBX does it."""
-    return {"placed": True}
-
-
-class Pbx:
-    """The recorder, who asks the PBX."""
-
-    def __init__(self, api: Api) -> None:
-        self.asked: list[dict[str, Any]] = []
-        self.answer: Callable[[], dict[str, Any]] = placed
-        api.office.desk._ask = self.ask
-
-    async def ask(self, question: Any, _deadline: float) -> dict[str, Any]:
-        self.asked.append(dict(question))
-        return self.answer()
-
-
-@pytest.fixture
-def pbx(api: Api) -> Pbx:
-    return Pbx(api)
-
-
-@pytest.fixture(autouse=True)
-def noon(api: Api, monkeypatch: pytest.MonkeyPatch) -> list[datetime]:
-    """The desk's time, to be set."""
-    clock = [NOON]
-    monkeypatch.setattr(api.office.desk, "now", lambda: clock[0])
-    return clock
 
 
 async def owed(api: Api, **more: Any) -> str:

@@ -1,7 +1,7 @@
 """A caller is put through from their case, over the API; and whoever is to take them sees who comes, as it happens."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,44 +11,13 @@ import pytest
 
 from cti.api.caseshapes import Arrival
 from cti.cases.acts import CONTRACTOR, SYSTEM, TransferEnded, Transferred, Why
-from policies.calendar import JST
-from tests.unit.cti.api.conftest import Api, Served
+from tests.unit.cti.api.conftest import Api, Pbx, Served
 from tests.unit.cti.api.test_cases import REACHED, done, entered
 from tests.unit.recorder.rig import uuid
 
-pytestmark = pytest.mark.rule("A-19", "E-13")
+pytestmark = [pytest.mark.rule("A-19", "E-13"), pytest.mark.usefixtures("noon")]
 
-NOON = datetime(2027, 4, 2, 12, tzinfo=JST)
 CALL = str(uuid("call"))
-
-
-def placed() -> dict[str, Any]:
-    return {"placed": True}
-
-
-class Pbx:
-    """The recorder, who asks the PBX."""
-
-    def __init__(self, api: Api) -> None:
-        self.asked: list[dict[str, Any]] = []
-        self.answer: Callable[[], dict[str, Any]] = placed
-        api.office.desk._ask = self.ask
-
-    async def ask(self, question: Any, _deadline: float) -> dict[str, Any]:
-        self.asked.append(dict(question))
-        return self.answer()
-
-
-@pytest.fixture
-def pbx(api: Api) -> Pbx:
-    return Pbx(api)
-
-
-@pytest.fixture(autouse=True)
-def noon(api: Api, monkeypatch: pytest.MonkeyPatch) -> list[datetime]:
-    clock = [NOON]
-    monkeypatch.setattr(api.office.desk, "now", lambda: clock[0])
-    return clock
 
 
 async def put(api: Api, case: int, by: str = "gyosha", **more: Any) -> httpx.Response:
