@@ -54,8 +54,9 @@ class Importing:
             await self._book.names_of(_name(unit, row["asked_nth"], question(row)), _name(unit, row["nth"], whole(row)))
             for row in rows
         ]
-        known = await self._book.all_caused([key for _identity, key in names])
+        # In this order: what somebody enters in between must be the same row, and not another with its question.
         standing = {one: kept.number for one, kept in (await self._book.standing([one for one, _ in names])).items()}
+        known = await self._book.all_caused([key for _identity, key in names])
         found: list[Verdict] = []
         for row, (identity, key) in zip(rows, names, strict=True):
             line = int(row["line"])

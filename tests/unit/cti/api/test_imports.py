@@ -100,6 +100,28 @@ async def test_two_at_once_make_one_case(api: Api) -> None:
         assert sorted(one["became"] for one in answers) == ["new", "there", "there"]
 
 
+async def test_what_another_enters_between_two_looks_is_the_same_case(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book, entered = api.service.cases.book, list[dict[str, Any]]()
+
+    def then_enters(look: Any) -> Any:
+        async def looked(*arguments: Any) -> Any:
+            found = await look(*arguments)
+            if not entered:
+                monkeypatch.undo()
+                entered.extend(await taken(api, ROW))
+            return found
+
+        return looked
+
+    for name in ("all_caused", "standing"):
+        monkeypatch.setattr(book, name, then_enters(getattr(book, name)))
+    (verdict,) = await taken(api, ROW)
+    assert (verdict["became"], verdict["case"]) == ("there", entered[0]["case"])
+    assert await count(api) == 1
+
+
 async def test_a_row_that_says_other_things_now_is_no_second_case(api: Api) -> None:
     (one,) = await taken(api, ROW)
     (more,) = await taken(api, ROW | ANSWERED)
