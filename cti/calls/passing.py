@@ -49,6 +49,7 @@ _DIALLED: Final = {
 _ONWARD: Final = "*8"
 """Begins what puts a caller through to a 所管課 (`cti.routing.onward`): to which, the dialplan says."""
 _MENU: Final = "menu"
+_WHERE: Final = ("section", "how", "why", "category")
 _BACK: Final[Mapping[str, str]] = {
     "closed": "closed", "NOANSWER": "no-answer", "BUSY": "busy", "CANCEL": "no-answer",
 }  # fmt: skip
@@ -84,7 +85,8 @@ class _Channel:
 class _Pending:
     """A caller who was passed on, and whom nobody has answered yet: by which channel, of which call.
 
-    `back`: why they came back to the centre. `values`: of one of whom the dialplan has still to say where they go.
+    `back`: why they came back to the centre. `values`: what is known of one by half: the row of the transfer, without
+    what the dialplan says of where they go, or that (`leg` is then the caller's own channel) without the transfer.
     """
 
     leg: str
@@ -191,17 +193,26 @@ class Passing:
 
     def _put_through(self, values: Mapping[str, str], row: Mapping[str, str], at: datetime) -> Iterator[Passed]:
         """To a 所管課, by an operator's `*8`, or by what the caller pressed."""
-        before = self.pending.get(row["uniqueid"])
-        if before is None or not before.values:
-            channel = self.channels.get(row["uniqueid"])
-            before = _Pending(row["uniqueid"], row["linkedid"], values={
-                "leg": row["uniqueid"], "kind": _MENU if values.get("via") == _MENU else "blind",
-                "party": channel.endpoint if channel else "", "number": channel.number if channel else "",
-            })  # fmt: skip
-        more = {name: values.get(name, "") for name in ("section", "how", "why", "category")}
-        of = dict(row) | {"linkedid": before.linkedid}
-        yield self._passed(of, at, TRANSFER, before.values | more | {"to": _number(values.get("phone", ""))})
-        self.pending[row["uniqueid"]] = _Pending(before.leg, before.linkedid)
+        own, before, channel = row["uniqueid"], self.pending.get(row["uniqueid"]), self.channels.get(row["uniqueid"])
+        where = {name: values.get(name, "") for name in _WHERE} | {"to": _number(values.get("phone", ""))}
+        if values.get("via") != _MENU and before is not None and before.values and before.leg != own:
+            yield from self._goes(before, row, at, where)
+            return
+        where |= {
+            "leg": own, "kind": _MENU if values.get("via") == _MENU else "blind",
+            "party": channel.endpoint if channel else "", "number": channel.number if channel else "",
+        }  # fmt: skip
+        pending = self.pending[own] = _Pending(own, row["linkedid"], values=where)
+        if where["kind"] == _MENU:
+            yield from self._goes(pending, row, at, where)
+
+    def _goes(
+        self, pending: _Pending, row: Mapping[str, str], at: datetime, where: Mapping[str, str]
+    ) -> Iterator[Passed]:
+        """Of the caller of `row` all is known."""
+        of = dict(row) | {"linkedid": pending.linkedid}
+        yield self._passed(of, at, TRANSFER, pending.values | where)
+        self.pending[row["uniqueid"]] = _Pending(pending.leg, pending.linkedid, pending.back)
 
     def _transferred(self, kind: str, row: Mapping[str, str], at: datetime) -> Iterator[Passed]:
         extra = _extra(row["eventextra"])
@@ -219,7 +230,11 @@ class Passing:
         }
         of = dict(row) | ({"uniqueid": who} if who else {})
         if who and values["kind"] == "blind" and values["to"].startswith(_ONWARD):
-            self.pending[who] = _Pending(row["uniqueid"], row["linkedid"], values=values)
+            said, pending = self.pending.get(who), _Pending(row["uniqueid"], row["linkedid"], values=values)
+            self.pending[who] = pending
+            if said is not None and said.values and said.leg == who:  # the dialplan was faster
+                pending.back = said.back
+                yield from self._goes(pending, of, at, {name: said.values[name] for name in (*_WHERE, "to")})
             return
         yield self._passed(of, at, TRANSFER, values)
         if values["kind"] == "attended":  # they talked already to whom the caller is given

@@ -269,6 +269,7 @@ def put_through(*after: CelEvent, dialled: str = "*83101*2", end: float = BEGAN 
 
 PASS = said("pass/kyusui/3101/open/urgent//", BEGAN + 9.1)
 BACK = said("back/kyusui/NOANSWER", BEGAN + 30)
+CLOSED = said("back/kyusui/closed", BEGAN + 10)
 WENT = ("transfer", "blind", "2201", "3101", "trunk", "0312345678", "kyusui", "open", "urgent")
 
 
@@ -285,12 +286,33 @@ def test_where_an_operator_s_caller_goes_the_dialplan_says() -> None:
     assert transfer.uniqueid == f"pbx1-{BEGAN}.1"
 
 
+@pytest.mark.rule("A-19", "E-13")
+@pytest.mark.parametrize(
+    ("said_before", "after", "came"),
+    [
+        (1, [event("BRIDGE_ENTER", BEGAN + 12)], "answered"), (1, [], "cancelled"), (2, [CLOSED], "closed"),
+        (1, [BACK, event("BRIDGE_ENTER", BEGAN + 40)], "returned"),
+        (2, [CLOSED, event("BRIDGE_ENTER", BEGAN + 40)], "returned"),
+    ],
+)  # fmt: skip
+def test_a_dialplan_that_speaks_before_the_transfer_is_written_says_the_same(
+    said_before: int, after: list[CelEvent], came: str
+) -> None:
+    """They are two threads of Asterisk's, and its record has the row of whichever is first."""
+    events = put_through(PASS, *after)
+    (place,) = [place for place, one in enumerate(events) if one.row["eventtype"] == "BLINDTRANSFER"]
+    transfer = events.pop(place)
+    assert told(events)[0] == ("transfer", "blind", *WENT[3:]), "one that is never written: nobody knows by whom"
+    events.insert(place + said_before, transfer)
+    assert told(events) == [WENT, ("outcome", came)]
+    assert [one.values["leg"] for one in fed(events) if one.what != "reached"] == [OPERATOR, OPERATOR]
+
+
 @pytest.mark.rule("A-19", "C-06")
 def test_who_comes_back_was_not_taken_and_is_called_only_if_nobody_had_them_again() -> None:
     assert told(put_through(PASS, BACK, event("BRIDGE_ENTER", BEGAN + 40))) == [WENT, ("outcome", "returned")]
     assert told(put_through(PASS, BACK)) == [WENT, ("outcome", "no-answer")]
-    closed = said("back/kyusui/closed", BEGAN + 10)
-    assert told(put_through(PASS, closed))[-1] == ("outcome", "closed")
+    assert told(put_through(PASS, CLOSED))[-1] == ("outcome", "closed")
     assert told(put_through(PASS, said("back/kyusui/CHANUNAVAIL", BEGAN + 30)))[-1] == ("outcome", "failed")
     assert told(put_through(PASS)) == [WENT, ("outcome", "cancelled")], "hung up while it rang"
 
