@@ -276,14 +276,15 @@ class Transferred(Act):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransferEnded(Act):
-    """Whether somebody answered the caller whom `leg` put through, or why not. `due`: until when they are called.
+    """Whether somebody answered the caller whom `leg` put through, or why not.
 
-    `outcome` returned: the centre has them again.
+    `outcome` returned: the centre has them again. `due`: until when they are called, whom nobody answered; None: they
+    have been since.
     """
 
     leg: str
     outcome: str
-    due: datetime
+    due: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,8 +62,10 @@ from cti.cases.contact import Contact
 
 _ANY_TIME: Final = Reopen | Note | Share | TransferEnded | DialEnded | UnjustDemand | Reported | VoiceStep
 """What comes, or is told, though the case is closed."""
-_STANDING: Final = frozenset({TicketKind.REPORT, TicketKind.VOICE, TicketKind.HELP}) | letters.TICKETS
-"""What an answer, a hand-over or an end of the case does not settle."""
+_STANDING: Final = (
+    frozenset({TicketKind.TRANSFER, TicketKind.REPORT, TicketKind.VOICE, TicketKind.HELP}) | letters.TICKETS
+)
+"""What an answer, a hand-over or an end of the case does not settle. Of a transfer the PBX alone knows what came."""
 
 
 def taken(case: Case | None, act: Act, *, identity: str = "", kept: bool = False) -> Case:
@@ -344,7 +346,7 @@ def _transfer_ended(case: Case, act: TransferEnded) -> Case:
     answered = act.outcome == "answered"
     became = TicketEnd.KEPT if answered else TicketEnd.FAILED
     after = replace(case, tickets=settled(case, act.at, became, lambda one: one is found))
-    if answered or act.outcome == "returned":  # whoever has the caller again sees to them
+    if answered or act.outcome == "returned" or act.due is None:  # whoever has the caller again sees to them
         return after
     conversation = found.conversation
     return owed(after, act, TicketKind.CALLBACK, leg=act.leg, due=act.due, conversation=conversation)

@@ -13,7 +13,7 @@ from uuid import NAMESPACE_URL, uuid5
 import structlog
 
 from cti.calls.callback import called_for
-from cti.calls.passing import ANSWERED, CALLED_BACK, MISSED, OUTCOME, REACHED, TRANSFER
+from cti.calls.passing import ANSWERED, CALLED_BACK, MISSED, OUTCOME, REACHED, RETURNED, TRANSFER
 from cti.cases.acts import (
     CONTRACTOR,
     SYSTEM,
@@ -30,6 +30,7 @@ from cti.cases.acts import (
     PutThrough,
     Reach,
     Register,
+    Reopen,
     Reply,
     Result,
     State,
@@ -134,11 +135,15 @@ class Ticketing:
             return
         case = (await self._book.get(number)).case
         now, outcome = self._now(), step["values"].get("outcome", "failed")
-        ended = TransferEnded(
-            at=now, by=SYSTEM, unit=CONTRACTOR, leg=leg, outcome=outcome, due=self._due(at_of(step))
-        )  # fmt: skip
+        reply, at = case.reply, at_of(step)
+        due = None if reply is not None and (reply.answered_at or reply.at) > at else self._due(at)
+        ended = TransferEnded(at=now, by=SYSTEM, unit=CONTRACTOR, leg=leg, outcome=outcome, due=due)
         over = self._over(case, leg, now) if outcome == ANSWERED else []
         key = _key(step, leg)
+        if case.state is State.CLOSED and due is not None and outcome not in (ANSWERED, RETURNED):
+            opened = Reopen(at=now, by=SYSTEM, unit=case.owner, reason="転送先が応答せず")
+            await self._book.add(number, [opened, ended], seen=len(case.history), key=key)
+            return
         try:
             await self._book.add(number, [ended, *over], seen=len(case.history), key=key)
         except OrderError:

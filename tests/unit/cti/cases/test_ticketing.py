@@ -281,17 +281,42 @@ async def test_whom_nobody_answered_at_all_is_called_once_however_often_they_tri
     assert len(await centre.tickets(open=True)) == 2, "a new call is a new promise"
 
 
-async def test_what_is_closed_is_left_closed(centre: Centre) -> None:
-    kept = await centre.entered()
-    await centre.transfer(outcome=None)
-    await centre.look()
-    await centre.book.add(kept.number, [
+async def answered(centre: Centre, number: int) -> None:
+    """By an operator, in the words that end a case."""
+    await centre.book.add(number, [
         centre.act(Reply, channel=Channel.PHONE), centre.act(Result, outcome=Outcome.ANSWERED, text="案内"),
         centre.act(Close),
     ])  # fmt: skip
+
+
+@pytest.mark.rule("A-19", "C-06")
+@pytest.mark.parametrize("outcome", ["answered", "returned", "busy", "cancelled"])
+async def test_what_an_operator_writes_while_it_rings_settles_no_transfer(centre: Centre, outcome: str) -> None:
+    kept = await centre.entered()
+    await centre.transfer(outcome=None)
+    await centre.look()
+    await answered(centre, kept.number)
+    await centre.step("outcome", 60 * 15, outcome=outcome)
+    await centre.look()
+    case = (await centre.only()).case
+    lost = outcome in ("busy", "cancelled")
+    assert case.state is (State.OPEN if lost else State.CLOSED)
+    assert [(one.kind, one.outcome) for one in case.tickets] == [
+        (TicketKind.TRANSFER, TicketEnd.KEPT if outcome == "answered" else TicketEnd.FAILED),
+        *([(TicketKind.CALLBACK, None)] if lost else []),
+    ]  # fmt: skip
+    assert await centre.intakes.to_tickets() == []
+
+
+async def test_who_was_answered_after_nobody_took_them_is_not_called(centre: Centre) -> None:
+    kept = await centre.entered()
+    await centre.transfer(outcome=None)
+    await centre.look()
+    await answered(centre, kept.number)
     await centre.step("outcome", 60, outcome="busy")
     await centre.look()
-    assert (await centre.only()).case.state is State.CLOSED
+    case = (await centre.only()).case
+    assert (case.state, [one.outcome for one in case.tickets]) == (State.CLOSED, [TicketEnd.FAILED])
     assert await centre.intakes.to_tickets() == []
     await centre.transfer(leg="pbx1-1.99")
     await centre.look()
