@@ -108,6 +108,10 @@ KINDS: Mapping[str, str] = {
 
 # What the packages below say behind the kind of an error, and of what they find.
 OURS = (
+    # retention.course
+    mark("lies outside the years 1900 to 9000"),
+    mark("decision and decided_at stand together, or neither does"),
+    mark("decided_at lies before the request"),
     # cti.cases
     mark("what was done, and why, is missing"),
     mark("why it is opened again is missing"),

@@ -16,6 +16,7 @@ from policies.hours import OpeningHours
 from policies.model import Plan, Policy, Recording, Routing
 from policies.outward import Outward
 from policies.overrides import Overrides, parse
+from policies.retention import Retention
 from policies.review import Review
 from policies.rights import Rights
 from policies.sections import Sections
@@ -78,6 +79,11 @@ class Policies:
     def review(self) -> Review:
         """How the access log is looked through (B-30); of an installation that was made before, ours."""
         return check(read(self._own_or_shipped("review.toml")), Review)
+
+    @cached_property
+    def retention(self) -> Retention:
+        """How long a recording is kept (6条); of an installation that was made before there was such a file, ours."""
+        return check(read(self._own_or_shipped("retention.toml")), Retention)
 
     @cached_property
     def sections(self) -> Sections:
@@ -154,6 +160,7 @@ class Policies:
         plain: dict[str, Policy] = {
             "numbers.toml": self.plan,
             "recording.toml": self.recording,
+            "retention.toml": self.retention,
             "routing.toml": self.routing,
             "rights.toml": self.rights,
             "terminals.toml": self.terminals,

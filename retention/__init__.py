@@ -1,1 +1,1 @@
-"""How long a recording lives, and the proof of its end (B-15 to B-25). Nothing of it exists yet."""
+"""How long a recording lives, and the proof of its end (B-15 to B-25)."""

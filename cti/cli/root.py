@@ -42,6 +42,7 @@ Root.modules = {
     "hours": "hours",
     "intake": "intake",
     "policy": "policy",
+    "retention": "retention",
     "case": "case",
     "callback": "callback",
     "ticket": "ticket",
@@ -92,7 +93,7 @@ def main() -> None:
     # A line of the log among those of --json would break whoever reads them.
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(file=sys.stderr))
     try:
-        status = app(standalone_mode=False)
+        status = app(standalone_mode=False, prog_name="kikitori")
     except typer.TyperException as error:
         refuse(error)
     except typer.Abort:

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import func, insert, select
 
 from cti import store
 from cti.app.clock import wall_clock
@@ -109,22 +109,28 @@ class Filling(CaseBook):
 
 async def fill(book: Filling, rows: int) -> None:
     """So many cases."""
-    chance = random.Random(7)  # noqa: S311
+    chance, written = random.Random(7), 0  # noqa: S311
     for first in range(1, rows + 1, BATCH):
         new: dict[Any, list[dict[str, Any]]] = {cases: [], acts: [], tickets: [], seers: []}
-        written: list[list[int]] = []
+        words: list[tuple[int, list[int]]] = []
         for number in range(first, min(first + BATCH, rows + 1)):
             done = story(chance, number)
             for table, row in book.rows(number, done, fold(done, uuid(f"case {number}"))):
                 new[table].append(row)
-            written += [book._words(grams(form.texts(act))) for act in done]
+            words += enumerate((book._words(grams(form.texts(act))) for act in done), start=written + 1)
+            written += len(done)
+        # Without asking for what the database would have called them: that is a round for each row.
+        for place, row in enumerate(new[acts], start=written - len(new[acts]) + 1):
+            row["id"] = place
         async with book._engine.begin() as connection:
             for table, values in new.items():
-                if table is not acts:
-                    await connection.execute(insert(table), values)
-            made = insert(acts).returning(acts.c.id, sort_by_parameter_order=True)
-            ids = list(await connection.scalars(made, new[acts]))
-            await index(connection, [(one, words) for one, words in zip(ids, written, strict=True) if words])
+                await connection.execute(insert(table), values)
+            await index(connection, [(one, each) for one, each in words if each])
+    if book._engine.dialect.name == "postgresql":
+        async with book._engine.begin() as connection:
+            for table, column in ((acts, "id"), (cases, "number")):
+                last = select(func.setval(func.pg_get_serial_sequence(table.name, column), func.max(table.c[column])))
+                await connection.execute(last)
 
 
 async def timed(what: Callable[[], Awaitable[object]]) -> dict[str, float]:
@@ -230,6 +236,7 @@ def main() -> None:
     given.add_argument("--disk", type=Path, default=Path("/var/tmp"))
     options = given.parse_args()
     with tempfile.TemporaryDirectory(dir=options.disk) as name:
+        Path(name).chmod(0o755)  # PostgreSQL has a user of its own
         print(json.dumps(asyncio.run(measure(Path(name), options.rows, postgresql=options.postgresql))))
 
 
