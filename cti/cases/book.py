@@ -15,8 +15,7 @@ from typing import Any, Final
 from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 
 import structlog
-from sqlalchemy import ColumnElement, Row, Select, delete, func, insert, select, update
-from sqlalchemy import case as either
+from sqlalchemy import ColumnElement, Row, RowMapping, Select, delete, exists, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -353,9 +352,7 @@ class CaseBook:
         if after.tickets:
             await connection.execute(insert(tickets), [*_tickets(number, after)])
         await connection.execute(delete(seers).where(seers.c.case == number))
-        await connection.execute(
-            insert(seers), [{"unit": unit, "case": number} for unit in sorted(concerned(after))]
-        )  # fmt: skip
+        await connection.execute(insert(seers), [*_seers(number, after)])
         await connection.execute(delete(outbox).where(outbox.c.case == number))
         await connection.execute(
             insert(outbox).values(case=number, acts=before + len(new), site=self._site)
@@ -398,11 +395,14 @@ class CaseBook:
             return [(int(row.number), str(row.id)) for row in await connection.execute(query)]
 
     @staticmethod
-    def _seen(query: Select[Any], number: ColumnElement[int], unit: str) -> Select[Any]:
-        """Of what `unit` may see alone."""
+    def _seen(
+        query: Select[Any], number: ColumnElement[int], unit: str, *, open_alone: bool = False
+    ) -> Select[Any]:  # fmt: skip
+        """Of what `unit` may see alone; `open_alone`: nothing else is wanted."""
         if unit == CENTRE:
             return query
-        return query.join(seers, seers.c.case == number).where(seers.c.unit == unit)
+        query = query.join(seers, seers.c.case == number).where(seers.c.unit == unit)
+        return query.where(seers.c.waits) if open_alone else query
 
     async def standing(self, identities: Sequence[str]) -> dict[str, Standing]:
         """Those of these ids that there are."""
@@ -445,12 +445,24 @@ class CaseBook:
 
         `soonest`: what is to be done first, first; there are no pages of that.
         """
-        query = self._seen(select(cases).where(*self._conditions(wanted)).limit(limit), cases.c.number, unit)
+        open_alone = bool(wanted.states) and State.CLOSED not in wanted.states
+        query = self._seen(select(cases).where(*self._conditions(wanted)), cases.c.number, unit, open_alone=open_alone)
+        # By the table that the index is of: neither database sees that the other column is the same.
+        kept = cases if unit == CENTRE else seers
+        number = kept.c.number if unit == CENTRE else kept.c.case
         if after is not None:
-            query = query.where(cases.c.number < after)
-        order = (cases.c.next_at.is_(None), cases.c.next_at, cases.c.received_at) if soonest else ()
+            query = query.where(number < after)
+        orders = [query.order_by(number.desc())]
+        if soonest:
+            orders = [
+                query.where(kept.c.next_at.is_not(None)).order_by(kept.c.next_at, cases.c.received_at, number.desc()),
+                query.where(kept.c.next_at.is_(None)).order_by(cases.c.received_at, number.desc()),
+            ]
+        found: list[RowMapping] = []
         async with self._engine.connect() as connection:
-            found = (await connection.execute(query.order_by(*order, cases.c.number.desc()))).mappings().all()
+            for ordered in orders:
+                if (left := limit - len(found)) > 0:
+                    found += (await connection.execute(ordered.limit(left))).mappings().all()
         return [self._line(row, unit) for row in found]
 
     async def search(self, wanted: Wanted, words: Sequence[str], unit: str, *, limit: int) -> list[Line]:
@@ -541,11 +553,10 @@ class CaseBook:
         """Those of cases that `unit` may see: what is due first, first; of those that are over, the newest first."""
         at = func.coalesce(tickets.c.due, tickets.c.at)
         query = select(tickets).limit(limit)
-        query = self._seen(query, tickets.c.case, unit)
+        query = self._seen(query, tickets.c.case, unit, open_alone=wanted.open)
         if wanted.open:
-            first = tickets.c.tried_at.is_(None) & (tickets.c.again.is_(None) | (tickets.c.again > at))
-            next_at = either((first, at), else_=func.coalesce(tickets.c.again, at))
-            query = query.where(tickets.c.outcome.is_(None)).order_by(next_at, tickets.c.case, tickets.c.place)
+            query = query.where(tickets.c.outcome.is_(None))
+            query = query.order_by(tickets.c.next_at, tickets.c.case, tickets.c.place)
         else:
             query = query.order_by(at.desc(), tickets.c.case.desc(), tickets.c.place)
         for column, value in ((tickets.c.kind, wanted.kind), (tickets.c.unit, wanted.unit)):
@@ -555,7 +566,7 @@ class CaseBook:
         if wanted.until is not None:
             query = query.where(at < plain(wanted.until))
         if wanted.late is not None:
-            query = query.where(_is_late(wanted.late))
+            query = query.where(_waits_late(wanted.late) if wanted.open else _is_late(wanted.late))
         async with self._engine.connect() as connection:
             found = (await connection.execute(query)).mappings().all()
             numbers = sorted({row["case"] for row in found})
@@ -566,6 +577,7 @@ class CaseBook:
     @staticmethod
     def _ticket(row: Mapping[Any, Any], summary: Mapping[str, Any]) -> TicketLine:
         values = dict(row)
+        del values["next_at"]
         for name in ("at", "due", "done_at", "tried_at", "again"):
             values[name] = values[name].replace(tzinfo=UTC) if values[name] else None
         values |= {"kind": TicketKind(row["kind"]), "outcome": TicketEnd(row["outcome"]) if row["outcome"] else None}
@@ -589,8 +601,10 @@ class CaseBook:
 
     async def owed_to(self, e164: str) -> list[Kept]:
         """The cases in which somebody is to be called on that number, the newest first."""
-        owed = select(tickets.c.case).where(tickets.c.outcome.is_(None) & tickets.c.kind.in_(CALLED))
-        query = select(acts.c.case).where(acts.c.tag == self._keys.tag(e164), acts.c.case.in_(owed)).distinct()
+        owed = exists().where(
+            tickets.c.case == acts.c.case, tickets.c.outcome.is_(None), tickets.c.kind.in_(CALLED)
+        )  # fmt: skip
+        query = select(acts.c.case).where(acts.c.tag == self._keys.tag(e164), owed).distinct()
         async with self._engine.connect() as connection:
             numbers = list(await connection.scalars(query.order_by(acts.c.case.desc()).limit(LOOKED_AT)))
         found = [await self.get(number) for number in numbers]
@@ -689,7 +703,7 @@ class CaseBook:
 
 async def late(engine: AsyncEngine, now: datetime) -> int:
     """How many tickets are open and past their time; no key is needed to count."""
-    wanted = tickets.c.outcome.is_(None) & _is_late(now)
+    wanted = tickets.c.outcome.is_(None) & _waits_late(now)
     async with engine.connect() as connection:
         return int(await connection.scalar(select(func.count()).select_from(tickets).where(wanted)) or 0)
 
@@ -703,10 +717,14 @@ async def unreached(engine: AsyncEngine, tries: int) -> int:
 
 def _is_late(now: datetime) -> ColumnElement[bool]:
     """As `TicketLine.late`."""
-    early = tickets.c.tried_at.is_(None) & (tickets.c.due < plain(now))
-    waits = tickets.c.outcome.is_(None) & (early | (func.coalesce(tickets.c.again, tickets.c.due) < plain(now)))
     acted = func.coalesce(tickets.c.tried_at, tickets.c.done_at)
-    return waits | (tickets.c.outcome.is_not(None) & (tickets.c.due < acted))
+    return (tickets.c.outcome.is_(None) & _waits_late(now)) | (tickets.c.outcome.is_not(None) & (tickets.c.due < acted))
+
+
+def _waits_late(now: datetime) -> ColumnElement[bool]:
+    """As `TicketLine.late` of one that is open; what has no time is never late."""
+    timed = tickets.c.due.is_not(None) | tickets.c.again.is_not(None)
+    return (tickets.c.next_at < plain(now)) & timed
 
 
 def _reached_on(case: Case, e164: str) -> bool:
@@ -728,8 +746,14 @@ def _tickets(number: int, case: Case) -> Iterator[dict[str, Any]]:
             "id": str(uuid5(NAMESPACE_URL, name)), "case": number, "place": place, "kind": one.kind, "leg": one.leg,
             "conversation": one.conversation, "unit": one.unit, "at": plain(one.at), "due": plain(one.due),
             "done_at": plain(one.done_at), "outcome": one.outcome, "tries": one.tries,
-            "tried_at": plain(one.tried_at), "again": plain(one.again),
+            "tried_at": plain(one.tried_at), "again": plain(one.again), "next_at": plain(one.next_at or one.at),
         }  # fmt: skip
+
+
+def _seers(number: int, case: Case) -> Iterator[dict[str, Any]]:
+    waits = case.state is not State.CLOSED or any(one.outcome is None for one in case.tickets)
+    for unit in sorted(concerned(case)):
+        yield {"unit": unit, "case": number, "waits": waits, "next_at": plain(case.next_at)}
 
 
 def done_with(case: Case | None, new: Sequence[Act], identity: str = "") -> Case:

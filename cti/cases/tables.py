@@ -1,6 +1,7 @@
 """The tables of the cases: acts are the truth, a case's row is their sum; what is the customer's is sealed."""
 
 from sqlalchemy import (
+    Boolean,
     Column,
     DateTime,
     ForeignKey,
@@ -11,6 +12,7 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    false,
 )
 
 metadata = MetaData()
@@ -43,6 +45,7 @@ cases = Table(
     Column("sealed", LargeBinary, nullable=False),
     Index("cases_state", "state", "next_at"),
     Index("cases_owner", "owner", "state", "next_at"),
+    Index("cases_next", "next_at", "received_at"),
     sqlite_autoincrement=True,  # a number is given once, whatever becomes of the row
 )
 
@@ -72,7 +75,7 @@ tickets = Table(
     Column("place", Integer, nullable=False),
     Column("kind", String(16), nullable=False),
     Column("leg", String(80), nullable=False),
-    Column("conversation", String(36)),
+    Column("conversation", String(36), index=True),
     Column("unit", String(64), nullable=False),
     Column("at", DateTime, nullable=False),
     Column("due", DateTime),
@@ -81,19 +84,27 @@ tickets = Table(
     Column("tries", Integer, nullable=False, server_default="0"),
     Column("tried_at", DateTime),
     Column("again", DateTime),
+    Column("next_at", DateTime),
     UniqueConstraint("case", "place", name="tickets_in_order"),
     Index("tickets_unit", "outcome", "unit", "due"),
     Index("tickets_due", "due"),
+    Index("tickets_next", "outcome", "next_at"),
 )
-"""`id` is made of conversation, kind and leg (D10): there is one of each, whoever enters it how often."""
+"""`id` is made of conversation, kind and leg (D10): there is one of each, whoever enters it how often.
+
+`next_at`: when somebody acts, or else since when it is there.
+"""
 
 seers = Table(
     "case_units",
     metadata,
     Column("unit", String(64), primary_key=True),
-    Column("case", Integer, ForeignKey("cases.number"), primary_key=True),
+    Column("case", Integer, ForeignKey("cases.number"), primary_key=True, index=True),
+    Column("waits", Boolean, nullable=False, server_default=false()),
+    Column("next_at", DateTime),
+    Index("case_units_next", "unit", "waits", "next_at"),
 )
-"""Whose people see which case."""
+"""Whose people see which case; whether it, or a ticket of it, is open; and until when somebody acts, as in `cases`."""
 
 outbox = Table(
     "outbox",

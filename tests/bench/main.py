@@ -42,8 +42,8 @@ def run(given: argparse.Namespace) -> Run:
         "hours": measure("hours"),
         "search": measure("search", "--rows", given.rows, *disk),
         "search_postgresql": measure("search", "--postgresql", "--rows", given.rows, *disk),
-        "cases": measure("cases", "--rows", given.rows // 5, *disk),
-        "cases_postgresql": measure("cases", "--postgresql", "--rows", given.rows // 5, *disk),
+        "cases": measure("cases", "--rows", given.rows, *disk),
+        "cases_postgresql": measure("cases", "--postgresql", "--rows", given.rows, *disk),
         "listen": measure("listen", "--seconds", given.listened, *disk),
         "pbx": measure("pbx", "--calls", given.calls, "--window", given.window, *disk),
         "flood": measure("pbx", "--calls", 0, "--flood", given.flood, "--window", given.window, *disk),
@@ -89,7 +89,7 @@ def _cases(database: str, which: str) -> Iterator[tuple[str, str, Callable[[Run]
             found: float = run[which]["ms"][title]["p95"]
             return found
 
-        yield f"Among 200,000 cases ({database}), {title}: p95 ms", "", figure
+        yield f"Among 1,000,000 cases ({database}), {title}: p95 ms", "", figure
     for key, title in (
         ("entered_alone", "Cases entered a second, one at a time"),
         ("entered_eight", "Cases entered a second, eight at once"),

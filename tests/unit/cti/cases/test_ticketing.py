@@ -7,6 +7,9 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, select
 
 from cti import store
 from cti.calls.board import conversation_id
@@ -35,11 +38,13 @@ from cti.cases.acts import (
     TicketEnd,
     TicketKind,
     Tried,
+    UnjustDemand,
     Way,
     Why,
 )
 from cti.cases.book import CaseBook, Kept, OrderError, TicketLine, TicketsWanted, Wanted
 from cti.cases.contact import Contact, Missing
+from cti.cases.tables import seers, tickets
 from cti.cases.ticketing import Ticketing
 from cti.errors import LogUnavailableError
 from cti.intake import IntakeBook
@@ -670,3 +675,41 @@ async def test_that_a_section_answered_is_no_answer_of_the_centre(centre: Centre
     await centre.step("reached", 300, call=2, number="0664587000", **{"from": CALLER})
     await centre.look()
     assert [one.outcome for one in await centre.tickets()] == [None]
+
+
+async def test_what_waited_before_there_was_a_column_for_it_waits_the_same(centre: Centre) -> None:
+    number, leg = await called(centre)
+    await heard(centre, leg, "busy")
+    await centre.transfer("3101", "answered", call=3, leg="pbx1-1.31")
+    await centre.transfer("3101", "busy", call=4, leg="pbx1-1.41", number="0312345678")
+    await centre.transfer("3101", None, call=5, leg="pbx1-1.51", number="0312345679")
+    await centre.step("missed", 10, call=6, number="0664581132", why="cancelled", seconds="99")
+    await centre.look()
+    closed = await centre.entered(call=7)
+    await answered(centre, closed.number)
+    await centre.book.add(closed.number, [centre.act(UnjustDemand, text="今すぐ来い")])  # owed though it is closed
+    over = await centre.entered(call=8)
+    await answered(centre, over.number)
+
+    async def standing() -> list[list[Any]]:
+        async with centre.engine.connect() as connection:
+            return [
+                sorted(map(repr, await connection.execute(select(*columns))))
+                for columns in ((tickets.c.id, tickets.c.next_at), (seers,))
+            ]
+
+    before = await standing()
+    assert [len(rows) for rows in before] == [7, 9]
+    async with centre.engine.begin() as connection:
+        await connection.run_sync(_back_to, "0011")
+    await store.migrate(centre.engine)
+    assert await standing() == before
+    assert {number, closed.number} <= {line.case for line in await centre.tickets(open=True)}
+    assert over.number not in {line.case for line in await centre.tickets(open=True)}
+
+
+def _back_to(connection: Connection, version: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(store.MIGRATIONS))
+    config.attributes["connection"] = connection
+    command.downgrade(config, version)
