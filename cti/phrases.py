@@ -160,6 +160,7 @@ OURS = (
     mark("no transfer of that leg is open"),
     mark("the hours in which the customer wants to be called end before they begin"),
     mark("the customer does not want to be called back"),
+    mark("the customer has called since they were answered, and nobody answered: call them"),
     mark("the customer does not want to be called at this hour"),
     mark("customers are not called at this hour, unless they agreed to it"),
     mark("whom the last call met is said first"),

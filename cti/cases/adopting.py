@@ -32,6 +32,7 @@ from cti.cases.acts import (
 from cti.cases.book import CaseBook, ChangedError, Standing
 from cti.cases.case import Case
 from cti.cases.contact import Contact, Missing, calling
+from cti.cases.model import missed_since
 from cti.intake import Intake, IntakeBook
 from policies.calendar import midnight
 
@@ -118,11 +119,14 @@ def _told(row: Intake, now: datetime) -> list[Note]:
 
 def _done(case: Case, row: Intake, now: datetime) -> list[Act]:
     """Somebody called back or handed it over outside the cases (`kikitori intake done`)."""
-    note = row.note or "-"
+    note, done_at = row.note or "-", min(max(row.done_at or now, case.received_at), now)
     asked: list[Act] = [] if case.inquiry else [Amend(at=now, by=SYSTEM, unit=case.owner, inquiry=note)]
+    reply = Reply(at=now, by=SYSTEM, unit=case.owner, channel=Channel.PHONE, answered_at=done_at)
+    if any(missed_since(one, done_at) for one in case.owes(TicketKind.ABANDONED)):  # they are still to be called
+        return [] if any(isinstance(act, Reply) for act in case.history) else [*asked, reply]
     return [
         *asked,
-        Reply(at=now, by=SYSTEM, unit=case.owner, channel=Channel.PHONE),
+        reply,
         Result(
             at=now, by=SYSTEM, unit=case.owner, outcome=Outcome.ANSWERED, text=f"{note} ({row.done_by})"
         ),

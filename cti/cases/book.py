@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from cti.cases import form, phrasing
 from cti.cases.acts import CALLED, CENTRE, Act, Channel, Outcome, Reach, Reply, State, TicketEnd, TicketKind, Way
+from cti.cases.callbacks import takes
 from cti.cases.case import Case, RuleError
 from cti.cases.contact import Contact, Missing
 from cti.cases.model import fold, taken
@@ -601,6 +602,12 @@ class CaseBook:
         query = select(cases.c.number).where(cases.c.number == number, cases.c.state != State.CLOSED)
         async with self._engine.connect() as connection:
             return await connection.scalar(query) is not None
+
+    async def owes_call(self, e164: str, due: datetime) -> Kept | None:
+        """The case for which somebody of that number is called whom nobody answered, and who is called by then."""
+        found = [kept for kept in await self.owed_to(e164) if takes(kept.case, due)]
+        missed = (kept for kept in found if kept.case.owes(TicketKind.ABANDONED))
+        return next(missed, found[0] if found else None)
 
     async def missed_before(self, e164: str) -> int | None:
         """The newest case in which somebody of that number waits to be called, whom nobody had answered."""
