@@ -19,6 +19,8 @@ from cti.api.caseshapes import (
     Digest,
     Do,
     Enter,
+    Joined,
+    JoinIn,
     Looked,
     Owner,
     Progress,
@@ -130,6 +132,17 @@ async def put_through(
     )  # fmt: skip
     return Put(case=Case.whole(found.kept, service.desk.now()), section=found.to.section, phone=found.to.phone,
                instead=found.to.how is How.INSTEAD)  # fmt: skip
+
+
+@router.post("/cases/{case}/join", status_code=201)
+async def join(case: Which, asked: JoinIn, request: Request, session: Session = may(Act.CASES)) -> Joined:
+    """It is a duplicate and ends; the calls that it owed are owed in the other case, each at its time (C-06, A-14)."""
+    service = service_of(request)
+    gone, come = await service.cases.join(
+        session.who.account, case, asked.into, seen=asked.seen, seen_into=asked.seen_into, dry_run=asked.dry_run
+    )  # fmt: skip
+    now = service.desk.now()
+    return Joined(case=Case.whole(gone, now), into=Case.whole(come, now), dry_run=asked.dry_run)
 
 
 @router.get("/tickets")

@@ -25,6 +25,7 @@ from cti.cases.acts import (
     Way,
     Why,
 )
+from cti.cases.acts import Joined as Came
 from cti.cases.book import Kept, Line, TicketLine
 from cti.cases.case import Letter as InHand
 from cti.cases.contact import Contact as Number
@@ -332,6 +333,18 @@ class PutThrough(In):
     seen: int | None = None
 
 
+class JoinIn(In):
+    """Into which case: its number, or the beginning of its id. `seen`, `seen_into`: how many acts each had, as in `Do`.
+
+    `dry_run`: how both would be.
+    """
+
+    into: Annotated[str, Field(pattern=r"^[0-9a-fA-F-]{1,36}$")]
+    seen: Annotated[int | None, Field(ge=1)] = None
+    seen_into: Annotated[int | None, Field(ge=1)] = None
+    dry_run: bool = False
+
+
 class Looked(In):
     """That the progress was looked through, with recordings since then; a week by itself."""
 
@@ -523,6 +536,7 @@ class Case(CaseLine):
 
     `letter`: what is to be sent in writing, if anything. `shared`: units that see it beside those it concerns.
     `evasive`: phrases in what was entered just now that say neither yes nor no (E-15); empty where it is only shown.
+    `joined`: the case of which it is a duplicate, and has ended as such; `duplicates`: those that have ended in it.
     """
 
     related: list[str]
@@ -534,6 +548,8 @@ class Case(CaseLine):
     discreet: bool
     consent: bool | None
     letter: Letter | None
+    joined: int | None
+    duplicates: list[int]
     evasive: list[str]
     history: list[dict[str, Any]]
 
@@ -557,6 +573,7 @@ class Case(CaseLine):
             between=_clocks(case.reach.between if case.reach else None),
             discreet=case.reach is not None and bool(case.reach.discreet),
             consent=case.consent.given if case.consent else None, letter=Letter.of(case.letter), evasive=list(evasive),
+            joined=case.joined, duplicates=[act.duplicate for act in case.history if isinstance(act, Came)],
             history=[_act(act) for act in case.history],
         )  # fmt: skip
 
@@ -568,6 +585,14 @@ class Put(BaseModel):
     section: str
     phone: str
     instead: bool
+
+
+class Joined(BaseModel):
+    """The duplicate, which has ended, and the case into which it was joined; of a dry run, as they would be."""
+
+    case: Case
+    into: Case
+    dry_run: bool
 
 
 class Arrival(BaseModel):

@@ -20,6 +20,7 @@ from cti.cases.acts import (
     Close,
     Consent,
     Expect,
+    Join,
     Note,
     Outcome,
     Reach,
@@ -79,8 +80,12 @@ def following(case: Case, row: Intake, now: datetime) -> list[Act]:
 
 
 def answered(case: Case) -> str | None:
-    """Who did what the night's call asked for: the unit that answered it, or handed it over. None: nobody yet."""
-    first = next((act for act in case.history if isinstance(act, Reply | Result) and act.by != SYSTEM), None)
+    """Who did what the night's call asked for: the unit that answered it, handed it over, or joined it to another case.
+
+    None: nobody yet.
+    """
+    kinds = Reply | Result | Join if case.joined else Reply | Result
+    first = next((act for act in case.history if isinstance(act, kinds) and act.by != SYSTEM), None)
     if case.hand_over is not None:
         return case.hand_over.unit
     return first.unit if first is not None else None
@@ -181,5 +186,6 @@ class Adopting:
         if new := following(kept.case, row, self._now()):
             kept = await self._book.add(kept.number, new, seen=len(kept.case.history))
         if row.done_at is None and (unit := answered(kept.case)) is not None:
-            await self._keep(row, unit, f"案件 {kept.number}")
+            joined = f" (案件 {kept.case.joined} に統合)" if kept.case.joined else ""
+            await self._keep(row, unit, f"案件 {kept.number}{joined}")
         self._seen[row.id] = (row, len(kept.case.history))

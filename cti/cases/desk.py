@@ -249,6 +249,25 @@ class CaseDesk:
 
         return await self.book.add(kept.number, new, seen=seen, may=may)
 
+    async def join(
+        self, who: Account, text: str, into: str, *, seen: int | None = None, seen_into: int | None = None,
+        dry_run: bool = False,
+    ) -> tuple[Kept, Kept]:  # fmt: skip
+        """End a case as a duplicate of another; both, as they are then. `dry_run`: as they would be.
+
+        Raises OrderError, ChangedError, NotFoundError, LogUnavailableError.
+        """
+        find = self.look if dry_run else self.find
+        gone, come, by = await find(who, text), await find(who, into), self._by(who)
+
+        def may(case: Case) -> None:
+            if not sees(case, by["unit"]):
+                raise _none(text if case.id == gone.case.id else into)
+
+        return await self.book.join(
+            gone.number, come.number, by, seen=(seen, seen_into), may=may, dry_run=dry_run
+        )  # fmt: skip
+
     def _still_takes(self, main: str | None, at: datetime) -> None:
         if main is not None:  # it may have been retired since it was assigned
             self._taking("main", main, at)

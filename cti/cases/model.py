@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from cti.cases import letters, sharing
+from cti.cases import joining, letters, sharing
 from cti.cases.acts import (
     CALLED,
     CENTRE,
@@ -33,6 +33,8 @@ from cti.cases.acts import (
     Draft,
     Expect,
     HandOver,
+    Join,
+    Joined,
     Missed,
     Note,
     Outcome,
@@ -319,7 +321,19 @@ def _reopened(case: Case, act: Reopen) -> Case:
     _needed(act.reason, "A-14", "why it is opened again is missing")
     _has_to_do(case, act)
     state = State.ACCEPTED if case.hand_over else State.OPEN
-    return replace(case, state=state, closed_at=None, reply=None, result=None, reopened=case.reopened + 1)
+    return replace(
+        case, state=state, closed_at=None, reply=None, result=None, joined=None, reopened=case.reopened + 1
+    )  # fmt: skip
+
+
+def _joined_into(case: Case, act: Join) -> Case:
+    _working(case, act)
+    return joining.gone(case, act)
+
+
+def _joined(case: Case, act: Joined) -> Case:
+    _working(case, act)
+    return joining.come(case, act)
 
 
 def _expected(case: Case, act: Expect) -> Case:
@@ -486,6 +500,8 @@ _AFTER: Final[dict[type[Act], Callable[..., Case]]] = {
     Result: _resulted,
     Reopen: _reopened,
     Expect: _expected,
+    Join: _joined_into,
+    Joined: _joined,
     PutThrough: _put_through,
     Transferred: _transferred,
     TransferEnded: _transfer_ended,
