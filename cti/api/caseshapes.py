@@ -419,7 +419,8 @@ class Ticket(BaseModel):
 
     `late`: tried or kept after `due`, or open and past it. `tries`: how often they were called, `tried_at` when first,
     `again` when next. `outcome`: kept, failed (a callback takes its place), passed-on
-    (another unit has one of its own), void (closed without it); null while it is open.
+    (another unit has one of its own), void (closed without it); null while it is open. `others`: further open cases of
+    the customer's number that one may see.
     """
 
     ticket: str
@@ -441,6 +442,7 @@ class Ticket(BaseModel):
     name: str
     contact: Reached | None
     damaged: bool
+    others: list[int]
 
     @classmethod
     def of(cls, line: TicketLine, now: datetime) -> "Ticket":
@@ -537,6 +539,7 @@ class Case(CaseLine):
     `letter`: what is to be sent in writing, if anything. `shared`: units that see it beside those it concerns.
     `evasive`: phrases in what was entered just now that say neither yes nor no (E-15); empty where it is only shown.
     `joined`: the case of which it is a duplicate, and has ended as such; `duplicates`: those that have ended in it.
+    `others`: further open cases of the customer's number that one may see.
     """
 
     related: list[str]
@@ -550,11 +553,12 @@ class Case(CaseLine):
     letter: Letter | None
     joined: int | None
     duplicates: list[int]
+    others: list[int]
     evasive: list[str]
     history: list[dict[str, Any]]
 
     @classmethod
-    def whole(cls, kept: Kept, now: datetime, evasive: Sequence[str] = ()) -> "Case":
+    def whole(cls, kept: Kept, now: datetime, others: Sequence[int], evasive: Sequence[str] = ()) -> "Case":
         """Of the store's."""
         case = kept.case
         same = (
@@ -573,7 +577,8 @@ class Case(CaseLine):
             between=_clocks(case.reach.between if case.reach else None),
             discreet=case.reach is not None and bool(case.reach.discreet),
             consent=case.consent.given if case.consent else None, letter=Letter.of(case.letter), evasive=list(evasive),
-            joined=case.joined, duplicates=[act.duplicate for act in case.history if isinstance(act, Came)],
+            joined=case.joined, others=list(others),
+            duplicates=[act.duplicate for act in case.history if isinstance(act, Came)],
             history=[_act(act) for act in case.history],
         )  # fmt: skip
 
@@ -607,8 +612,9 @@ class Arrival(BaseModel):
     @classmethod
     def of(cls, found: Coming, now: datetime) -> "Arrival":
         """As the store has it."""
+        others = [line.number for line in found.earlier if line.state is not State.CLOSED]
         return cls(
-            case=Case.whole(found.kept, now), phone=found.phone, why=found.why, words=found.words,
+            case=Case.whole(found.kept, now, others), phone=found.phone, why=found.why, words=found.words,
             earlier=[CaseLine.of(line, now) for line in found.earlier],
         )  # fmt: skip
 

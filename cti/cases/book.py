@@ -135,7 +135,10 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TicketLine:
-    """A ticket in a list, with what its case shows. `place`: which of the case's it is. Times in UTC."""
+    """A ticket in a list, with what its case shows. `place`: which of the case's it is. Times in UTC.
+
+    `others`: further open cases of the customer's number.
+    """
 
     id: str
     case: int
@@ -155,6 +158,7 @@ class TicketLine:
     name: str
     contact: Contact | Missing | None
     damaged: bool = False
+    others: tuple[int, ...] = ()
 
     def late(self, now: datetime) -> bool:
         """Whether nobody tried it by when it was due, or by when it was to be tried again."""
@@ -606,7 +610,33 @@ class CaseBook:
             numbers = sorted({row["case"] for row in found})
             of = (await connection.execute(select(cases).where(cases.c.number.in_(numbers)))).mappings().all()
         theirs = {row["number"]: self._summary(row, row["number"], unit) for row in of}
-        return [self._ticket(row, theirs[row["case"]]) for row in found if row["case"] in theirs]
+        open_ = await self.open_by(
+            {one["contact"].e164 for one in theirs.values() if isinstance(one["contact"], Contact)}, unit
+        )  # fmt: skip
+        lines = [self._ticket(row, theirs[row["case"]]) for row in found if row["case"] in theirs]
+        return [replace(line, others=_others(line.contact, line.case, open_)) for line in lines]
+
+    async def others(self, kept: Kept, unit: str) -> tuple[int, ...]:
+        """Further open cases of the customer's number that `unit` may see, the newest first."""
+        contact = kept.case.reach.contact if kept.case.reach else None
+        numbers = {contact.e164} if isinstance(contact, Contact) else set()
+        return _others(contact, kept.number, await self.open_by(numbers, unit))
+
+    async def open_by(self, numbers: Collection[str], unit: str) -> dict[str, list[int]]:
+        """The open cases of each of these numbers (E.164) that `unit` may see, the newest first."""
+        tagged = select(acts.c.case).where(acts.c.tag.in_({self._keys.tag(number) for number in numbers}))
+        query = select(cases).where(cases.c.state != State.CLOSED, cases.c.number.in_(tagged))
+        query = self._seen(query, cases.c.number, unit).order_by(cases.c.number.desc())
+        found: dict[str, list[int]] = {number: [] for number in numbers}
+        if not numbers:
+            return found
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(query)).mappings().all()
+        for row in rows:
+            contact = self._summary(row, row["number"], unit)["contact"]  # of now: others may have been wrong
+            if isinstance(contact, Contact) and contact.e164 in found:
+                found[contact.e164].append(int(row["number"]))
+        return found
 
     @staticmethod
     def _ticket(row: Mapping[Any, Any], summary: Mapping[str, Any]) -> TicketLine:
@@ -772,6 +802,12 @@ def _is_late(now: datetime) -> ColumnElement[bool]:
     waits = tickets.c.outcome.is_(None) & (early | (func.coalesce(tickets.c.again, tickets.c.due) < plain(now)))
     acted = func.coalesce(tickets.c.tried_at, tickets.c.done_at)
     return waits | (tickets.c.outcome.is_not(None) & (tickets.c.due < acted))
+
+
+def _others(contact: Contact | Missing | None, number: int, open_: Mapping[str, Sequence[int]]) -> tuple[int, ...]:
+    """Of the cases of that number, those beside `number`."""
+    of = open_.get(contact.e164, ()) if isinstance(contact, Contact) else ()
+    return tuple(one for one in of if one != number)
 
 
 def _reached_on(case: Case, e164: str) -> bool:

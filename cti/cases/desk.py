@@ -185,6 +185,10 @@ class CaseDesk:
             raise _none(text)  # whether there is one is not theirs to know
         return await self.book.get(found[0][0])
 
+    async def others(self, who: Account, kept: Kept) -> tuple[int, ...]:
+        """As `CaseBook.others`, of what somebody may see: numbers of cases, and nothing that stands in them."""
+        return await self.book.others(kept, self.unit(who))
+
     async def imported(self, who: Account, counts: Mapping[str, Any]) -> None:
         """Rows of a sheet were looked at, or entered: the log has how many, beside the line of each case."""
         await self._say(who, "cases.imported", self._site, counts)

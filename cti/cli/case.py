@@ -161,6 +161,9 @@ def enter(
         with at_api() as client:
             case = client.enter_case(asked)
     _say(case, _("Entered: case {number}."), as_json=as_json)
+    if case.others and not as_json:
+        numbers = ", ".join(str(number) for number in case.others)
+        err.print(_("The same number has other open cases: {numbers}").format(numbers=numbers), style="yellow")
 
 
 def list_(
@@ -241,6 +244,7 @@ def show(case: Which, as_json: Json = False) -> None:
         (_("Customer"), customer(found)),
         (_("Due"), _until(found)),
         (_("Call"), found.conversation or ""),
+        (_("Same number"), ", ".join(str(number) for number in found.others)),
         (_("Duplicate of"), str(found.joined or "")),
         (_("Duplicates"), ", ".join(_duplicates(found))),
     ]

@@ -1,5 +1,6 @@
 """Duplicates over the API: who joins which, what both say afterwards, and what others of a customer one is told of."""
 
+import json
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 
 from tests.unit.cti.api.conftest import Api
 from tests.unit.cti.api.test_cases import OVER, REACHED, done, entered
+from tests.unit.cti.api.test_command_line import Desk, desk  # noqa: F401  # a fixture
 from tests.unit.recorder.rig import uuid
 
 pytestmark = [pytest.mark.rule("C-06", "A-03", "A-14"), pytest.mark.usefixtures("noon")]
@@ -56,7 +58,8 @@ async def test_both_say_what_became_of_them(api: Api) -> None:
 
 
 async def test_what_cannot_be_is_refused_and_a_dry_run_changes_nothing(api: Api) -> None:
-    one, into = await owed(api), await shown(api, (await entered(api, **REACHED))["number"])
+    numbers = [(await owed(api))["number"], (await entered(api, **REACHED))["number"]]
+    one, into = [await shown(api, number) for number in numbers]
     for by, more, status, said in (
         ("sato", {"seen": 1}, 409, "meanwhile"), ("sato", {"seen_into": 1}, 409, "meanwhile"),
         ("gyosha", {}, 409, "(A-23)"), ("kyusui", {}, 404, f"no case '{into['number']}'"),
@@ -67,3 +70,50 @@ async def test_what_cannot_be_is_refused_and_a_dry_run_changes_nothing(api: Api)
         assert (answer.status_code, said in answer.text) == (status, True), answer.text
     for case in (one, into):
         assert await shown(api, case["number"]) == case
+
+
+@pytest.mark.rule("A-44")
+async def test_others_of_the_same_number_are_named_to_whoever_may_see_them(api: Api) -> None:
+    one, other = await owed(api), await owed(api)
+    mine = await entered(api, **REACHED)
+    wrong, closed = await entered(api, **REACHED), await entered(api, **REACHED)
+    await entered(api, **REACHED | {"contact": "06-6458-0000"})
+    assert mine["others"] == [other["number"], one["number"]], "whoever enters it sees it at once"
+    await done(api, "gyosha", wrong["number"], {"kind": "reach", "contact": "090-1234-5678"})
+    end = [{"kind": "reply", "channel": "phone"}, {"kind": "result", "outcome": "answered", "text": "x"},
+           {"kind": "close"}]  # fmt: skip
+    await done(api, "gyosha", closed["number"], *end)
+    everything = {one["number"], other["number"], mine["number"]}
+    for by, seen in (("sato", everything), ("gyosha", everything), ("kyusui", everything - {mine["number"]})):
+        assert set((await shown(api, one["number"], by))["others"]) == seen - {one["number"]}
+        tickets = (await api.ask(by, "GET", "/v1/tickets")).json()["items"]
+        assert [(line["case"], set(line["others"])) for line in tickets] == [
+            (case["number"], seen - {case["number"]}) for case in (one, other)
+        ]
+    assert (await shown(api, wrong["number"]))["others"] == []
+    unknown = await entered(api)
+    assert unknown["others"] == []
+
+
+@pytest.mark.thorough
+async def test_by_the_command(desk: Desk) -> None:  # noqa: F811  # the fixture
+    await desk.login("gyosha")
+    who = ("--inquiry", "断水", "--contact", "06-6458-1132", "--json")
+    one, into = [str(json.loads((await desk.run("case", "enter", *who)).stdout)["number"]) for _ in range(2)]
+    again = await desk.run("case", "enter", "--inquiry", "断水", "--contact", "06-6458-1132")
+    assert f"other open cases: {into}, {one}" in again.stderr.decode()
+    assert f"Same number: {int(into) + 1}, {into}\n" in (await desk.run("case", "show", one)).stdout.decode()
+    dry = await desk.run("case", "join", one, "--into", into, "--dry-run")
+    assert "nothing is changed" in dry.stdout.decode(), dry.stderr
+    refused = await desk.run("case", "join", one, "--into", into, "--seen", "1")
+    assert (refused.returncode, "meanwhile" in refused.stderr.decode()) == (65, True)
+    done_ = await desk.run("case", "join", one, "--into", into, "--seen", "2")
+    assert done_.stdout.decode() == (f"Case {one} ends as a duplicate.\nCase {into} goes on. being worked on.\n"), (
+        done_.stderr
+    )
+    assert f"Duplicate of: {into}" in (await desk.run("case", "show", one)).stdout.decode()
+    shown_ = (await desk.run("case", "show", into, LC_ALL="ja_JP.UTF-8")).stdout.decode()
+    assert f"統合された重複: {one}" in shown_
+    assert f"重複の統合: 案件 {one}" in shown_
+    closed = await desk.run("case", "join", one, "--into", into, "--json")
+    assert (closed.returncode, "(A-14)" in closed.stderr.decode()) == (65, True)

@@ -388,3 +388,25 @@ async def test_an_intake_that_is_done_settles_no_call_that_was_missed_since(nigh
         (TicketKind.CALLBACK, TicketEnd.KEPT), (TicketKind.ABANDONED, None),
     ]  # fmt: skip
     assert sum(isinstance(act, Reply) for act in case.history) == 1
+
+
+@pytest.mark.rule("C-06", "A-14")
+async def test_an_intake_whose_case_is_joined_is_done_and_the_other_goes_on(night: Night) -> None:
+    for number in (1, 2):
+        await night.call(*CALLBACK, number=number)
+    await night.adopting.look()
+    other, one = await night.cases()
+    await night.book.join(one.number, other.number, {"at": night.at, "by": "gyosha", "unit": CONTRACTOR})
+    for _ in range(2):
+        await night.another().look()
+    rows = await night.intakes.rows(done=True)
+    assert {row.id: (row.done_by, row.note) for row in rows} == {
+        one.id: (CONTRACTOR, f"案件 {one.number} (案件 {other.number} に統合)"), other.id: (None, None),
+    }  # fmt: skip
+    case = (await night.book.get(other.number)).case
+    assert [ticket.outcome for ticket in case.tickets] == [None], "both wishes are one call"
+    (row,) = await night.intakes.rows()
+    await night.keep(row, "gyosha", "案内した")
+    await night.another().look()
+    case = (await night.book.get(other.number)).case
+    assert (case.state, [ticket.outcome for ticket in case.tickets]) == (State.CLOSED, [TicketEnd.KEPT])

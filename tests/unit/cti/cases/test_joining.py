@@ -391,3 +391,13 @@ async def test_one_that_was_joined_on_is_found_at_its_end(shelf: Shelf) -> None:
     assert await book.open_of(call) is None
     month = await book.month(START - timedelta(days=1), START + timedelta(days=1))
     assert month["outcome"] == {"-": 1, "answered": 1, "join": 2}
+
+
+async def test_each_of_the_tickets_has_a_name_of_its_own_however_often_it_goes_on(shelf: Shelf) -> None:
+    one, into = await two(shelf)
+    third = await shelf.enter(shelf.act(Reach, contact=NUMBER))
+    await shelf.book().join(one.number, into.number, by(shelf))
+    await shelf.book().join(into.number, third.number, by(shelf))
+    found = await shelf.book().tickets(TicketsWanted(open=False), CENTRE, limit=9)
+    assert [line.outcome for line in found].count(None) == 1
+    assert len({line.id for line in found}) == len(found) == 3
