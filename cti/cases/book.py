@@ -670,11 +670,13 @@ class CaseBook:
 
     async def _joined_into(self, number: int) -> int | None:
         """The open case of which that one has become a part, by one other or more."""
-        case = (await self.get(number)).case
-        while case.joined is not None:
-            number = case.joined
+        with suppress(CaseDamagedError):  # of one that nobody can read nothing is known
             case = (await self.get(number)).case
-        return None if case.state is State.CLOSED else number
+            while case.joined is not None:
+                number = case.joined
+                case = (await self.get(number)).case
+            return None if case.state is State.CLOSED else number
+        return None
 
     async def owed_to(self, e164: str) -> list[Kept]:
         """The cases in which somebody is to be called on that number, the newest first."""

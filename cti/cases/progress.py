@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, case, exists, func, select
+from sqlalchemy import ColumnElement, case, exists, func, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from cti.calls.board import conversation_id
@@ -136,7 +136,7 @@ async def month(engine: AsyncEngine, since: datetime, until: datetime) -> dict[s
     within = (cases.c.received_at >= plain(since)) & (cases.c.received_at < plain(until))
 
     # A duplicate alone ends without an outcome.
-    outcome = func.coalesce(cases.c.outcome, case((cases.c.state == State.CLOSED, "join")))
+    outcome = func.coalesce(cases.c.outcome, case((cases.c.closed_at.is_not(None), literal_column("'join'"))))
     columns: dict[str, ColumnElement[Any]] = {**cases.c, "outcome": outcome}
 
     async def by(connection: AsyncConnection, name: str) -> dict[str, int]:
