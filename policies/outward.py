@@ -14,7 +14,8 @@ from policies.model import Name, Part, Policy
 EVENTS: Final = (
     "register", "amend", "reach", "consent", "assign", "hand-over", "accept", "reply", "result", "close",
     "reopen", "expect", "note", "put-through", "transferred", "transfer-ended", "missed", "called-again",
-    "dialled", "dial-ended", "tried", "draft", "check", "share", "unjust-demand", "reported", "voice", "voice-step",
+    "dialled", "dial-ended", "tried", "draft", "check", "share", "join", "joined", "unjust-demand",
+    "reported", "voice", "voice-step",
 )  # fmt: skip
 """What is done with cases, as `cti.cases.form` calls it."""
 _STRANGE: Final = frozenset(" \u3000\"'%:\\")

@@ -1,6 +1,7 @@
 """Cases: every question of every channel, and what was done with it (事務取扱要綱4条 to 7条)."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Annotated
@@ -19,6 +20,8 @@ from cti.api.caseshapes import (
     Digest,
     Do,
     Enter,
+    Joined,
+    JoinIn,
     Looked,
     Owner,
     Progress,
@@ -35,7 +38,7 @@ from cti.api.caseshapes import (
 )
 from cti.api.service import Once, Service, may, service_of
 from cti.cases.acts import Channel, State, TicketKind
-from cti.cases.book import TicketsWanted, Wanted
+from cti.cases.book import Kept, TicketsWanted, Wanted
 from cti.cases.contact import ContactError, contact
 from cti.cases.progress import Progress as Standing
 from cti.errors import FieldError
@@ -99,14 +102,13 @@ async def enter(asked: Enter, request: Request, session: Session = may(Act.CASES
     """Enter a question, with what is known of whoever asks (4条, A-16 to A-18)."""
     service = service_of(request)
     kept = await service.cases.enter(session.who.account, asked.model_dump(exclude_unset=True))
-    return Case.whole(kept, service.desk.now())
+    return await _whole(request, session, kept)
 
 
 @router.get("/cases/{case}")
 async def show(case: Which, request: Request, session: Session = may(Act.CASES)) -> Case:
     """One, with its history. The access log has who looked."""
-    service = service_of(request)
-    return Case.whole(await service.cases.look(session.who.account, case), service.desk.now())
+    return await _whole(request, session, await service_of(request).cases.look(session.who.account, case))
 
 
 @router.post("/cases/{case}/acts", status_code=201)
@@ -116,7 +118,7 @@ async def act(case: Which, asked: Do, request: Request, session: Session = may(A
     stated = [one.model_dump(exclude_unset=True) for one in asked.acts]
     kept = await service.cases.act(session.who.account, case, stated, asked.seen)
     said = service.cases.evasive(kept.case.history[-len(stated) :])
-    return Case.whole(kept, service.desk.now(), said)
+    return await _whole(request, session, kept, said)
 
 
 @router.post("/cases/{case}/transfers", status_code=201)
@@ -128,8 +130,20 @@ async def put_through(
     found = await service.putting.put(
         session.who.account, case, asked.section, asked.why, words=asked.words, seen=asked.seen
     )  # fmt: skip
-    return Put(case=Case.whole(found.kept, service.desk.now()), section=found.to.section, phone=found.to.phone,
+    return Put(case=await _whole(request, session, found.kept), section=found.to.section, phone=found.to.phone,
                instead=found.to.how is How.INSTEAD)  # fmt: skip
+
+
+@router.post("/cases/{case}/join", status_code=201)
+async def join(case: Which, asked: JoinIn, request: Request, session: Session = may(Act.CASES)) -> Joined:
+    """It is a duplicate and ends; the calls that it owed are owed in the other case, each at its time (C-06, A-14)."""
+    service = service_of(request)
+    gone, come = await service.cases.join(
+        session.who.account, case, asked.into, seen=asked.seen, seen_into=asked.seen_into, dry_run=asked.dry_run
+    )  # fmt: skip
+    return Joined(
+        case=await _whole(request, session, gone), into=await _whole(request, session, come), dry_run=asked.dry_run
+    )  # fmt: skip
 
 
 @router.get("/tickets")
@@ -179,7 +193,12 @@ async def tried(ticket: OfTicket, asked: TriedIn, request: Request, session: Ses
     kept = await service.calling.tried(
         session.who.account, ticket, asked.met, left=asked.left, again=asked.again
     )  # fmt: skip
-    return Case.whole(kept, service.desk.now(), service.cases.evasive(kept.case.history[-1:]))
+    return await _whole(request, session, kept, service.cases.evasive(kept.case.history[-1:]))
+
+
+async def _whole(request: Request, session: Session, kept: Kept, evasive: Sequence[str] = ()) -> Case:
+    service = service_of(request)
+    return Case.whole(kept, service.desk.now(), await service.cases.others(session.who.account, kept), evasive)
 
 
 @router.get("/sections")

@@ -25,6 +25,7 @@ from cti.cases.acts import (
     Way,
     Why,
 )
+from cti.cases.acts import Joined as Came
 from cti.cases.book import Kept, Line, TicketLine
 from cti.cases.case import Letter as InHand
 from cti.cases.contact import Contact as Number
@@ -332,6 +333,18 @@ class PutThrough(In):
     seen: int | None = None
 
 
+class JoinIn(In):
+    """Into which case: its number, or the beginning of its id. `seen`, `seen_into`: how many acts each had, as in `Do`.
+
+    `dry_run`: how both would be.
+    """
+
+    into: Annotated[str, Field(pattern=r"^[0-9a-fA-F-]{1,36}$")]
+    seen: Annotated[int | None, Field(ge=1)] = None
+    seen_into: Annotated[int | None, Field(ge=1)] = None
+    dry_run: bool = False
+
+
 class Looked(In):
     """That the progress was looked through, with recordings since then; a week by itself."""
 
@@ -406,7 +419,8 @@ class Ticket(BaseModel):
 
     `late`: tried or kept after `due`, or open and past it. `tries`: how often they were called, `tried_at` when first,
     `again` when next. `outcome`: kept, failed (a callback takes its place), passed-on
-    (another unit has one of its own), void (closed without it); null while it is open.
+    (another unit has one of its own), void (closed without it); null while it is open. `others`: further open cases of
+    the customer's number that one may see.
     """
 
     ticket: str
@@ -428,6 +442,7 @@ class Ticket(BaseModel):
     name: str
     contact: Reached | None
     damaged: bool
+    others: list[int]
 
     @classmethod
     def of(cls, line: TicketLine, now: datetime) -> "Ticket":
@@ -523,6 +538,8 @@ class Case(CaseLine):
 
     `letter`: what is to be sent in writing, if anything. `shared`: units that see it beside those it concerns.
     `evasive`: phrases in what was entered just now that say neither yes nor no (E-15); empty where it is only shown.
+    `joined`: the case of which it is a duplicate, and has ended as such; `duplicates`: those that have ended in it.
+    `others`: further open cases of the customer's number that one may see.
     """
 
     related: list[str]
@@ -534,11 +551,14 @@ class Case(CaseLine):
     discreet: bool
     consent: bool | None
     letter: Letter | None
+    joined: int | None
+    duplicates: list[int]
+    others: list[int]
     evasive: list[str]
     history: list[dict[str, Any]]
 
     @classmethod
-    def whole(cls, kept: Kept, now: datetime, evasive: Sequence[str] = ()) -> "Case":
+    def whole(cls, kept: Kept, now: datetime, others: Sequence[int], evasive: Sequence[str] = ()) -> "Case":
         """Of the store's."""
         case = kept.case
         same = (
@@ -557,6 +577,8 @@ class Case(CaseLine):
             between=_clocks(case.reach.between if case.reach else None),
             discreet=case.reach is not None and bool(case.reach.discreet),
             consent=case.consent.given if case.consent else None, letter=Letter.of(case.letter), evasive=list(evasive),
+            joined=case.joined, others=list(others),
+            duplicates=[act.duplicate for act in case.history if isinstance(act, Came)],
             history=[_act(act) for act in case.history],
         )  # fmt: skip
 
@@ -568,6 +590,14 @@ class Put(BaseModel):
     section: str
     phone: str
     instead: bool
+
+
+class Joined(BaseModel):
+    """The duplicate, which has ended, and the case into which it was joined; of a dry run, as they would be."""
+
+    case: Case
+    into: Case
+    dry_run: bool
 
 
 class Arrival(BaseModel):
@@ -582,8 +612,9 @@ class Arrival(BaseModel):
     @classmethod
     def of(cls, found: Coming, now: datetime) -> "Arrival":
         """As the store has it."""
+        others = [line.number for line in found.earlier if line.state is not State.CLOSED]
         return cls(
-            case=Case.whole(found.kept, now), phone=found.phone, why=found.why, words=found.words,
+            case=Case.whole(found.kept, now, others), phone=found.phone, why=found.why, words=found.words,
             earlier=[CaseLine.of(line, now) for line in found.earlier],
         )  # fmt: skip
 

@@ -21,6 +21,8 @@ from cti.api.caseshapes import (
     Digest,
     Do,
     Enter,
+    Joined,
+    JoinIn,
     Looked,
     Progress,
     Put,
@@ -338,6 +340,10 @@ class Client:
     def put_through(self, case: str, asked: PutThrough) -> Put:
         """Have the PBX put a caller through."""
         return self._post(f"/v1/cases/{_segment(case)}/transfers", asked, Put)
+
+    def join(self, case: str, asked: JoinIn) -> Joined:
+        """End it as a duplicate of another."""
+        return self._post(f"/v1/cases/{_segment(case)}/join", asked, Joined)
 
     def arrivals(self) -> Iterator[Arrival]:
         """Callers who are put through to one's own unit, each as they come, until the session ends."""

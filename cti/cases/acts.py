@@ -387,6 +387,40 @@ class Share(Act):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Promise:
+    """A call that a case owes, as it goes to another: until when, and how often it was tried, as `Ticket` has it."""
+
+    kind: TicketKind
+    at: datetime
+    due: datetime | None = None
+    conversation: str | None = None
+    tries: int = 0
+    tried_at: datetime | None = None
+    again: datetime | None = None
+    asked: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Join(Act):
+    """It is a duplicate of the case of number `into`, and ends as such: there the customer is called (C-06)."""
+
+    into: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joined(Act):
+    """The case of number `duplicate` ends in this one, with the calls that it owed, and its own call, if it had one.
+
+    `promised`: when the customer will be called, as they were told there.
+    """
+
+    duplicate: int
+    promises: tuple[Promise, ...] = ()
+    promised: datetime | None = None
+    conversation: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UnjustDemand(Act):
     """不当要求行為 (5条3, B-14): what was demanded, in their words; 水道局長 is told at once."""
 

@@ -20,6 +20,7 @@ from cti.cases.acts import (
     Close,
     Consent,
     Expect,
+    Join,
     Note,
     Outcome,
     Reach,
@@ -32,6 +33,7 @@ from cti.cases.acts import (
 from cti.cases.book import CaseBook, ChangedError, Standing
 from cti.cases.case import Case
 from cti.cases.contact import Contact, Missing, calling
+from cti.cases.model import missed_since
 from cti.intake import Intake, IntakeBook
 from policies.calendar import midnight
 
@@ -78,8 +80,12 @@ def following(case: Case, row: Intake, now: datetime) -> list[Act]:
 
 
 def answered(case: Case) -> str | None:
-    """Who did what the night's call asked for: the unit that answered it, or handed it over. None: nobody yet."""
-    first = next((act for act in case.history if isinstance(act, Reply | Result) and act.by != SYSTEM), None)
+    """Who did what the night's call asked for: the unit that answered it, handed it over, or joined it to another case.
+
+    None: nobody yet.
+    """
+    kinds = Reply | Result | Join if case.joined else Reply | Result
+    first = next((act for act in case.history if isinstance(act, kinds) and act.by != SYSTEM), None)
     if case.hand_over is not None:
         return case.hand_over.unit
     return first.unit if first is not None else None
@@ -118,11 +124,14 @@ def _told(row: Intake, now: datetime) -> list[Note]:
 
 def _done(case: Case, row: Intake, now: datetime) -> list[Act]:
     """Somebody called back or handed it over outside the cases (`kikitori intake done`)."""
-    note = row.note or "-"
+    note, done_at = row.note or "-", min(max(row.done_at or now, case.received_at), now)
     asked: list[Act] = [] if case.inquiry else [Amend(at=now, by=SYSTEM, unit=case.owner, inquiry=note)]
+    reply = Reply(at=now, by=SYSTEM, unit=case.owner, channel=Channel.PHONE, answered_at=done_at)
+    if any(missed_since(one, done_at) for one in case.owes(TicketKind.ABANDONED)):  # they are still to be called
+        return [] if any(isinstance(act, Reply) for act in case.history) else [*asked, reply]
     return [
         *asked,
-        Reply(at=now, by=SYSTEM, unit=case.owner, channel=Channel.PHONE),
+        reply,
         Result(
             at=now, by=SYSTEM, unit=case.owner, outcome=Outcome.ANSWERED, text=f"{note} ({row.done_by})"
         ),
@@ -177,5 +186,6 @@ class Adopting:
         if new := following(kept.case, row, self._now()):
             kept = await self._book.add(kept.number, new, seen=len(kept.case.history))
         if row.done_at is None and (unit := answered(kept.case)) is not None:
-            await self._keep(row, unit, f"案件 {kept.number}")
+            joined = f" (案件 {kept.case.joined} に統合)" if kept.case.joined else ""
+            await self._keep(row, unit, f"案件 {kept.number}{joined}")
         self._seen[row.id] = (row, len(kept.case.history))

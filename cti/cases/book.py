@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iter
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 
 import structlog
@@ -19,8 +19,9 @@ from sqlalchemy import ColumnElement, Row, RowMapping, Select, delete, exists, f
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from cti.cases import form, phrasing
+from cti.cases import form, joining, phrasing
 from cti.cases.acts import CALLED, CENTRE, Act, Channel, Outcome, Reach, Reply, State, TicketEnd, TicketKind, Way
+from cti.cases.callbacks import takes
 from cti.cases.case import Case, RuleError
 from cti.cases.contact import Contact, Missing
 from cti.cases.model import fold, taken
@@ -50,7 +51,12 @@ MANY: Final = 1000
 
 Tell = Callable[[str, str, str, Mapping[str, Any]], object]
 """Actor, action, object and detail into the access log, durable when it returns."""
-_Telling = Callable[[str, Mapping[str, Any]], Awaitable[None]]
+T = TypeVar("T")
+_Telling = Callable[[str, str, Mapping[str, Any]], Awaitable[None]]
+
+
+class _OvertakenError(Exception):
+    """Somebody did something with one of the cases meanwhile."""
 
 
 class OrderError(KikitoriError):
@@ -128,7 +134,10 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TicketLine:
-    """A ticket in a list, with what its case shows. `place`: which of the case's it is. Times in UTC."""
+    """A ticket in a list, with what its case shows. `place`: which of the case's it is. Times in UTC.
+
+    `others`: further open cases of the customer's number.
+    """
 
     id: str
     case: int
@@ -148,6 +157,7 @@ class TicketLine:
     name: str
     contact: Contact | Missing | None
     damaged: bool = False
+    others: tuple[int, ...] = ()
 
     def late(self, now: datetime) -> bool:
         """Whether nobody tried it by when it was due, or by when it was to be tried again."""
@@ -240,10 +250,10 @@ class CaseBook:
         name = identity or str(uuid4())
         made = done_with(None, new, name)
 
-        async def once() -> Kept | None:
+        async def once() -> Kept:
             if key is not None and (known := await self.caused(key)) is not None:
                 return replace(await self.get(known), known=True)
-            async with self._told(new[0].by, made, before=0) as (connection, tell):
+            async with self._told(new[0].by, (made, 0)) as (connection, tell):
                 row = insert(cases).values(**self._row(made, len(new)), id=name)
                 number = int((await connection.execute(row)).inserted_primary_key[0])  # type: ignore[index]
                 await self._write(connection, number, made, new, before=0, key=key, tell=tell)
@@ -266,7 +276,7 @@ class CaseBook:
         LogUnavailableError, DatabaseError.
         """
 
-        async def once() -> Kept | None:
+        async def once() -> Kept:
             before = await self.get(number)
             may(before.case)
             if key is not None and await self.caused(key) is not None:
@@ -277,29 +287,65 @@ class CaseBook:
             # Another's act may have a later time, by a few milliseconds or another host's clock: the order counts.
             later = [replace(act, at=max(act.at, before.case.last_at)) for act in new]
             after = done_with(before.case, later)
-            async with self._told(new[0].by, after, before=count) as (connection, tell):
-                row = update(cases).where(cases.c.number == number, cases.c.acts == count)
-                changed = await connection.execute(row.values(**self._row(after, count + len(new))))
-                if changed.rowcount != 1:
-                    return None
+            async with self._told(new[0].by, (after, count)) as (connection, tell):
+                await self._replace(connection, number, after, before=count)
                 await self._write(connection, number, after, later, before=count, key=key, tell=tell)
             return Kept(number=number, case=after)
 
         return await self._until_done(once, str(number))
 
-    async def _until_done(self, once: Callable[[], Awaitable[Kept | None]], name: str) -> Kept:
+    async def join(
+        self, number: int, into: int, by: Mapping[str, Any], *, seen: Sequence[int | None] = (None, None),
+        may: Callable[[Case], None] = lambda _case: None, dry_run: bool = False,
+    ) -> tuple[Kept, Kept]:  # fmt: skip
+        """End case `number` as a duplicate of `into`: both, or neither. `by`: who, when and for which unit.
+
+        `seen`, `may` as in `add`, of both. `dry_run`: how they would be. Raises as `add` does.
+        """
+
+        async def once() -> tuple[Kept, Kept]:
+            before = [await self.get(number), await self.get(into)]
+            for kept, known in zip(before, seen, strict=True):
+                may(kept.case)
+                if known is not None and known != len(kept.case.history):
+                    raise _changed(str(kept.number))
+            gone, come = (kept.case for kept in before)
+            at = max(by["at"], gone.last_at, come.last_at)
+            try:
+                acts_of = joining.acts(gone, number, come, into, {**by, "at": at})
+            except RuleError as error:
+                raise OrderError(error) from error
+            after = [done_with(kept.case, [act]) for kept, act in zip(before, acts_of, strict=True)]
+            if not dry_run:
+                # In one order, whichever is the duplicate: two who join them never wait for each other.
+                done = sorted(zip(before, after, acts_of, strict=True), key=lambda one: one[0].number)
+                changed = [(case, len(kept.case.history)) for kept, case, _act in done]
+                async with self._told(by["by"], *changed) as (connection, tell):
+                    for kept, case, _act in done:
+                        await self._replace(connection, kept.number, case, before=len(kept.case.history))
+                    for kept, case, act in done:
+                        count = len(kept.case.history)
+                        await self._write(connection, kept.number, case, [act], before=count, key=None, tell=tell)
+            return Kept(number=number, case=after[0]), Kept(number=into, case=after[1])
+
+        return await self._until_done(once, str(number))
+
+    async def _replace(self, connection: AsyncConnection, number: int, after: Case, *, before: int) -> None:
+        """The row of a case, which had so many acts. Raises _OvertakenError where it has others now."""
+        row = update(cases).where(cases.c.number == number, cases.c.acts == before)
+        changed = await connection.execute(row.values(**self._row(after, len(after.history))))
+        if changed.rowcount != 1:
+            raise _OvertakenError
+
+    async def _until_done(self, once: Callable[[], Awaitable[T]], name: str) -> T:
         """Try again what others overtake. What has begun is done to its end, whoever goes away meanwhile."""
 
-        async def work() -> Kept:
+        async def work() -> T:
             await self.check_key()
             for place in range(TRIES):
-                try:
+                with suppress(IntegrityError, _OvertakenError):
                     async with self._writing:
-                        found = await once()
-                except IntegrityError:
-                    found = None
-                if found is not None:
-                    return found
+                        return await once()
                 await asyncio.sleep(random.uniform(0, 0.02 * place))  # noqa: S311  # so that two do not meet again
             raise _changed(name)
 
@@ -307,20 +353,23 @@ class CaseBook:
         return await to_its_end(work())
 
     @asynccontextmanager
-    async def _told(self, by: str, case: Case, *, before: int) -> AsyncIterator[tuple[AsyncConnection, _Telling]]:
-        """A transaction; where it fails after the log was told of it, the log is told that, too."""
-        told: list[Mapping[str, Any]] = []
+    async def _told(self, by: str, *made: tuple[Case, int]) -> AsyncIterator[tuple[AsyncConnection, _Telling]]:
+        """A transaction; where it fails after the log was told of it, the log is told that, too.
 
-        async def tell(action: str, detail: Mapping[str, Any]) -> None:
-            await asyncio.to_thread(self._tell, by, action, case.id, detail)
-            told.append(detail)
+        `made`: the cases after it, each with how many acts it had before.
+        """
+        told: list[tuple[str, Mapping[str, Any]]] = []
+
+        async def tell(about: str, action: str, detail: Mapping[str, Any]) -> None:
+            await asyncio.to_thread(self._tell, by, action, about, detail)
+            told.append((about, detail))
 
         try:
             async with self._engine.begin() as connection:
                 yield connection, tell
         except Exception:
-            for detail in told if not await self._are_there(case, before) else ():
-                await asyncio.to_thread(self._tell, by, "case.failed", case.id, detail)
+            for about, detail in told if told and not await self._are_there(*made[0]) else ():
+                await asyncio.to_thread(self._tell, by, "case.failed", about, detail)
             raise
 
     async def _are_there(self, case: Case, before: int) -> bool:
@@ -358,7 +407,7 @@ class CaseBook:
             insert(outbox).values(case=number, acts=before + len(new), site=self._site)
         )  # fmt: skip
         detail = {"number": number, "unit": new[0].unit, "acts": said}
-        await tell("case.changed" if before else "case.entered", detail)
+        await tell(after.id, "case.changed" if before else "case.entered", detail)
 
     def _words(self, of: Iterable[str]) -> list[int]:
         return sorted({self._keys.word(gram) for gram in of})
@@ -389,7 +438,8 @@ class CaseBook:
         """At most two of the cases that `text` names, and `unit` may see: a number, or the beginning of an id."""
         wanted = cases.c.id.startswith(text.lower(), autoescape=True)
         if text.isascii() and text.isdigit() and len(text) < 10:
-            wanted = cases.c.number == int(text)
+            number = cases.c.number == int(text)
+            wanted = number if len(text) < 8 else wanted | number  # one id of 43 begins with eight digits
         query = self._seen(select(cases.c.number, cases.c.id).where(wanted).limit(2), cases.c.number, unit)
         async with self._engine.connect() as connection:
             return [(int(row.number), str(row.id)) for row in await connection.execute(query)]
@@ -572,7 +622,33 @@ class CaseBook:
             numbers = sorted({row["case"] for row in found})
             of = (await connection.execute(select(cases).where(cases.c.number.in_(numbers)))).mappings().all()
         theirs = {row["number"]: self._summary(row, row["number"], unit) for row in of}
-        return [self._ticket(row, theirs[row["case"]]) for row in found if row["case"] in theirs]
+        open_ = await self.open_by(
+            {one["contact"].e164 for one in theirs.values() if isinstance(one["contact"], Contact)}, unit
+        )  # fmt: skip
+        lines = [self._ticket(row, theirs[row["case"]]) for row in found if row["case"] in theirs]
+        return [replace(line, others=_others(line.contact, line.case, open_)) for line in lines]
+
+    async def others(self, kept: Kept, unit: str) -> tuple[int, ...]:
+        """Further open cases of the customer's number that `unit` may see, the newest first."""
+        contact = kept.case.reach.contact if kept.case.reach else None
+        numbers = {contact.e164} if isinstance(contact, Contact) else set()
+        return _others(contact, kept.number, await self.open_by(numbers, unit))
+
+    async def open_by(self, numbers: Collection[str], unit: str) -> dict[str, list[int]]:
+        """The open cases of each of these numbers (E.164) that `unit` may see, the newest first."""
+        tagged = select(acts.c.case).where(acts.c.tag.in_({self._keys.tag(number) for number in numbers}))
+        query = select(cases).where(cases.c.state != State.CLOSED, cases.c.number.in_(tagged))
+        query = self._seen(query, cases.c.number, unit).order_by(cases.c.number.desc())
+        found: dict[str, list[int]] = {number: [] for number in numbers}
+        if not numbers:
+            return found
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(query)).mappings().all()
+        for row in rows:
+            contact = self._summary(row, row["number"], unit)["contact"]  # of now: others may have been wrong
+            if isinstance(contact, Contact) and contact.e164 in found:
+                found[contact.e164].append(int(row["number"]))
+        return found
 
     @staticmethod
     def _ticket(row: Mapping[Any, Any], summary: Mapping[str, Any]) -> TicketLine:
@@ -586,18 +662,34 @@ class CaseBook:
     async def open_of(
         self, conversation: str, first: Callable[[Case], bool] = lambda _case: False
     ) -> int | None:  # fmt: skip
-        """The newest case of a conversation, or with a ticket that it left, that is not closed; `first`: before any."""
+        """The newest case of a conversation, or with a ticket that it left, that is not closed; `first`: before any.
+
+        Where it was a duplicate, the case into which it was joined.
+        """
         left = select(tickets.c.case).where(tickets.c.conversation == conversation)
         wanted = (cases.c.conversation == conversation) | cases.c.number.in_(left)
-        wanted &= cases.c.state != State.CLOSED
+        query = select(cases.c.number).where(wanted).order_by(cases.c.number.desc())
         async with self._engine.connect() as connection:
-            query = select(cases.c.number).where(wanted).order_by(cases.c.number.desc())
-            found = [int(number) for number in await connection.scalars(query)]
+            found = [int(number) for number in await connection.scalars(query.where(cases.c.state != State.CLOSED))]
+            over = [] if found else [int(number) for number in await connection.scalars(query)]
         if len(found) > 1:
             for number in found:
                 if first((await self.get(number)).case):
                     return number
-        return found[0] if found else None
+        if found:
+            return found[0]
+        ends = [await self._joined_into(number) for number in over]
+        return next((number for number in ends if number is not None), None)
+
+    async def _joined_into(self, number: int) -> int | None:
+        """The open case of which that one has become a part, by one other or more."""
+        with suppress(CaseDamagedError):  # of one that nobody can read nothing is known
+            case = (await self.get(number)).case
+            while case.joined is not None:
+                number = case.joined
+                case = (await self.get(number)).case
+            return None if case.state is State.CLOSED else number
+        return None
 
     async def owed_to(self, e164: str) -> list[Kept]:
         """The cases in which somebody is to be called on that number, the newest first."""
@@ -615,6 +707,12 @@ class CaseBook:
         query = select(cases.c.number).where(cases.c.number == number, cases.c.state != State.CLOSED)
         async with self._engine.connect() as connection:
             return await connection.scalar(query) is not None
+
+    async def owes_call(self, e164: str, due: datetime) -> Kept | None:
+        """The case for which somebody of that number is called whom nobody answered, and who is called by then."""
+        found = [kept for kept in await self.owed_to(e164) if takes(kept.case, due)]
+        missed = (kept for kept in found if kept.case.owes(TicketKind.ABANDONED))
+        return next(missed, found[0] if found else None)
 
     async def missed_before(self, e164: str) -> int | None:
         """The newest case in which somebody of that number waits to be called, whom nobody had answered."""
@@ -727,6 +825,12 @@ def _waits_late(now: datetime) -> ColumnElement[bool]:
     return (tickets.c.next_at < plain(now)) & timed
 
 
+def _others(contact: Contact | Missing | None, number: int, open_: Mapping[str, Sequence[int]]) -> tuple[int, ...]:
+    """Of the cases of that number, those beside `number`."""
+    of = open_.get(contact.e164, ()) if isinstance(contact, Contact) else ()
+    return tuple(one for one in of if one != number)
+
+
 def _reached_on(case: Case, e164: str) -> bool:
     """Whether that is the number now; others may have been wrong."""
     return case.reach is not None and isinstance(case.reach.contact, Contact) and case.reach.contact.e164 == e164
@@ -740,7 +844,8 @@ async def known(engine: AsyncEngine, identities: Collection[str]) -> set[str]:
 
 def _tickets(number: int, case: Case) -> Iterator[dict[str, Any]]:
     for place, one in enumerate(case.tickets, start=1):
-        whose = case.id if one.leg.isdigit() else one.conversation or case.id  # an act's place is its own case's
+        ours = one.leg.replace("-", "", 1).isdigit()  # an act's place is its own case's
+        whose = case.id if ours else one.conversation or case.id
         name = f"kikitori:ticket/{whose}/{one.kind}/{one.leg}"
         yield {
             "id": str(uuid5(NAMESPACE_URL, name)), "case": number, "place": place, "kind": one.kind, "leg": one.leg,

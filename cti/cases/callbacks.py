@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from cti.cases.acts import CALLED, CENTRE, SYSTEM, DialEnded, Dialled, Met, TicketEnd, TicketKind, Tried
+from cti.cases.acts import CALLED, CENTRE, CONTRACTOR, SYSTEM, DialEnded, Dialled, Met, TicketEnd, TicketKind, Tried
 from cti.cases.case import Call, Case, RuleError, Ticket, owed, settled
 from cti.cases.contact import Contact
 from policies.calendar import JST
@@ -33,15 +33,38 @@ def dialled(case: Case, act: Dialled) -> Case:
         raise RuleError("A-16", "the network alone says that number, which costs: a person enters it first")
     if case.consent is not None and not case.consent.given:
         raise RuleError("A-17", "the customer does not want to be called back")
-    if case.reach.between is not None and not agreed(ticket, act.at):
-        first, last = case.reach.between
-        if not first <= act.at.astimezone(JST).time() < last:
-            raise RuleError("E-16", "the customer does not want to be called at this hour")
-    if calls_now(case, act.at):
+    if not _at_their_hours(case, act.at) and not agreed(ticket, act.at):
+        raise RuleError("E-16", "the customer does not want to be called at this hour")
+    none_goes_on(case, act.at)
+    return replace(case, call=Call(dialled=act))
+
+
+def none_goes_on(case: Case, at: datetime) -> None:
+    """Raises RuleError where the customer is called just now, or nobody has said whom the last call met."""
+    if calls_now(case, at):
         raise RuleError("C-06", "somebody calls the customer just now")
     if _unsaid(case):
         raise RuleError("C-06", "whom the last call met is said first")
-    return replace(case, call=Call(dialled=act))
+
+
+def takes(case: Case, due: datetime) -> bool:
+    """Whether whom the centre missed, and calls by then, is called for this case: it owes them a call already.
+
+    Certain is that of a call which the centre itself owes, and at an hour at which the customer may be called for it.
+    """
+    refused = case.consent is not None and not case.consent.given
+    if refused or not _at_their_hours(case, due):
+        return False
+    owes = (one for one in case.tickets if one.outcome is None and one.kind in CALLED)
+    return any(one.kind is TicketKind.ABANDONED or one.unit == CONTRACTOR for one in owes)
+
+
+def _at_their_hours(case: Case, at: datetime) -> bool:
+    """Whether the customer wants to be called then, as far as they said."""
+    if case.reach is None or case.reach.between is None:
+        return True
+    first, last = case.reach.between
+    return first <= at.astimezone(JST).time() < last
 
 
 def agreed(ticket: Ticket, at: datetime) -> bool:
@@ -133,7 +156,8 @@ def _met(case: Case, act: Tried, ticket: Ticket, at: datetime) -> Case:
     kept = replace(case, tickets=done, promised=act.again or (case.promised if waits else None))
     if act.again is None:
         return kept
-    return owed(kept, act, TicketKind.CALLBACK, leg=str(len(case.history) + 1), due=act.again, unit=ticket.unit)
+    leg = str(len(case.history) + 1)
+    return owed(kept, act, TicketKind.CALLBACK, leg=leg, due=act.again, unit=ticket.unit, asked=True)
 
 
 def _left(case: Case, act: Tried) -> None:
@@ -173,8 +197,4 @@ def _tried_once(case: Case, place: int, at: datetime, again: datetime | None) ->
 
 def asked_again(case: Case, at: datetime) -> tuple[Ticket, ...]:
     """Tickets of customers who asked, in a call, to be called once more, at a time that lies ahead."""
-    return tuple(
-        one for one in case.tickets
-        if one.outcome is None and one.due is not None and one.due > at
-        and one.leg.isdigit() and isinstance(case.history[int(one.leg) - 1], Tried)
-    )  # fmt: skip
+    return tuple(one for one in case.tickets if one.outcome is None and one.asked and one.due and one.due > at)

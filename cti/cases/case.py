@@ -39,7 +39,8 @@ class Ticket:
     """One promise: of `kind`, caused by `leg` (a channel, or an act of the case) in a conversation; `unit` keeps it.
 
     `tries`: how often the customer was called, `again`: when next; `tried_at`: when first at the time of which they
-    were told, or later. Whoever is not there hours before that is still owed the call.
+    were told, or later. Whoever is not there hours before that is still owed the call. `asked`: the customer asked for
+    it in a call.
     """
 
     kind: TicketKind
@@ -53,6 +54,7 @@ class Ticket:
     tries: int = 0
     tried_at: datetime | None = None
     again: datetime | None = None
+    asked: bool = False
 
     @property
     def next_at(self) -> datetime | None:
@@ -89,7 +91,8 @@ class Case:
     """A question and how it stands. `owner`: the unit that sees to it that it goes on (7条; A-31, A-32).
 
     `promised`: when the customer will be called, as they were told (E-16), until they are. `asked`: whether the consent
-    is for whoever is to call next; the 所管課 that takes a case uses it up (6条).
+    is for whoever is to call next; the 所管課 that takes a case uses it up (6条). `joined`: of which case it is a
+    duplicate, by number, and has ended as such.
     """
 
     id: str
@@ -117,6 +120,7 @@ class Case:
     result: Result | None = None
     closed_at: datetime | None = None
     reopened: int = 0
+    joined: int | None = None
     tickets: tuple[Ticket, ...] = ()
     call: Call | None = None
     letter: Letter | None = None
@@ -145,11 +149,12 @@ class Case:
 
 def owed(
     case: Case, act: Act, kind: TicketKind, *, leg: str, due: datetime | None, unit: str | None = None,
-    conversation: str | None = None,
+    conversation: str | None = None, asked: bool = False,
 ) -> Case:  # fmt: skip
     """With one more promise, which `unit` keeps, or else whoever sees to it."""
     made = Ticket(
-        kind=kind, leg=leg, conversation=conversation or case.conversation, unit=unit or case.owner, at=act.at, due=due
+        kind=kind, leg=leg, conversation=conversation or case.conversation, unit=unit or case.owner, at=act.at, due=due,
+        asked=asked,
     )  # fmt: skip
     return replace(case, tickets=(*case.tickets, made))
 

@@ -185,6 +185,10 @@ class CaseDesk:
             raise _none(text)  # whether there is one is not theirs to know
         return await self.book.get(found[0][0])
 
+    async def others(self, who: Account, kept: Kept) -> tuple[int, ...]:
+        """As `CaseBook.others`, of what somebody may see: numbers of cases, and nothing that stands in them."""
+        return await self.book.others(kept, self.unit(who))
+
     async def imported(self, who: Account, counts: Mapping[str, Any]) -> None:
         """Rows of a sheet were looked at, or entered: the log has how many, beside the line of each case."""
         await self._say(who, "cases.imported", self._site, counts)
@@ -248,6 +252,25 @@ class CaseDesk:
                 raise _none(text)
 
         return await self.book.add(kept.number, new, seen=seen, may=may)
+
+    async def join(
+        self, who: Account, text: str, into: str, *, seen: int | None = None, seen_into: int | None = None,
+        dry_run: bool = False,
+    ) -> tuple[Kept, Kept]:  # fmt: skip
+        """End a case as a duplicate of another; both, as they are then. `dry_run`: as they would be.
+
+        Raises OrderError, ChangedError, NotFoundError, LogUnavailableError.
+        """
+        find = self.look if dry_run else self.find
+        gone, come, by = await find(who, text), await find(who, into), self._by(who)
+
+        def may(case: Case) -> None:
+            if not sees(case, by["unit"]):
+                raise _none(text if case.id == gone.case.id else into)
+
+        return await self.book.join(
+            gone.number, come.number, by, seen=(seen, seen_into), may=may, dry_run=dry_run
+        )  # fmt: skip
 
     def _still_takes(self, main: str | None, at: datetime) -> None:
         if main is not None:  # it may have been retired since it was assigned

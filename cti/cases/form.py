@@ -20,6 +20,7 @@ KINDS: Final[Mapping[str, type[Act]]] = {
     "put-through": acts.PutThrough, "transferred": acts.Transferred, "transfer-ended": acts.TransferEnded,
     "missed": acts.Missed, "called-again": acts.CalledAgain, "dialled": acts.Dialled, "dial-ended": acts.DialEnded,
     "tried": acts.Tried, "draft": acts.Draft, "check": acts.Check, "share": acts.Share,
+    "join": acts.Join, "joined": acts.Joined,
     "unjust-demand": acts.UnjustDemand, "reported": acts.Reported, "voice": acts.Voice, "voice-step": acts.VoiceStep,
 }  # fmt: skip
 """What each act is called, in the database and at the API."""

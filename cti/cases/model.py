@@ -7,9 +7,10 @@ fold of its acts, and its acts are its history: nothing is changed, something is
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from datetime import datetime
 from typing import Final
 
-from cti.cases import letters, sharing
+from cti.cases import joining, letters, sharing
 from cti.cases.acts import (
     CALLED,
     CENTRE,
@@ -32,6 +33,8 @@ from cti.cases.acts import (
     Draft,
     Expect,
     HandOver,
+    Join,
+    Joined,
     Missed,
     Note,
     Outcome,
@@ -80,7 +83,10 @@ def taken(case: Case | None, act: Act, *, identity: str = "", kept: bool = False
         raise RuleError("A-18", "it lies before what was done last")
     if case.state is State.CLOSED and not isinstance(act, _ANY_TIME):
         raise RuleError("A-14", "the case is closed: reopen it first, with a reason")
-    after = _replied(case, act, kept=kept) if isinstance(act, Reply) else _AFTER[type(act)](case, act)
+    if isinstance(act, Reply | Close):
+        after = _replied(case, act, kept=kept) if isinstance(act, Reply) else _closed(case, act, kept=kept)
+    else:
+        after = _AFTER[type(act)](case, act)
     return replace(after, last_at=act.at, history=(*case.history, act))
 
 
@@ -256,7 +262,7 @@ def _replied(case: Case, act: Reply, *, kept: bool) -> Case:
         _needed(act.wish, "A-25", "the customer's wish to be answered otherwise than they asked is missing")
     if act.channel in WRITTEN:
         case = letters.sent(case, act, kept=kept)
-    again = asked_again(case, act.at)
+    again, answered_at = asked_again(case, act.at), act.answered_at or act.at
     return replace(
         case,
         reply=act,
@@ -265,9 +271,10 @@ def _replied(case: Case, act: Reply, *, kept: bool) -> Case:
         promised=min((one.due for one in again if one.due), default=None),
         call=None,
         tickets=settled(
-            case, act.answered_at or act.at, TicketEnd.KEPT, lambda one: _of_the_case(one) and one not in again
+            case, answered_at, TicketEnd.KEPT,
+            lambda one: _of_the_case(one) and one not in again and not missed_since(one, answered_at),
         ),
-    )
+    )  # fmt: skip
 
 
 def _resulted(case: Case, act: Result) -> Case:
@@ -289,10 +296,14 @@ def _shared(case: Case, act: Share) -> Case:
     return sharing.shared(case, act)
 
 
-def _closed(case: Case, act: Close) -> Case:
+def _closed(case: Case, act: Close, *, kept: bool) -> Case:
     _working(case, act)
     if case.result is None:
         raise RuleError("A-14", "a case ends with a result, or is handed over")
+    if case.reply is not None and not kept:
+        answered_at = case.reply.answered_at or case.reply.at
+        if any(missed_since(one, answered_at) for one in case.owes(TicketKind.ABANDONED)):
+            raise RuleError("C-06", "the customer has called since they were answered, and nobody answered: call them")
     if asked_again(case, act.at):
         raise RuleError("A-14", "the customer is still to be called, as they were told")
     if case.due is not None:
@@ -310,17 +321,27 @@ def _reopened(case: Case, act: Reopen) -> Case:
     _needed(act.reason, "A-14", "why it is opened again is missing")
     _has_to_do(case, act)
     state = State.ACCEPTED if case.hand_over else State.OPEN
-    return replace(case, state=state, closed_at=None, reply=None, result=None, reopened=case.reopened + 1)
+    return replace(
+        case, state=state, closed_at=None, reply=None, result=None, joined=None, reopened=case.reopened + 1
+    )  # fmt: skip
+
+
+def _joined_into(case: Case, act: Join) -> Case:
+    _working(case, act)
+    return joining.gone(case, act)
+
+
+def _joined(case: Case, act: Joined) -> Case:
+    _working(case, act)
+    return joining.come(case, act)
 
 
 def _expected(case: Case, act: Expect) -> Case:
     _has_to_do(case, act)
     if act.by != SYSTEM:
         return replace(case, due=act.until)
-    # What has become of a call since: the ticket itself is due then.
-    due = tuple(
-        replace(one, due=act.until) if one.outcome is None and _of_the_case(one) else one for one in case.tickets
-    )
+    # What has become of a call since: the ticket that it left is due then, and none that came after it.
+    due = tuple(replace(one, due=act.until) if one.outcome is None and one.leg == "1" else one for one in case.tickets)
     return replace(case, tickets=due)
 
 
@@ -356,7 +377,9 @@ def _missed(case: Case, act: Missed) -> Case:
     waits = case.owes(TicketKind.ABANDONED)
     if waits:  # they called again: called back once, and not later than if they had not called before
         sooner = tuple(
-            replace(one, again=min(one.again, act.due)) if one in waits and one.again else one for one in case.tickets
+            replace(one, due=min(one.due or act.due, act.due), again=min(one.again, act.due) if one.again else None)
+            if one in waits else one
+            for one in case.tickets
         )  # fmt: skip
         return replace(case, tickets=sooner)
     return owed(case, act, TicketKind.ABANDONED, leg=act.leg, due=act.due, conversation=act.conversation)
@@ -448,6 +471,11 @@ def _has_to_do(case: Case, act: Act) -> None:
         raise RuleError("A-31", "whoever sees to the case does that")
 
 
+def missed_since(ticket: Ticket, answered_at: datetime) -> bool:
+    """Whether nobody answered the customer after that; answers are entered by the minute."""
+    return ticket.kind is TicketKind.ABANDONED and ticket.at.replace(second=0, microsecond=0) > answered_at
+
+
 def as_asked(channel: Channel) -> Channel:
     """The channel by which what came in so is answered: the night's calls by telephone."""
     return Channel.PHONE if channel is Channel.EMERGENCY else channel
@@ -470,9 +498,10 @@ _AFTER: Final[dict[type[Act], Callable[..., Case]]] = {
     HandOver: _handed_over,
     Accept: _accepted,
     Result: _resulted,
-    Close: _closed,
     Reopen: _reopened,
     Expect: _expected,
+    Join: _joined_into,
+    Joined: _joined,
     PutThrough: _put_through,
     Transferred: _transferred,
     TransferEnded: _transfer_ended,

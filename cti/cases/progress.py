@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import case, exists, func, select
+from sqlalchemy import ColumnElement, case, exists, func, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from cti.calls.board import conversation_id
@@ -135,8 +135,12 @@ async def month(engine: AsyncEngine, since: datetime, until: datetime) -> dict[s
     """The cases received from `since` on and before `until`, counted; and the tickets that were due then."""
     within = (cases.c.received_at >= plain(since)) & (cases.c.received_at < plain(until))
 
-    async def by(connection: AsyncConnection, column: str) -> dict[str, int]:
-        query = select(cases.c[column], func.count()).where(within).group_by(cases.c[column])
+    # A duplicate alone ends without an outcome.
+    outcome = func.coalesce(cases.c.outcome, case((cases.c.closed_at.is_not(None), literal_column("'join'"))))
+    columns: dict[str, ColumnElement[Any]] = {**cases.c, "outcome": outcome}
+
+    async def by(connection: AsyncConnection, name: str) -> dict[str, int]:
+        query = select(columns[name], func.count()).where(within).group_by(columns[name])
         return {str(name or "-"): int(count) for name, count in await connection.execute(query)}
 
     async with engine.connect() as connection:

@@ -161,9 +161,9 @@ class Ticketing:
             number=values.get("number", ""), why=values.get("why", ""), seconds=seconds, due=self._due(at_of(step)),
         )  # fmt: skip
         key, caller = _key(step, step["uniqueid"]), calling(values.get("from"))
-        before = await self._book.missed_before(caller.e164) if isinstance(caller, Contact) else None
-        if before is not None:
-            await self._book.add(before, [act], key=key)
+        before = await self._book.owes_call(caller.e164, act.due) if isinstance(caller, Contact) else None
+        if before is not None:  # looked at again where somebody has just called them, or handed it over
+            await self._book.add(before.number, [act], seen=len(before.case.history), key=key)
         else:
             await self._enter(step, act, key, values.get("from"))
 

@@ -108,8 +108,9 @@ def register(app: typer.Typer) -> None:
         ("template", importing.template, _("An empty sheet with every heading that `case import` knows."),
          "template 受付簿.xlsx"),
     )  # fmt: skip
-    from cti.cli import letters, sharing  # they do what they do by this module
+    from cti.cli import joining, letters, sharing  # they do what they do by this module
 
+    joining.register(group)
     letters.register(group)
     sharing.register(group)
     app.add_typer(group, name="case")
@@ -160,6 +161,9 @@ def enter(
         with at_api() as client:
             case = client.enter_case(asked)
     _say(case, _("Entered: case {number}."), as_json=as_json)
+    if case.others and not as_json:
+        numbers = ", ".join(str(number) for number in case.others)
+        err.print(_("The same number has other open cases: {numbers}").format(numbers=numbers), style="yellow")
 
 
 def list_(
@@ -240,6 +244,9 @@ def show(case: Which, as_json: Json = False) -> None:
         (_("Customer"), customer(found)),
         (_("Due"), _until(found)),
         (_("Call"), found.conversation or ""),
+        (_("Same number"), ", ".join(str(number) for number in found.others)),
+        (_("Duplicate of"), str(found.joined or "")),
+        (_("Duplicates"), ", ".join(_duplicates(found))),
     ]
     for name, value in rows:
         if value:
@@ -255,6 +262,13 @@ def show(case: Which, as_json: Json = False) -> None:
             for act in found.history
         ),
     )  # fmt: skip
+
+
+def _duplicates(found: "Case") -> Iterator[str]:
+    """The cases that have ended in it, each with its call."""
+    for act in found.history:
+        if act["kind"] == "joined":
+            yield " ".join(filter(None, (str(act["duplicate"]), act["conversation"])))
 
 
 def note(
@@ -500,7 +514,12 @@ def _say(found: "Case", said: str, *, as_json: bool) -> None:
     if as_json:
         say_json(found.model_dump(mode="json"))
         return
-    told = [said.format(number=found.number), f"{_stands(found.state)}."]
+    tell(found, said.format(number=found.number))
+
+
+def tell(found: "Case", said: str) -> None:
+    """What was done, and how the case stands."""
+    told = [said, f"{_stands(found.state)}."]
     if found.next_at:
         told.append(_("Due: {until}").format(until=_until(found)))
     out.print(" ".join(told), style="green", highlight=False)

@@ -121,6 +121,21 @@ def _share(act: Mapping[str, Any], names: Names) -> list[str | None]:
     return [called(names, act["to"]), _("taken back") if act["ended"] else asked, act["reason"]]
 
 
+def _join(act: Mapping[str, Any], _names: Names) -> list[str | None]:
+    return [_("case {number}").format(number=act["into"])]
+
+
+def _joined(act: Mapping[str, Any], _names: Names) -> list[str | None]:
+    """The calls that come with it, and when the customer was told that they are made."""
+    owed = [
+        _("{ticket} due {time}").format(ticket=word(one["kind"]), time=_moment(one["due"])) if one["due"]
+        else word(one["kind"])
+        for one in act["promises"]
+    ]  # fmt: skip
+    promised = _("promised for {time}").format(time=_moment(act["promised"])) if act["promised"] else ""
+    return [_("case {number}").format(number=act["duplicate"]), act["conversation"], *owed, promised]
+
+
 def _tried_again(text: str | None) -> str:
     return _("again at {time}").format(time=_moment(text)) if text else ""
 
@@ -133,4 +148,5 @@ _OF_KINDS: Final = {
     "put-through": _put_through, "transferred": _transferred, "transfer-ended": _transfer_ended,
     "missed": _missed, "called-again": _called_again, "dialled": _dialled,
     "dial-ended": _dial_ended, "tried": _tried, "draft": _draft, "check": _check, "share": _share,
+    "join": _join, "joined": _joined,
 }  # fmt: skip

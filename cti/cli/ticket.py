@@ -115,10 +115,18 @@ def listed(
         (_("Ticket"), _("Kind"), _("Unit"), _("Due"), _("State"), _("Customer"), _("What they ask")),
         (
             (one.ticket, word(one.kind), names.get(one.unit, one.unit), moment_text(one.due) if one.due else "",
-             _state(one), customer(one), asked_of(one))
+             _state(one), _customer(one), asked_of(one))
             for one in found
         ),
     )  # fmt: skip
+
+
+def _customer(one: "Ticket") -> str:
+    """With further open cases of the number: whoever calls them sees to all of them."""
+    if not one.others:
+        return customer(one)
+    also = _("(also: case {numbers})").format(numbers=", ".join(str(number) for number in one.others))
+    return f"{customer(one)} {also}"
 
 
 def rate(since: Since = None, until: Until = None, as_json: Json = False) -> None:

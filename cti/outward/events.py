@@ -13,7 +13,10 @@ from cti.cases.case import Case
 from cti.cases.contact import Contact
 
 TYPE: Final = "kikitori.case."
-_CLEAR: Final = ("way", "why", "channel", "outcome", "main", "related", "promised", "until", "how", "met", "again")
+_CLEAR: Final = (
+    "way", "why", "channel", "outcome", "main", "related", "promised", "until", "how", "met", "again", "into",
+    "duplicate",
+)  # fmt: skip
 """What an act says that names nobody."""
 
 

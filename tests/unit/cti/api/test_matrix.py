@@ -42,6 +42,7 @@ MATRIX = [
     ("GET", "/v1/cases/1", {},                                            "o o o o o o -"),
     ("POST", "/v1/cases/1/acts", {"acts": [{"kind": "note", "text": "確認"}]}, "o o o o o o -"),
     ("POST", "/v1/cases/1/transfers", {"why": "wish", "section": "kyusui"}, "o o o o o o -"),
+    ("POST", "/v1/cases/1/join", {"into": "1"},                           "o o o o o o -"),
     ("GET", "/v1/tickets", {},                                            "o o o o o o -"),
     ("POST", "/v1/tickets/1-1/calls", {"phone": "3101"},                  "o o o o o o -"),
     ("GET", "/v1/tickets/1-1/calls/last", {},                             "o o o o o o -"),
@@ -76,7 +77,7 @@ async def test_every_role_at_every_address(api: Api, place: int) -> None:
         # The example's case has no ticket.
         said = ("not over yet", "no decision 'none'", "no case '1' that you may see", "nobody has called for ticket",
                 "the case has no such ticket", "nobody of your unit calls back from 3101", "is closed now",
-                "no call belongs to the case")  # fmt: skip
+                "no call belongs to the case", "a case is no duplicate of itself")  # fmt: skip
         assert answer.status_code == 403 or answer.status_code < 300 or any(one in answer.text for one in said), path
         await api.service.tending.settled()  # while keys are changed none is given
         found[method, path] = "-" if answer.status_code == 403 else "o"

@@ -19,6 +19,7 @@ from cti.cases.acts import (
     Close,
     Consent,
     HandOver,
+    Missed,
     Note,
     Outcome,
     Reach,
@@ -26,6 +27,7 @@ from cti.cases.acts import (
     Reply,
     Result,
     State,
+    TicketEnd,
     TicketKind,
     Way,
 )
@@ -364,3 +366,47 @@ async def test_whatever_happens_in_between_each_intake_is_one_case(night: Night,
     touched = {line.id for line in lines if line.replied_at or line.way}
     assert touched == {row.id for row in rows if row.done_at is not None}
     assert datetime.min.replace(tzinfo=UTC) < min(line.received_at for line in lines)
+
+
+@pytest.mark.rule("C-06")
+async def test_an_intake_that_is_done_settles_no_call_that_was_missed_since(night: Night) -> None:
+    await night.call(*CALLBACK)
+    await night.adopting.look()
+    (row,) = await night.intakes.rows()
+    await night.keep(row, "gyosha", "案内した")
+    night.at += timedelta(minutes=5)
+    missed = Missed(
+        at=night.at, by=SYSTEM, unit=CONTRACTOR, leg="1.2", conversation="c", number="0664581132", why="cancelled",
+        seconds=20, due=night.at + timedelta(minutes=30),
+    )  # fmt: skip
+    await night.book.add((await night.only()).number, [missed])
+    for _ in range(3):
+        await night.another().look()
+    case = (await night.only()).case
+    assert case.state is State.OPEN
+    assert [(one.kind, one.outcome) for one in case.tickets] == [
+        (TicketKind.CALLBACK, TicketEnd.KEPT), (TicketKind.ABANDONED, None),
+    ]  # fmt: skip
+    assert sum(isinstance(act, Reply) for act in case.history) == 1
+
+
+@pytest.mark.rule("C-06", "A-14")
+async def test_an_intake_whose_case_is_joined_is_done_and_the_other_goes_on(night: Night) -> None:
+    for number in (1, 2):
+        await night.call(*CALLBACK, number=number)
+    await night.adopting.look()
+    other, one = await night.cases()
+    await night.book.join(one.number, other.number, {"at": night.at, "by": "gyosha", "unit": CONTRACTOR})
+    for _ in range(2):
+        await night.another().look()
+    rows = await night.intakes.rows(done=True)
+    assert {row.id: (row.done_by, row.note) for row in rows} == {
+        one.id: (CONTRACTOR, f"案件 {one.number} (案件 {other.number} に統合)"), other.id: (None, None),
+    }  # fmt: skip
+    case = (await night.book.get(other.number)).case
+    assert [ticket.outcome for ticket in case.tickets] == [None], "both wishes are one call"
+    (row,) = await night.intakes.rows()
+    await night.keep(row, "gyosha", "案内した")
+    await night.another().look()
+    case = (await night.book.get(other.number)).case
+    assert (case.state, [ticket.outcome for ticket in case.tickets]) == (State.CLOSED, [TicketEnd.KEPT])

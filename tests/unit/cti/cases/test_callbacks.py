@@ -17,6 +17,7 @@ from cti.cases.acts import (
     Consent,
     DialEnded,
     Dialled,
+    Expect,
     HandOver,
     Met,
     Missed,
@@ -430,3 +431,44 @@ def _sound(before: Case, after: Case, act: type, more: dict[str, Any]) -> None:
         assert one.again is None or one.tries > 0
         if one.outcome is None:
             assert after.next_at is not None
+
+
+def missed(story: Story, **more: Any) -> Story:
+    return story(Missed, leg=f"1.{len(story.now.history)}", conversation="d", number="0664581132", why="cancelled",
+                 seconds=20, due=story.at + timedelta(minutes=31), **more)  # fmt: skip
+
+
+def test_what_is_known_of_the_night_s_call_puts_off_no_call_that_came_after_it() -> None:
+    story = Story()(
+        Register, channel=Channel.PHONE, received_by=CONTRACTOR, received_at=START, inquiry="断水",
+        ticket=TicketKind.CALLBACK, due=START,
+    )  # fmt: skip
+    missed(story)
+    soon, later = story.now.tickets[1].due, START + timedelta(days=1)
+    story(Expect, by=SYSTEM, until=later)
+    assert [one.due for one in story.now.tickets] == [later, soon]
+
+
+def test_an_answer_settles_no_call_that_came_after_it() -> None:
+    story = missed(asked())
+    answered_at = story.at
+    story.at += timedelta(minutes=10)
+    missed(story)
+    assert len(story.now.tickets) == 1, "one call, at the first of the two times"
+    story(Tried, place=1, met=Met.CUSTOMER)
+    missed(story)(Reply, channel=Channel.PHONE, answered_at=answered_at)
+    story(Result, outcome=Outcome.ANSWERED, text="案内した")
+    assert [one.outcome for one in story.now.tickets] == [TicketEnd.KEPT, None]
+    story.refused("C-06", Close)
+    by = {"at": story.at, "by": "gyosha", "unit": CONTRACTOR}
+    assert taken(story.now, Close(**by), kept=True).state is State.CLOSED, "what was closed before stays readable"
+    story(Reply, channel=Channel.PHONE)(Result, outcome=Outcome.ANSWERED, text="案内した")(Close)
+
+
+def test_the_earlier_of_two_calls_counts_in_whatever_order_they_are_told() -> None:
+    story = asked()
+    story(Missed, leg="1.2", conversation="d", number="0664581132", why="busy", seconds=20,
+          due=START + timedelta(minutes=50))  # fmt: skip
+    story(Missed, leg="1.1", conversation="d", number="0664581132", why="busy", seconds=20,
+          due=START + timedelta(minutes=30))  # fmt: skip
+    assert story.now.next_at == START + timedelta(minutes=30)

@@ -3,7 +3,7 @@
 import random
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from cti.calls.callback import leg_of
 from cti.cases.acts import (
     CENTRE,
     CONTRACTOR,
+    EMERGENCY,
     SYSTEM,
     Act,
     Amend,
@@ -713,3 +714,96 @@ def _back_to(connection: Connection, version: str) -> None:
     config.set_main_option("script_location", str(store.MIGRATIONS))
     config.attributes["connection"] = connection
     command.downgrade(config, version)
+
+
+async def wished(centre: Centre, kind: TicketKind = TicketKind.CALLBACK, **reach: Any) -> Kept:
+    """What the night took: whoever calls the centre now is owed a call until midnight."""
+    urgent = kind is TicketKind.EMERGENCY
+    by: dict[str, Any] = {"at": START - timedelta(hours=9), "by": SYSTEM, "unit": CONTRACTOR}
+    register = Register(
+        **by, channel=Channel.EMERGENCY if urgent else Channel.PHONE, received_by=EMERGENCY if urgent else CONTRACTOR,
+        received_at=by["at"], inquiry="", due=START + timedelta(hours=14), ticket=kind,
+    )  # fmt: skip
+    return await centre.book.enter([register, Reach(**by, contact=CALLING, **reach)])
+
+
+@pytest.mark.rule("C-06", "A-03")
+@pytest.mark.parametrize("kind", [TicketKind.CALLBACK, TicketKind.EMERGENCY])
+async def test_who_waits_for_a_call_and_is_missed_has_one_case_and_is_called_for_both(
+    centre: Centre, kind: TicketKind
+) -> None:
+    before = await wished(centre, kind)
+    await missed(centre)
+    case = (await centre.only()).case
+    soon = START + timedelta(minutes=30, seconds=5)
+    assert [(one.kind, one.due, one.unit) for one in case.tickets] == [
+        (kind, before.case.tickets[0].due, CONTRACTOR), (TicketKind.ABANDONED, soon, CONTRACTOR),
+    ]  # fmt: skip
+    assert case.next_at == soon
+    await centre.step("missed", 60, call=2, number="0664581132", why="busy", seconds="25", **{"from": CALLER})
+    await centre.look()
+    assert len((await centre.only()).case.tickets) == 2
+    met = centre.act(Tried, place=2, met=Met.CUSTOMER)
+    case = (await centre.book.add(before.number, [met])).case
+    assert {one.outcome for one in case.tickets} == {TicketEnd.KEPT}, "one call is both"
+
+
+@pytest.mark.rule("C-06")
+async def test_an_answer_of_the_centre_leaves_what_was_wished_at_night(centre: Centre) -> None:
+    before = await wished(centre)
+    await missed(centre)
+    await centre.step("reached", 300, call=2, number="0664581132", **{"from": CALLER})
+    await centre.look()
+    case = (await centre.only()).case
+    assert [one.outcome for one in case.tickets] == [None, TicketEnd.KEPT]
+    assert (case.state, case.next_at) == (State.OPEN, before.case.next_at)
+
+
+@pytest.mark.rule("C-06")
+async def test_who_was_missed_before_is_called_for_that_whatever_else_there_is(centre: Centre) -> None:
+    await missed(centre)
+    await wished(centre)
+    await centre.step("missed", 60, call=2, number="0664581132", why="busy", seconds="25", **{"from": CALLER})
+    await centre.look()
+    assert sorted(str(one.kind) for one in await centre.tickets()) == ["abandoned", "callback"]
+
+
+@pytest.mark.rule("C-06", "E-16")
+@pytest.mark.parametrize("why", ["another unit", "refused", "hours"])
+async def test_where_that_call_would_come_too_late_or_not_at_all_it_is_a_case_of_its_own(
+    centre: Centre, why: str
+) -> None:
+    from cti.cases.acts import Consent
+
+    kept = await wished(centre, read_back=True, **({"between": (time(18), time(20))} if why == "hours" else {}))
+    if why == "refused":
+        await centre.book.add(kept.number, [centre.act(Consent, given=False)])
+    if why == "another unit":
+        await centre.book.add(kept.number, [
+            centre.act(Amend, inquiry="断水"), centre.act(Assign, main="kyusui"), centre.act(Consent, given=True),
+            centre.act(HandOver, way=Way.CALLBACK, promised=centre.at + timedelta(hours=5)),
+        ])  # fmt: skip
+    await missed(centre)
+    (new,) = [one for one in await centre.cases() if one.number != kept.number]
+    assert [one.kind for one in new.case.tickets] == [TicketKind.ABANDONED]
+    assert (await centre.book.get(kept.number)).case.owes(TicketKind.ABANDONED) == []
+
+
+@pytest.mark.rule("C-06")
+async def test_a_case_that_is_closed_just_then_swallows_no_call(
+    centre: Centre, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, found = await wished(centre), centre.book.owes_call
+
+    async def overtaken(e164: str, due: datetime) -> Kept | None:
+        before = await found(e164, due)
+        monkeypatch.undo()
+        await centre.book.add(kept.number, [centre.act(Amend, inquiry="断水")])
+        await answered(centre, kept.number)
+        return before
+
+    monkeypatch.setattr(centre.book, "owes_call", overtaken)
+    await missed(centre)
+    await centre.look()
+    assert [one.kind for one in await centre.tickets(open=True)] == [TicketKind.ABANDONED]
+    assert await centre.intakes.to_tickets() == []
