@@ -87,6 +87,8 @@ def _answer(lines: Any) -> Iterator[Any]:
         said = json.loads(line)
         if said == "end":
             return
+        if isinstance(said, dict):  # damaged further down
+            raise SheetError(_problem(said))
         yield said
     raise SheetError(_problem({}))
 
