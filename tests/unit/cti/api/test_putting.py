@@ -76,6 +76,23 @@ async def test_where_the_pbx_does_not_it_is_said(api: Api, pbx: Pbx, problem: st
     assert (answer.status_code, said in answer.text) == (503, True), answer.text
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [(ConnectionRefusedError(), "recorder does not answer"), (FileNotFoundError(), "recorder does not answer"),
+     (TimeoutError(), "listen"), (ConnectionResetError(), "listen"), (ValueError("torn"), "listen")],
+)  # fmt: skip
+async def test_only_who_was_never_asked_has_certainly_not_done_it(
+    api: Api, pbx: Pbx, error: Exception, said: str
+) -> None:
+    def lost() -> dict[str, Any]:
+        raise error
+
+    pbx.answer = lost
+    case = await entered(api, **REACHED, conversation=CALL)
+    answer = await put(api, case["number"], section="kyusui")
+    assert (answer.status_code, said in answer.json()["detail"]) == (503, True), answer.text
+
+
 async def test_another_s_case_is_none(api: Api, pbx: Pbx) -> None:
     case = await entered(api, **REACHED, conversation=CALL)
     assert (await put(api, case["number"], by="kyusui", section="shomu")).status_code == 404
