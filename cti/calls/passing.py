@@ -211,7 +211,7 @@ class Passing:
     ) -> Iterator[Passed]:
         """Of the caller of `row` all is known."""
         of = dict(row) | {"linkedid": pending.linkedid}
-        yield self._passed(of, at, TRANSFER, pending.values | where)
+        yield self._passed(of, at, TRANSFER, {**pending.values, **where})
         self.pending[row["uniqueid"]] = _Pending(pending.leg, pending.linkedid, pending.back)
 
     def _transferred(self, kind: str, row: Mapping[str, str], at: datetime) -> Iterator[Passed]:

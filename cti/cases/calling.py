@@ -195,4 +195,4 @@ def not_done(problem: str, own: Mapping[str, str]) -> NotRunningError:
         "no-recorder": _("the recorder does not answer, which asks the PBX; `kikitori status`"),
         "no-pbx": _("the PBX does not answer; `kikitori status`"),
     }
-    return NotRunningError((said | own).get(problem, _("the PBX refused the call; its log says why")))
+    return NotRunningError({**said, **own}.get(problem, _("the PBX refused the call; its log says why")))
