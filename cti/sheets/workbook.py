@@ -26,6 +26,8 @@ OLD: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _PARTS: Final = 10_000
 _PIECE: Final = 1 << 20
 _SINCE_1904: Final = re.compile(rb"""date1904\s*=\s*["'](?:1|true)""")
+_OLD_1904: Final = b"\x22\0\x02\0\x01\0\x0e\0\x02\0"
+"""XLS: the record Date1904, and the head of CalcPrecision, which follows it. Found by chance, it costs a refusal."""
 _WRONG: Final = re.compile(rb"""<c\s[^<>]{0,80}?r="([A-Z]{1,3}[0-9]{1,7})"[^<>]{0,80}?\st="e\"""")
 _READ: Final[Mapping[str, Callable[[str], Any]]] = {
     "d": date.fromisoformat,
@@ -41,7 +43,7 @@ def is_one(data: bytes) -> bool:
 
 def read(data: bytes, sheet: str | None = None) -> Table:
     """`sheet`: by its name; None: the only one that is shown. Raises SheetError."""
-    old_days, wrong = _looked_through(data) if data.startswith(PACKED) else (False, None)
+    old_days, wrong = _looked_through(data) if data.startswith(PACKED) else (_OLD_1904 in data, None)
     answer = iter(_child(data, sheet or ""))
     head = next(answer)
     rows: list[list[Cell]] = []

@@ -81,6 +81,13 @@ def test_an_old_workbook_says_the_same() -> None:
     assert list(new.rows[3]) == LEDGER[3]
 
 
+def test_days_of_an_old_workbook_from_1904_are_known() -> None:
+    place = OLD.index(b"\x22\0\x02\0\0\0\x0e\0")  # Date1904, before CalcPrecision
+    table = workbook.read(OLD[: place + 4] + b"\1" + OLD[place + 5 :])
+    assert (table.old_days, table.rows[1][0]) == (True, date(2030, 4, 2)), "1,462 days later than from 1900"
+    assert not workbook.read(OLD).old_days
+
+
 def locked_old() -> bytes:
     """As Excel writes it: the second record says how the rest is enciphered."""
     second = OLD.index(BEGIN) + 20
