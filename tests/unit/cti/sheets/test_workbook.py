@@ -53,7 +53,7 @@ OLD = (VECTORS / "ledger.xls").read_bytes()
 LEDGER: tuple[list[Any], ...] = (
     ["受付日", "受付時刻", "電話番号", "内容", "回答"],
     [date(2026, 4, 1), time(13, 5), 664581132, "断水\nいつから"], [],
-    [datetime(2026, 4, 2, 9, 30), None, "06-6458-1132", "検針票の金額が先月の倍 髙﨑", 12.5],  # noqa: DTZ001
+    [datetime(2026, 4, 2, 9, 30), None, "06-6458-1132", "検針票の金額が先月の倍 髙﨑", 12.3456789],  # noqa: DTZ001
 )  # fmt: skip
 BEGIN = b"\x09\x08\x10\0\0\x06\x05\0"
 
@@ -86,6 +86,25 @@ def test_days_of_an_old_workbook_from_1904_are_known() -> None:
     table = workbook.read(OLD[: place + 4] + b"\1" + OLD[place + 5 :])
     assert (table.old_days, table.rows[1][0]) == (True, date(2030, 4, 2)), "1,462 days later than from 1900"
     assert not workbook.read(OLD).old_days
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        b"\x05\x02\x08\0%b\x07\x01",  # BoolErr: #DIV/0!
+        b"\x06\0\x18\0%b\x02\0\x2a\0\0\0\xff\xff\0\0\0\0\0\0\x02\0\x1c\x2a",  # Formula, which gave #N/A
+    ],
+    ids=["error", "formula"],
+)
+def test_an_error_in_an_old_workbook_is_said(cell: bytes) -> None:
+    """In place of the number at E4, and of how the window looks, which comes after it."""
+    place, length = OLD.index(b"\x03\x02\x0e\0\x03\0\x04\0"), 18 + 22
+    with_error = cell % OLD[place + 4 : place + 10]
+    rest = length - len(with_error) - 4
+    with_error += b"\xe2\0%b%b" % (rest.to_bytes(2, "little"), bytes(rest))
+    table = workbook.read(OLD[:place] + with_error + OLD[place + length :])
+    assert (table.rows[3][4], ["at E4" in one for one in table.warnings]) == (None, [True])
+    assert workbook.read(OLD).warnings == ()
 
 
 def locked_old() -> bytes:
