@@ -11,8 +11,11 @@ from functools import cache
 from itertools import count
 from pathlib import Path
 
+from sqlalchemy import make_url
+
 POSTGRESQL = os.environ.get("KIKITORI_TEST_DATABASE", "sqlite") == "postgresql"
 _NUMBERS = count(1)
+_URLS: dict[tuple[Path, str], str] = {}
 
 
 class Postgres:
@@ -56,10 +59,10 @@ class Postgres:
             self._process.send_signal(signal.SIGINT)
             self._process.wait(20)
 
-    def url(self, name: str = "") -> str:
-        """Of a new, empty database."""
+    def url(self, name: str = "", like: str = "template0") -> str:
+        """Of a new database, that holds what `like` does, to which nobody is connected."""
         name = name or f"test{next(_NUMBERS)}"
-        self.ask(f"CREATE DATABASE {name} TEMPLATE template0", "postgres")
+        self.ask(f"CREATE DATABASE {name} TEMPLATE {like}", "postgres")
         return f"postgresql://{self.user}@/{name}?host={self.folder}"
 
     def ask(self, statement: str, database: str) -> str:
@@ -99,7 +102,16 @@ def server() -> Postgres:
     return made
 
 
-@cache
 def url(folder: Path, name: str = "catalogue.db") -> str:
     """The database that a test keeps in `folder` under `name`: the same each time."""
-    return server().url() if POSTGRESQL else f"sqlite+aiosqlite:///{folder}/{name}"
+    if not POSTGRESQL:
+        return f"sqlite+aiosqlite:///{folder}/{name}"
+    if (folder, name) not in _URLS:
+        _URLS[folder, name] = server().url()
+    return _URLS[folder, name]
+
+
+def copied(old: Path, new: Path, name: str = "catalogue.db") -> None:
+    """Whoever has copied the folder has the database with it, too."""
+    if POSTGRESQL:
+        _URLS[new, name] = server().url(like=make_url(url(old, name)).database or "")

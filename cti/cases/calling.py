@@ -80,27 +80,14 @@ class Calling:
         contact = after.case.reach.contact if after.case.reach else None
         if not isinstance(contact, Contact):
             raise TypeError("a number is there: the rules have asked for it")
-        problem = await self._asked({"ask": "dial", "phone": phone, "number": contact.dialled, "leg": leg})
-        if problem == UNKNOWN:  # the act stands, and the PBX's own record says what came of it
-            raise NotRunningError(
-                _("nobody knows whether the call was placed: if {phone} rings, pick it up; if it does not, "
-                  "`kikitori callback result {ticket} nobody`").format(phone=phone, ticket=ticket)
-            )  # fmt: skip
+        question = {"ask": "dial", "phone": phone, "number": contact.dialled, "leg": leg}
+        problem = await asked(self._ring, question)
         if problem is not None:
-            ended = DialEnded(at=self._now(), by=who.id, unit=dialled.unit, leg=leg, outcome="not-placed")
-            await self._cases.book.add(kept.number, [ended])
-            raise _not_placed(problem, phone)
+            if problem != UNKNOWN:  # else the act stands, and the PBX's own record says what came of it
+                ended = DialEnded(at=self._now(), by=who.id, unit=dialled.unit, leg=leg, outcome="not-placed")
+                await self._cases.book.add(kept.number, [ended])
+            raise not_done(problem, _own(phone, ticket))
         return Ringing(kept=after, place=place, call=dialled, others=tuple(self._named(others, dialled.unit)))
-
-    async def _asked(self, question: Mapping[str, Any]) -> str | None:
-        """What the recorder says is in the way; UNKNOWN where it may do it all the same."""
-        try:
-            answer = await self._ring(question, RING_SECONDS)
-        except (ConnectionRefusedError, FileNotFoundError):
-            return "no-recorder"
-        except (OSError, TimeoutError, ValueError):
-            return UNKNOWN
-        return None if answer.get("placed") is True else str(answer.get("problem", "refused"))
 
     async def _others(self, case: Case, at: datetime) -> list[Kept]:
         """Other cases in which the same number is to be called. Raises OrderError where one of them calls it now."""
@@ -179,11 +166,33 @@ def _parts(ticket: str) -> tuple[str, int]:
     return found[1], int(found[2])
 
 
-def _not_placed(problem: str, phone: str) -> NotRunningError:
+def _own(phone: str, ticket: str) -> dict[str, str]:
+    """What is said of a call to a customer alone."""
+    return {
+        "no-phone": _("the recorder does not know the telephone {phone}: it reads numbers.toml when it starts").format(
+            phone=phone
+        ),
+        "no-number": _("the customer's number cannot be dialled from here"),
+        UNKNOWN: _("nobody knows whether the call was placed: if {phone} rings, pick it up; if it does not, "
+                   "`kikitori callback result {ticket} nobody`").format(phone=phone, ticket=ticket),
+    }  # fmt: skip
+
+
+async def asked(ring: Ring, question: Mapping[str, Any]) -> str | None:
+    """What the recorder says is in the way of what the PBX is to do; UNKNOWN where it may do it all the same."""
+    try:
+        answer = await ring(question, RING_SECONDS)
+    except (ConnectionRefusedError, FileNotFoundError):
+        return "no-recorder"
+    except (OSError, TimeoutError, ValueError):
+        return UNKNOWN
+    return None if answer.get("placed") is True else str(answer.get("problem", "refused"))
+
+
+def not_done(problem: str, own: Mapping[str, str]) -> NotRunningError:
+    """What `asked` found; `own`: the words for what is in the way of this question alone."""
     said = {
         "no-recorder": _("the recorder does not answer, which asks the PBX; `kikitori status`"),
         "no-pbx": _("the PBX does not answer; `kikitori status`"),
-        "no-phone": _("the recorder does not know the telephone {phone}: it reads numbers.toml when it starts"),
-        "no-number": _("the customer's number cannot be dialled from here"),
-    }.get(problem, _("the PBX refused the call; its log says why"))
-    return NotRunningError(said.format(phone=phone))
+    }
+    return NotRunningError({**said, **own}.get(problem, _("the PBX refused the call; its log says why")))

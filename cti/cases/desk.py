@@ -98,7 +98,7 @@ class CaseDesk:
     async def look(self, who: Account, text: str) -> Kept:
         """The case that `text` names. The log has who looked. Raises NotFoundError, LogUnavailableError."""
         kept = await self.find(who, text)
-        await self._say(who, "case.shown", kept.case.id, {"number": kept.number, "unit": self.unit(who)})
+        await self._shown(who, kept)
         return kept
 
     async def lines(
@@ -158,10 +158,11 @@ class CaseDesk:
         return [one for line in new if (one := await self._arrival(who, line)) is not None]
 
     async def _arrival(self, who: Account, line: TicketLine) -> "Arrival | None":
-        """None where somebody else has the caller meanwhile."""
-        if not await self.book.beginning(str(line.case), self.unit(who)):
+        """None where somebody else has the caller meanwhile: nobody has asked for a case that is not theirs."""
+        kept, earlier = await self.book.get(line.case), list[Line]()
+        if not sees(kept.case, self.unit(who)):
             return None
-        kept, earlier = await self.look(who, str(line.case)), list[Line]()
+        await self._shown(who, kept)
         if isinstance(line.contact, Contact):
             known = await self.lines(who, Wanted(number=line.contact.e164), limit=EARLIER + 1)
             earlier = [one for one in known if one.number != line.case][:EARLIER]
@@ -188,6 +189,9 @@ class CaseDesk:
     async def others(self, who: Account, kept: Kept) -> tuple[int, ...]:
         """As `CaseBook.others`, of what somebody may see: numbers of cases, and nothing that stands in them."""
         return await self.book.others(kept, self.unit(who))
+
+    async def _shown(self, who: Account, kept: Kept) -> None:
+        await self._say(who, "case.shown", kept.case.id, {"number": kept.number, "unit": self.unit(who)})
 
     async def imported(self, who: Account, counts: Mapping[str, Any]) -> None:
         """Rows of a sheet were looked at, or entered: the log has how many, beside the line of each case."""

@@ -11,10 +11,10 @@ from datetime import datetime
 
 from cti.cases.acts import PutThrough, Why
 from cti.cases.book import Kept, OrderError
-from cti.cases.calling import RING_SECONDS, Ring
+from cti.cases.calling import UNKNOWN, Ring, asked, not_done
 from cti.cases.case import Case, RuleError
 from cti.cases.desk import CaseDesk
-from cti.errors import FieldError, NotRunningError
+from cti.errors import FieldError
 from cti.i18n import _
 from cti.routing.onward import How, Onward, code_of, onward
 from policies.hours import OpeningHours
@@ -67,12 +67,11 @@ class Putting:
         after = await self._cases.book.add(kept.number, [act], seen=len(case.history) if seen is None else seen)
         question = {"ask": "put-through", "conversation": case.conversation, "dialled": code_of(ringing, why),
                     "phones": _own(who, sections)}  # fmt: skip
-        try:
-            answer = await self._ring(question, RING_SECONDS)
-        except (OSError, TimeoutError, ValueError) as error:
-            raise NotRunningError(_("the recorder does not answer, which asks the PBX; `kikitori status`")) from error
-        if answer.get("placed") is not True:
-            raise _not_put(str(answer.get("problem", "refused")))
+        problem = await asked(self._ring, question)
+        if problem is not None:
+            alone = _("nobody of ours talks to the caller just now, the two of them alone: `kikitori calls live`")
+            listen = _("nobody knows whether the PBX did it: listen whether the caller is still there")
+            raise not_done(problem, {"no-call": alone, UNKNOWN: listen})
         return Put(kept=after, to=to)
 
 
@@ -95,12 +94,3 @@ def _meant(case: Case, section: str | None, sections: Sections) -> Section:
         names = ", ".join(one.name for one in sections.section)
         raise FieldError("section", _("no 所管課 {text!r}: there are {names}").format(text=section, names=names))
     return found
-
-
-def _not_put(problem: str) -> NotRunningError:
-    said = {
-        "no-call": _("nobody of ours talks to the caller just now, the two of them alone: `kikitori calls live`"),
-        "no-pbx": _("the PBX does not answer; `kikitori status`"),
-        "unknown": _("nobody knows whether the PBX did it: listen whether the caller is still there"),
-    }.get(problem, _("the PBX refused the call; its log says why"))
-    return NotRunningError(said)

@@ -7,7 +7,7 @@ Whatever dies in between: nothing is done twice, and nothing is left out.
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid5
 
 import structlog
@@ -48,6 +48,7 @@ from cti.cases.desk import NextDay, accept_by
 from cti.explain import explain
 from cti.intake import IntakeBook
 from cti.routing import onward
+from cti.routing.onward import How
 from cti.steps import Step, at_of
 from policies.load import Policies
 from policies.model import Kind
@@ -56,6 +57,10 @@ log = structlog.get_logger()
 
 Noted = Callable[[str, str, int], Awaitable[object]]
 """Told the channel of a caller who is put through, the 所管課, and the case in which it sees them."""
+
+
+_WAITS: Final = (How.OPEN, How.INSTEAD)
+"""With these the dialplan waits. Of a transfer that it did not make itself, a step does not say `how`."""
 
 
 async def _nobody(_leg: str, _section: str, _case: int) -> None:
@@ -125,7 +130,7 @@ class Ticketing:
             section=section.name if section else None, why=_why(values.get("why") or (keyed[1] if keyed else "")),
         )  # fmt: skip
         number = await self._enter(step, act, _key(step, values["leg"]), values.get("number"), category)
-        if section is not None:
+        if section is not None and values.get("how") in _WAITS:
             await self._noted(step["uniqueid"], section.name, number)
 
     async def _ended(self, step: Step) -> None:

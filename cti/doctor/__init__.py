@@ -2,4 +2,5 @@
 
 Read: `seen` and `machine` (what can be seen) -> `pbx`, `host`, `kernel`, `storage`, `processes` (looking) -> `finding`,
 `rights`, `filters`, `judge`, `service` for the PBX, `secrecy`, `keeping`, `running` for the house (judging; pure).
+`outward` looks and judges.
 """

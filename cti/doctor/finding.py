@@ -69,6 +69,7 @@ def house_titles() -> dict[str, str]:
         "kernel-limits": _("limits of the kernel"),
         "egress": _("outgoing connections"),
         "confined": _("confinement by systemd"),
+        "outward": _("other systems that are told"),
     }
 
 

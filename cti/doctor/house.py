@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from cti.doctor import keeping, kernel, processes, running, secrecy, storage
+from cti.doctor import keeping, kernel, outward, processes, running, secrecy, storage
 from cti.doctor.finding import Finding
 from cti.doctor.machine import MachineSeen
 from cti.doctor.seen import Unseen
@@ -29,6 +29,7 @@ def look(settings: Settings, config: Path | None, now: Callable[[], datetime]) -
         places=storage.owners(settings),
         keys=storage.keys(settings),
         peers=processes.foreign(settings, pids),
+        outward=outward.look(settings),
     )
 
 
@@ -42,4 +43,7 @@ def _asterisk_core(settings: Settings) -> int | Unseen | None:
 def judge(seen: MachineSeen, want: Want, now: datetime) -> list[Finding]:
     """Every finding. Pure but for the name of Asterisk's group."""
     group = storage.asterisk_group(want.settings) if os.geteuid() == 0 else ""
-    return [*secrecy.judge(seen), *keeping.judge(seen, want, group, now), *running.judge(seen, want)]
+    return [
+        *secrecy.judge(seen), *keeping.judge(seen, want, group, now), *running.judge(seen, want),
+        outward.judge(seen.outward, want.settings.users.desk),
+    ]  # fmt: skip

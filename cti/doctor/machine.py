@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cti.doctor.seen import Unseen
 from cti.places import Owned
+from policies.outward import Destination
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +124,15 @@ class Peer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TargetSeen:
+    """A destination. `wrong`: its field -> what the desk's user cannot do with that. `found`: its folder or secret."""
+
+    destination: Destination
+    wrong: Mapping[str, str | Unseen]
+    found: Owned | Unseen | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MachineSeen:
     """All of it. `places`: None where nothing lies there. `asterisk_core`: its limit, None for none."""
 
@@ -137,3 +147,4 @@ class MachineSeen:
     places: Mapping[Path, Owned | Unseen | None]
     keys: KeysSeen
     peers: tuple[Peer, ...] | Unseen
+    outward: tuple[TargetSeen, ...] | Unseen

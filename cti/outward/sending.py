@@ -157,7 +157,7 @@ class Sending:
     async def _send(
         self, http: httpx.AsyncClient, destination: Destination, event: dict[str, Any], delivery: Delivery, act: int
     ) -> str | None:
-        secret = await asyncio.to_thread(_secret, destination)
+        secret = await asyncio.to_thread(secret_of, destination)
         if destination.kind == "zammad":
             theirs = delivery.theirs
             if theirs is None:  # whoever dies now looks for it next time
@@ -179,7 +179,7 @@ async def try_once(destination: Destination, site: str, at: datetime) -> str | N
         if destination.kind == "folder":
             async with asyncio.timeout(WHOLE):
                 return await asyncio.to_thread(folder.tried, destination)
-        secret = await asyncio.to_thread(_secret, destination)
+        secret = await asyncio.to_thread(secret_of, destination)
         async with asyncio.timeout(WHOLE), await asyncio.to_thread(_client, destination) as http:
             if destination.kind == "zammad":
                 await zammad.reached(http, destination, secret)
@@ -190,10 +190,10 @@ async def try_once(destination: Destination, site: str, at: datetime) -> str | N
     return None
 
 
-def _secret(destination: Destination) -> str:
-    """Raises OSError, SecretError."""
+def secret_of(destination: Destination) -> str:
+    """What signs, or the token. Raises OSError, SecretError."""
     try:
-        text = Path(destination.secret_file).read_text("ascii").strip()
+        text = Path(destination.secret_file).read_bytes().decode("ascii").strip()
     except UnicodeDecodeError as error:
         raise signing.SecretError(f"{destination.secret_file} holds no secret") from error
     if not _TOKEN.fullmatch(text):
@@ -201,16 +201,20 @@ def _secret(destination: Destination) -> str:
     return text
 
 
+def verified(destination: Destination) -> ssl.SSLContext | bool:
+    """By what the receiver proves itself; within this host it need not. Raises OSError."""
+    if not destination.url.startswith("https:"):
+        return False
+    try:
+        return ssl.create_default_context(cafile=destination.ca)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or "no certificate", destination.ca) from error
+
+
 def _client(destination: Destination) -> httpx.AsyncClient:
     """To that address alone: no redirect is followed, and no proxy of the environment asked. Raises OSError."""
-    verify: ssl.SSLContext | bool = False
-    if destination.url.startswith("https:"):
-        try:
-            verify = ssl.create_default_context(cafile=destination.ca)
-        except OSError as error:
-            raise OSError(error.errno, error.strerror or "no certificate", destination.ca) from error
     return httpx.AsyncClient(
-        timeout=PATIENCE, follow_redirects=False, trust_env=False, verify=verify,
+        timeout=PATIENCE, follow_redirects=False, trust_env=False, verify=verified(destination),
         headers={"Accept-Encoding": "identity"},
     )  # fmt: skip
 

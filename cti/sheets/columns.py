@@ -199,10 +199,14 @@ def _name(cell: Cell, place: int) -> str:
     return _letters(place) if blank(cell) else re.sub(r"\s+", " ", str(cell)).strip()
 
 
-def _letters(place: int) -> str:
-    """As a spreadsheet calls it: (A), (Z), (AA)."""
+def letters(place: int) -> str:
+    """As a spreadsheet calls it: A, Z, AA."""
     text, place = "", place + 1
     while place:
         place, rest = divmod(place - 1, 26)
         text = chr(ord("A") + rest) + text
-    return f"({text})"
+    return text
+
+
+def _letters(place: int) -> str:
+    return f"({letters(place)})"

@@ -4,6 +4,7 @@ Somebody else's bytes go through somebody else's parser: it may take so much mem
 """
 
 import json
+import re
 import resource
 import sys
 from collections.abc import Sequence
@@ -18,6 +19,12 @@ from cti.sheets.table import COLUMNS, ROWS
 MEMORY: Final = 2 << 30
 """Bytes of address space: 100,000 rows of 20 columns take a fifth of it."""
 SECONDS: Final = 120
+_LOCKED: Final = re.compile(
+    rb"%b|\x09\x08(?:\x10\0\0\x06.{14}|\x08\0\0\x05.{6})(?:\x86\0\0\0)?\x2f\0" % "EncryptedPackage".encode("utf-16-le"),
+    re.DOTALL,
+)
+"""The part of a locked XLSX, or in XLS a record FILEPASS first of all: the parser says of both that it knows no such
+format."""
 
 
 def main(sheet: str) -> None:
@@ -27,11 +34,16 @@ def main(sheet: str) -> None:
         (resource.RLIMIT_FSIZE, 0),
     ):  # fmt: skip
         resource.setrlimit(limit, (value, value))
+    data = sys.stdin.buffer.read()
     try:
-        _read(CalamineWorkbook.from_filelike(BytesIO(sys.stdin.buffer.read())), sheet)
+        _read(CalamineWorkbook.from_filelike(BytesIO(data)), sheet)
     except PasswordError:
         _say({"error": "password"})
     except CalamineError:
+        _say({"error": "password" if _LOCKED.search(data) else "damaged"})
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # of Rust, which no module exports: an XLS that was cut off
+            raise
         _say({"error": "damaged"})
 
 

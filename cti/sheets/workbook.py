@@ -18,6 +18,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Any, Final
 
 from cti.i18n import _
+from cti.sheets.columns import letters
 from cti.sheets.table import CELL, COLUMNS, ROWS, UNPACKED, Cell, SheetError, Table
 
 PACKED: Final = b"PK\x03\x04"
@@ -26,6 +27,14 @@ OLD: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _PARTS: Final = 10_000
 _PIECE: Final = 1 << 20
 _SINCE_1904: Final = re.compile(rb"""date1904\s*=\s*["'](?:1|true)""")
+_OLD_1904: Final = b"\x22\0\x02\0\x01\0\x0e\0\x02\0"
+"""XLS: the record Date1904, and the head of CalcPrecision, which follows it. Found by chance, it costs a refusal."""
+_OLD_WRONG: Final = re.compile(
+    rb"\x05\x02\x08\0(.{4})..[\0\x07\x0f\x17\x1d\x24\x2a]\x01"
+    rb"|\x06\0..(.{4})..\x02.[\0\x07\x0f\x17\x1d\x24\x2a]...\xff\xff",
+    re.DOTALL,
+)
+"""XLS: an error that stands in a cell (BoolErr), or that a formula gave: row and column."""
 _WRONG: Final = re.compile(rb"""<c\s[^<>]{0,80}?r="([A-Z]{1,3}[0-9]{1,7})"[^<>]{0,80}?\st="e\"""")
 _READ: Final[Mapping[str, Callable[[str], Any]]] = {
     "d": date.fromisoformat,
@@ -41,7 +50,7 @@ def is_one(data: bytes) -> bool:
 
 def read(data: bytes, sheet: str | None = None) -> Table:
     """`sheet`: by its name; None: the only one that is shown. Raises SheetError."""
-    old_days, wrong = _looked_through(data) if data.startswith(PACKED) else (False, None)
+    old_days, wrong = _looked_through(data) if data.startswith(PACKED) else _old_looked_through(data)
     answer = iter(_child(data, sheet or ""))
     head = next(answer)
     rows: list[list[Cell]] = []
@@ -87,6 +96,8 @@ def _answer(lines: Any) -> Iterator[Any]:
         said = json.loads(line)
         if said == "end":
             return
+        if isinstance(said, dict):  # damaged further down
+            raise SheetError(_problem(said))
         yield said
     raise SheetError(_problem({}))
 
@@ -112,6 +123,15 @@ def _cell(given: Any) -> Cell:
         given = timedelta(seconds=value) if kind == "s" else _READ[kind](value)
     kept: Cell = given
     return kept
+
+
+def _old_looked_through(data: bytes) -> tuple[bool, str | None]:
+    """As `_looked_through`, of an XLS."""
+    wrong = _OLD_WRONG.search(data)
+    if wrong is None:
+        return _OLD_1904 in data, None
+    row, column = struct.unpack("<HH", wrong[1] or wrong[2])
+    return _OLD_1904 in data, f"{letters(column)}{row + 1}"
 
 
 def _looked_through(data: bytes) -> tuple[bool, str | None]:

@@ -10,6 +10,7 @@ import pytest
 from cti.journal import Journal
 from recorder.access.log import AccessLog
 from recorder.vault import keys
+from tests import databases
 from tests.unit.cti.office import BREAKS, PASSPHRASE, SIDES, WEAK, Office, fill_catalogue, open_office
 from tests.unit.recorder.rig import START, Rig, ram_folder, record
 
@@ -51,5 +52,6 @@ async def office(template: Path) -> AsyncIterator[Office]:
     with ram_folder() as folder:
         root = folder / "site"
         shutil.copytree(template, root)
+        databases.copied(template, root)
         yield (made := await open_office(root))
         await made.desk.close()

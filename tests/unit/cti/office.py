@@ -32,6 +32,7 @@ from recorder.vault.epochs import Listed, told_by
 from recorder.vault.folder import VaultFolder
 from recorder.vault.keys import by_passphrase
 from recorder.verify import Finding
+from tests import databases
 from tests.unit.recorder.rig import RATE, START, interleave, noise, uuid
 
 PASSPHRASE = "correct horse battery"
@@ -92,7 +93,7 @@ class Office:
 
 
 async def fill_catalogue(root: Path) -> None:
-    engine = store.engine(f"sqlite+aiosqlite:///{root}/catalogue.db")
+    engine = store.engine(databases.url(root))
     await store.migrate(engine)
     await engine.dispose()
     made = await open_office(root)
@@ -102,7 +103,7 @@ async def fill_catalogue(root: Path) -> None:
 
 
 async def open_office(root: Path, **more: Any) -> Office:
-    engine = store.engine(f"sqlite+aiosqlite:///{root}/catalogue.db")
+    engine = store.engine(databases.url(root))
     vault = VaultFolder(root / "vault", root / "mirror")
     desk = Desk(
         vault=vault,

@@ -76,6 +76,23 @@ async def test_where_the_pbx_does_not_it_is_said(api: Api, pbx: Pbx, problem: st
     assert (answer.status_code, said in answer.text) == (503, True), answer.text
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [(ConnectionRefusedError(), "recorder does not answer"), (FileNotFoundError(), "recorder does not answer"),
+     (TimeoutError(), "listen"), (ConnectionResetError(), "listen"), (ValueError("torn"), "listen")],
+)  # fmt: skip
+async def test_only_who_was_never_asked_has_certainly_not_done_it(
+    api: Api, pbx: Pbx, error: Exception, said: str
+) -> None:
+    def lost() -> dict[str, Any]:
+        raise error
+
+    pbx.answer = lost
+    case = await entered(api, **REACHED, conversation=CALL)
+    answer = await put(api, case["number"], section="kyusui")
+    assert (answer.status_code, said in answer.json()["detail"]) == (503, True), answer.text
+
+
 async def test_another_s_case_is_none(api: Api, pbx: Pbx) -> None:
     case = await entered(api, **REACHED, conversation=CALL)
     assert (await put(api, case["number"], by="kyusui", section="shomu")).status_code == 404
@@ -132,3 +149,48 @@ async def test_who_comes_is_told_with_why_and_what_there_was_before(
         assert (await next_of(lines)).why is None
     shown = [line for line in api.entries("case.shown") if line["actor"] == "kyusui"]
     assert [line["number"] for line in shown] == [case["number"]] * 2
+
+
+@pytest.mark.rule("E-13", "B-08")
+@pytest.mark.parametrize("last", [1, 2])
+async def test_a_transfer_that_ends_between_two_looks_ends_no_stream_and_nobody_is_accused(
+    served: Served, monkeypatch: pytest.MonkeyPatch, last: int
+) -> None:
+    """It ends behind the first or second thing that was read of it."""
+    monkeypatch.setattr("cti.api.arriving.TICK", 0.02)
+    api, left, ended = served.api, last, asyncio.Event()
+    case = await entered(api, **REACHED, conversation=CALL)
+    book = api.service.cases.book
+    by: dict[str, Any] = {"at": api.office.desk.now(), "by": SYSTEM, "unit": CONTRACTOR}
+
+    async def comes(leg: str, why: Why | None) -> None:
+        act = Transferred(
+            **by, leg=leg, conversation=CALL, how="blind", phone="2201", to="3101", section="kyusui", why=why
+        )
+        await book.add(case["number"], [act])
+
+    def then_ends(read: Any) -> Any:
+        async def found(*arguments: Any, **more: Any) -> Any:
+            nonlocal left
+            was = await read(*arguments, **more)
+            left -= bool(was)
+            if left == 0 and not ended.is_set():
+                ended.set()
+                await book.add(case["number"], [TransferEnded(**by, leg="leg-1", outcome="returned", due=by["at"])])
+            return was
+
+        return found
+
+    await comes("leg-1", None)
+    for name in ("tickets", "beginning", "get"):
+        monkeypatch.setattr(book, name, then_ends(getattr(book, name)))
+    async with watching(served, "kyusui") as lines:
+        await asyncio.wait_for(ended.wait(), 10)
+        await comes("leg-2", Why.URGENT)
+        told = [await next_of(lines)]
+        while told[-1].why is not Why.URGENT:
+            told.append(await next_of(lines))
+    shown = [line["number"] for line in api.entries("case.shown") if line["actor"] == "kyusui"]
+    assert shown == [case["number"]] * len(told)
+    assert len(told) <= last, "of one that has ended nothing is told"
+    assert api.entries("act.denied") == []

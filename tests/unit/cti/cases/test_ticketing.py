@@ -548,6 +548,25 @@ async def test_the_section_sees_who_comes_until_somebody_else_has_them_again(cen
     assert (await centre.only()).case.owner == CONTRACTOR
 
 
+@pytest.mark.rule("E-13")
+@pytest.mark.parametrize(
+    ("said", "waits"),
+    [({}, False), ({"section": "kyusui", "how": "open"}, True), ({"section": "kyusui", "how": "instead"}, True),
+     ({"section": "kyusui", "how": "closed"}, False)],
+)  # fmt: skip
+async def test_it_is_noted_only_for_whom_the_dialplan_waits(centre: Centre, said: dict[str, str], waits: bool) -> None:
+    noted: list[str] = []
+
+    async def note(_leg: str, section: str, _case: int) -> None:
+        noted.append(section)
+
+    centre.ticketing = Ticketing(centre.intakes, centre.book, lambda: POLICIES, lambda: centre.at, noted=note)
+    await centre.transfer(outcome=None, **said)
+    await centre.look()
+    assert noted == ["kyusui"] * waits
+    assert len(await centre.tickets()) == 1
+
+
 @pytest.mark.rule("A-19")
 @pytest.mark.parametrize(("why", "said"), [("wish", Why.WISH), ("urgent", Why.URGENT), ("other", None), ("x", None)])
 async def test_why_an_operator_has_keyed_is_why_it_was_handed_over(centre: Centre, why: str, said: Why | None) -> None:

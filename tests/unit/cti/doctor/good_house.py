@@ -68,4 +68,5 @@ SEEN = MachineSeen(
         certificate=NOW + timedelta(days=300),
     ),
     peers=(),
+    outward=(),
 )

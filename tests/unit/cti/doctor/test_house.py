@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from cti.doctor import keeping, running, secrecy
+from cti.doctor import keeping, outward, running, secrecy
 from cti.doctor.finding import Finding, Severity, house_titles, titles
-from cti.doctor.machine import MachineSeen, Peer, SealedSeen, SpeedSeen, StockSeen
+from cti.doctor.machine import MachineSeen, Peer, SealedSeen, SpeedSeen, StockSeen, TargetSeen
 from cti.doctor.seen import Unseen
 from cti.places import Owned
+from policies.outward import Destination
 from tests.unit.cti.doctor.good_house import GROUP, HOUSE, MEMORY, NOW, SEEN, SWAPS, WANT, disk, process
 
 ERROR, WARNING, OK = Severity.error, Severity.warning, Severity.ok
@@ -25,6 +26,7 @@ def judge(seen: MachineSeen) -> list[Finding]:
         yield from secrecy.judge(seen)
         yield from keeping.judge(seen, WANT, GROUP, NOW)
         yield from running.judge(seen, WANT)
+        yield outward.judge(seen.outward, WANT.settings.users.desk)
 
     return list(all_of_them())
 
@@ -65,6 +67,14 @@ def clock(**changes: Any) -> MachineSeen:
     return replace(SEEN, clock=replace(SEEN.clock, **changes))
 
 
+def told(one: Destination, mode: int | None = None, **wrong: str | Unseen) -> MachineSeen:
+    found = Owned("kikitori-desk", "x", mode or (0o2750 if one.folder else 0o400))
+    return replace(SEEN, outward=(TargetSeen(destination=one, wrong=wrong, found=found),))
+
+
+PORTAL = Destination(name="portal", url="https://192.0.2.20/", secret_file="/s", ca="/ca")
+FOLDER = Destination(name="exchange", kind="folder", folder="/e", content="full")
+IDS = FOLDER.model_copy(update={"content": "ids"})
 OURS = Owned("kikitori-recorder", "kikitori-vault", 0o2755)
 STRANGER = Peer(role="desk", pid=12, address="203.0.113.9", port=443)
 
@@ -127,6 +137,13 @@ CASES: list[tuple[MachineSeen, str, Severity, str, str]] = [
     (replace(SEEN, peers=(STRANGER,)), "egress", ERROR, "desk (12) talks to 203.0.113.9 port 443", "deploy render"),
     (runs("gate", denies=""), "confined", WARNING, "gate (20)", "kikitori deploy render"),
     (runs("gate", denies="0.0.0.0/0"), "confined", WARNING, "gate (20)", "kikitori deploy render"),
+    (told(PORTAL, secret_file="no such file"), "outward", ERROR, "portal: secret_file: no such file", "chmod 0400 /s"),
+    (told(PORTAL, ca="no certificate"), "outward", ERROR, "portal: ca: no certificate", "/ca: the certificate"),
+    (told(PORTAL, mode=0o440), "outward", ERROR, "portal: secret_file: 0440 kikitori-desk:x: others may read", "chown"),
+    (told(FOLDER, folder="no such folder"), "outward", ERROR, "exchange: folder: no such folder", "install -d -o kiki"),
+    (told(FOLDER, mode=0o2755), "outward", ERROR, "exchange: folder: 2755 kikitori-desk:x: open", "-m 2750 /e"),
+    (told(IDS, mode=0o2777), "outward", ERROR, "exchange: folder: 2777 kikitori-desk:x: open", "-m 2750 /e"),
+    (replace(SEEN, outward=Unseen("url: is no address")), "outward", ERROR, "is no address", "mend that file"),
 ]  # fmt: skip
 
 
@@ -169,6 +186,9 @@ def test_every_check_can_fail_here() -> None:
         keys(api=None),
         keys(since=NOW - timedelta(days=31)),
         runs("desk", memlock=8 << 20),
+        told(PORTAL),
+        told(FOLDER),
+        told(IDS, 0o2755),
     ],
 )
 def test_what_is_well_all_the_same(seen: MachineSeen) -> None:
@@ -192,6 +212,7 @@ def test_what_is_well_all_the_same(seen: MachineSeen) -> None:
         (replace(SEEN, peers=NOT_SEEN), {"egress"}),
         (replace(SEEN, processes=NOT_SEEN), {"limits", "confined"}),
         (replace(SEEN, processes=()), {"limits", "egress", "confined"}),
+        (told(PORTAL, secret_file=NOT_SEEN), {"outward"}),
     ],
 )
 def test_what_cannot_be_seen_is_not_taken_for_well(seen: MachineSeen, checks: set[str]) -> None:

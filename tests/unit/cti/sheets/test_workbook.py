@@ -1,8 +1,10 @@
 """Workbooks, good and hostile: rows as Excel shows them, and a clear word for what is too large or no workbook."""
 
 import io
+import json
 import zipfile
 from datetime import date, datetime, time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,6 +46,16 @@ SHEET = (
 )
 AT = datetime(2026, 4, 1, 13, 5)  # noqa: DTZ001  # a workbook has no zones
 PART = "xl/worksheets/sheet1.xml"
+VECTORS = Path("tests/vectors/sheets")
+# Written once by xlwt 1.3.0, which nobody keeps any more: `add_sheet("受付簿")`, then `write` for each cell of LEDGER,
+# days and times with a num_format_str as in `made`.
+OLD = (VECTORS / "ledger.xls").read_bytes()
+LEDGER: tuple[list[Any], ...] = (
+    ["受付日", "受付時刻", "電話番号", "内容", "回答"],
+    [date(2026, 4, 1), time(13, 5), 664581132, "断水\nいつから"], [],
+    [datetime(2026, 4, 2, 9, 30), None, "06-6458-1132", "検針票の金額が先月の倍 髙﨑", 12.3456789],  # noqa: DTZ001
+)  # fmt: skip
+BEGIN = b"\x09\x08\x10\0\0\x06\x05\0"
 
 
 def test_cells_come_as_they_are_shown() -> None:
@@ -61,6 +73,67 @@ def test_cells_come_as_they_are_shown() -> None:
 def test_what_stands_further_down_and_right_stands_where_it_is() -> None:
     rows = workbook.read(made([], [], [None, "受付日"], [None, date(2026, 4, 1)])).rows
     assert [list(row) for row in rows] == [[None, None], [None, None], [None, "受付日"], [None, date(2026, 4, 1)]]
+
+
+def test_an_old_workbook_says_the_same() -> None:
+    old, new = workbook.read(OLD), workbook.read(made(*LEDGER))
+    assert (repr(old.rows), old.how) == (repr(new.rows), new.how)
+    assert list(new.rows[3]) == LEDGER[3]
+
+
+def test_days_of_an_old_workbook_from_1904_are_known() -> None:
+    place = OLD.index(b"\x22\0\x02\0\0\0\x0e\0")  # Date1904, before CalcPrecision
+    table = workbook.read(OLD[: place + 4] + b"\1" + OLD[place + 5 :])
+    assert (table.old_days, table.rows[1][0]) == (True, date(2030, 4, 2)), "1,462 days later than from 1900"
+    assert not workbook.read(OLD).old_days
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        b"\x05\x02\x08\0%b\x07\x01",  # BoolErr: #DIV/0!
+        b"\x06\0\x18\0%b\x02\0\x2a\0\0\0\xff\xff\0\0\0\0\0\0\x02\0\x1c\x2a",  # Formula, which gave #N/A
+    ],
+    ids=["error", "formula"],
+)
+def test_an_error_in_an_old_workbook_is_said(cell: bytes) -> None:
+    """In place of the number at E4, and of how the window looks, which comes after it."""
+    place, length = OLD.index(b"\x03\x02\x0e\0\x03\0\x04\0"), 18 + 22
+    with_error = cell % OLD[place + 4 : place + 10]
+    rest = length - len(with_error) - 4
+    with_error += b"\xe2\0%b%b" % (rest.to_bytes(2, "little"), bytes(rest))
+    table = workbook.read(OLD[:place] + with_error + OLD[place + length :])
+    assert (table.rows[3][4], ["at E4" in one for one in table.warnings]) == (None, [True])
+    assert workbook.read(OLD).warnings == ()
+
+
+def locked_old() -> bytes:
+    """As Excel writes it: the second record says how the rest is enciphered."""
+    second = OLD.index(BEGIN) + 20
+    assert OLD[second : second + 4] == b"\xe1\0\x02\0"
+    return OLD[:second] + b"\x2f\0" + OLD[second + 2 :]
+
+
+# locked.xlsx: a workbook of two cells, encrypted once by msoffcrypto-tool 6.1.0.
+@pytest.mark.parametrize("data", [locked_old(), (VECTORS / "locked.xlsx").read_bytes()], ids=["xls", "xlsx"])
+def test_a_password_is_said(data: bytes) -> None:
+    with pytest.raises(SheetError, match="has a password: save it without one"):
+        workbook.read(data)
+
+
+@pytest.mark.parametrize("length", [76, 512, 700, 1024, 3000, 4096, 4608, 5000, 5400])
+def test_an_old_workbook_that_was_cut_off_is_damaged(length: int) -> None:
+    with pytest.raises(SheetError, match="damaged"):
+        workbook.read(OLD[:length])
+
+
+def test_what_is_damaged_further_down_is_said_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [{"sheet": "受付簿"}, ["受付日"], {"error": "damaged"}]
+    monkeypatch.setattr(workbook, "_child", lambda *_: workbook._answer(io.BytesIO(
+        b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+    )))  # fmt: skip
+    with pytest.raises(SheetError, match="damaged"):
+        workbook.read(OLD)
 
 
 def test_of_several_sheets_one_is_named() -> None:
