@@ -1,7 +1,8 @@
 """So many cases, their tickets and their units, on a disk: what a list costs, and how many are entered a second.
 
 `python -m tests.bench.cases [--postgresql] [--rows 1000000]` prints one JSON object: p50 and p95 in ms of what people
-look at, over 200 tries each; cases entered a second and tickets made of calls a second, durable, access log and all.
+look at, over 200 tries each; cases entered a second and tickets made of calls a second, durable, access log and all;
+and acts told to another system a second, beside the same requests made by httpx alone, one after the other.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 from sqlalchemy import func, insert, select
 
 from cti import store
@@ -50,10 +52,15 @@ from cti.cases.tables import acts, cases, seers, tickets
 from cti.cases.ticketing import Ticketing
 from cti.cases.words import grams
 from cti.intake import IntakeBook
+from cti.outward import signing
+from cti.outward.queue import Outbox
+from cti.outward.sending import Sending
 from policies.load import Policies, shipped
+from policies.outward import Destination, Outward
 from recorder.access.log import AccessLog
 from recorder.catalogue import plain
 from tests.databases import Postgres
+from tests.unit.cti.outward.receiver import receiving
 from tests.unit.recorder.rig import uuid
 
 TRIES = 200
@@ -201,6 +208,31 @@ async def ticketed(book: CaseBook, intakes: IntakeBook) -> float:
     return ENTERED / (time.perf_counter() - began)
 
 
+async def told(book: CaseBook, folder: Path) -> dict[str, float]:
+    """Acts told to somebody on loopback a second, of all that was entered above; and the same, posted and no more."""
+    (folder / "secret").write_text(f"{signing.made(bytes(32))}\n")
+    with receiving() as receiver:
+        to = Destination(name="bench", url=f"{receiver.url}/hook", secret_file=str(folder / "secret"))
+        policy = Outward(basis="B-04", decided_by="-", effective_from=START.date(), destination=(to,))
+        queue = Outbox(book._engine, "pbx1")
+        sending = Sending(queue, book, lambda: policy, lambda *_: None, "pbx1", wall_clock)
+        began = time.perf_counter()
+        while True:
+            before = len(receiver.took)
+            await sending.look()
+            await sending.settled()
+            if len(receiver.took) == before:
+                break
+        ours = len(receiver.took) / (time.perf_counter() - began)
+        bodies = [one.body for one in receiver.took]
+        async with httpx.AsyncClient() as plain_client:
+            began = time.perf_counter()
+            for body in bodies:
+                await plain_client.post(to.url, content=body)
+        posted = len(bodies) / (time.perf_counter() - began)
+    return {"told": ours, "posted": posted, "told_per_posted": ours / posted}
+
+
 async def measure(folder: Path, rows: int, *, postgresql: bool) -> dict[str, Any]:
     """All of it."""
     server = Postgres(folder / "postgresql").start() if postgresql else None
@@ -221,6 +253,7 @@ async def measure(folder: Path, rows: int, *, postgresql: bool) -> dict[str, Any
     found["entered_alone"] = await entered(book, 1)
     found["entered_eight"] = await entered(book, 8)
     found["tickets"] = await ticketed(book, IntakeBook(engine, "pbx1", lambda _at: None))
+    found |= await told(book, folder)
     await engine.dispose()
     if server:
         server.stop()

@@ -94,6 +94,8 @@ def _cases(database: str, which: str) -> Iterator[tuple[str, str, Callable[[Run]
         ("entered_alone", "Cases entered a second, one at a time"),
         ("entered_eight", "Cases entered a second, eight at once"),
         ("tickets", "Tickets made of calls a second"),
+        ("told", "Acts told to another system a second"),
+        ("told_per_posted", "- of what httpx alone posts one after the other"),
     ):  # fmt: skip
 
         def rate(run: Run, key: str = key) -> float:
