@@ -112,6 +112,7 @@ OURS = (
     mark("lies outside the years 1900 to 9000"),
     mark("decision and decided_at stand together, or neither does"),
     mark("decided_at lies before the request"),
+    mark("events.{place} lies before the end of the call"),
     # cti.cases
     mark("what was done, and why, is missing"),
     mark("why it is opened again is missing"),
@@ -166,6 +167,8 @@ OURS = (
     mark("the customer does not want to be called back"),
     mark("the caller is put through just now: join the cases when it is known what came of it"),
     mark("an unjust demand is still to be reported: report it first"),
+    mark("the customer wants nothing said to others: enter that in the case that goes on first"),
+    mark("the customer wants to be called at certain hours: enter them in the case that goes on"),
     mark("the procedure of 市民の声 goes on: end it first"),
     mark("another unit was asked for something: wait for their note, or take that back first"),
     mark("a case is no duplicate of itself"),

@@ -1,1 +1,1 @@
-"""How long a recording lives, and the proof of its end (B-15 to B-25)."""
+"""How long a recording is to live (B-15 to B-25): reckoned here, and done by nothing yet."""

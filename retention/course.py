@@ -30,7 +30,7 @@ Instant = Annotated[datetime, AfterValidator(_instant)]
 class Happened(BaseModel):
     """Something that happened `at` an instant. `id`: which hold or request, where there are several."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="allow")  # whoever reads it says what nobody knows
 
     at: Instant
     id: str | int | None = None
@@ -43,7 +43,7 @@ class Hold(Happened):
 
 
 class Release(Happened):
-    """A hold is over: the one of that id, else the oldest."""
+    """A hold is over: the one of that id; without an id, the oldest."""
 
     type: Literal["release"] = "release"
 
@@ -91,7 +91,7 @@ class DisclosureRequest(Happened):
 
 
 class DisclosureDecided(Happened):
-    """What was decided of it: the request of that id, else the oldest."""
+    """What was decided of it: of the request of that id; without an id, of the oldest."""
 
     type: Literal["disclosure_decided"] = "disclosure_decided"
     decision: Literal["granted", "refused"]
@@ -116,11 +116,26 @@ TYPES: Final[tuple[str, ...]] = tuple(
 class Recorded(BaseModel):
     """A recording whose call ended then, and what happened to it."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="allow")
 
     id: str | int
     recorded_at: Instant
     events: tuple[Event, ...] = ()
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Recorded":
+        for place, one in enumerate(self.events):
+            if not isinstance(one, Hold | Release) and one.at < self.recorded_at:
+                raise ValueError(f"events.{place} lies before the end of the call")
+        return self
+
+    @property
+    def unknown(self) -> list[str]:
+        """Names of fields that mean nothing here."""
+        found = [*(self.model_extra or {})]
+        return found + [
+            f"events.{place}.{name}" for place, one in enumerate(self.events) for name in one.model_extra or {}
+        ]
 
 
 class Asked:
@@ -144,6 +159,7 @@ class Reason(StrEnum):
     REMAKE = "remake"
     BEFORE_RULE = "before-rule"
     GONE = "gone"
+    NO_SUCH = "no-such"
     UNDER_HOLD = "under-hold"
     ERASED_BEFORE = "erased-before"
     NO_MEDIUM = "no-medium"
@@ -213,8 +229,8 @@ class _Fold:
             if self.erased_at is None and at >= over(self.second) and not any(self._stopping()):
                 self._erased(at, Reason.UNSTOPPED, place)
         self._expire(None)
-        for reason in self._stopping():
-            self.why.append(Why(reason, self.second))
+        if self.erased_at is None:
+            self.why += [Why(reason, self.second) for reason in self._stopping()]
         moved = self.erased_at is None or self.erased_at >= over(self.first)
         if moved:
             self.why.insert(self.why.index(Why(Reason.FIRST, self.first)) + 1, Why(Reason.SECOND, self.second))
@@ -262,17 +278,26 @@ class _Fold:
             case Hold():
                 self.holds.append(event.id)
             case Release():
-                _remove(self.holds, event.id)
+                self._ends(self.holds, place, event)
             case DisclosureRequest():
                 self.requests.append(event.id)
             case Disclosed() | DisclosureDecided(decision="refused"):
-                _remove(self.requests, event.id)
+                self._ends(self.requests, place, event)
             case DisclosureDecided():
                 pass  # it is still to be carried out
             case ExternalSave():
                 self._saved(place, event)
             case EraseRequest():
                 self._decided(at, place, event)
+
+    def _ends(self, waiting: list[str | int | None], place: int, event: Happened) -> None:
+        """The hold or request of that id; without an id, the oldest."""
+        if event.id is None and waiting:
+            waiting.pop(0)
+        elif event.id is not None and event.id in waiting:
+            waiting.remove(event.id)
+        else:
+            self.why.append(Why(Reason.NO_SUCH, None, place))
 
     def _saved(self, place: int, event: ExternalSave) -> None:
         media, day = self.policy.media, day_of(event.at)
@@ -321,11 +346,3 @@ def _moments(events: Sequence[Event]) -> Iterator[tuple[datetime, int, "Event | 
         yield event.at, place, Asked()
         if event.decided_at is not None:
             yield event.decided_at, place, event
-
-
-def _remove(waiting: list[str | int | None], identity: str | int | None) -> None:
-    """The one of that id; without an id, the oldest."""
-    if identity in waiting:
-        waiting.remove(identity)
-    elif identity is None and waiting:
-        waiting.pop(0)

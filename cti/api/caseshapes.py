@@ -612,9 +612,8 @@ class Arrival(BaseModel):
     @classmethod
     def of(cls, found: Coming, now: datetime) -> "Arrival":
         """As the store has it."""
-        others = [line.number for line in found.earlier if line.state is not State.CLOSED]
         return cls(
-            case=Case.whole(found.kept, now, others), phone=found.phone, why=found.why, words=found.words,
+            case=Case.whole(found.kept, now, found.others), phone=found.phone, why=found.why, words=found.words,
             earlier=[CaseLine.of(line, now) for line in found.earlier],
         )  # fmt: skip
 

@@ -699,8 +699,19 @@ class CaseBook:
         query = select(acts.c.case).where(acts.c.tag == self._keys.tag(e164), owed).distinct()
         async with self._engine.connect() as connection:
             numbers = list(await connection.scalars(query.order_by(acts.c.case.desc()).limit(LOOKED_AT)))
-        found = [await self.get(number) for number in numbers]
+        found = []
+        for number in numbers:
+            with suppress(CaseDamagedError):  # the case itself says so, and holds up no other
+                found.append(await self.get(number))
         return [kept for kept in found if _reached_on(kept.case, e164)]
+
+    async def put_through_before(self, at: datetime) -> list[tuple[int, str]]:
+        """Case and leg of the transfers that began before then, and of which nothing more was heard."""
+        query = select(tickets.c.case, tickets.c.leg).where(
+            tickets.c.outcome.is_(None), tickets.c.next_at < plain(at), tickets.c.kind == TicketKind.TRANSFER
+        )  # fmt: skip
+        async with self._engine.connect() as connection:
+            return [(int(row.case), str(row.leg)) for row in await connection.execute(query)]
 
     async def is_open(self, number: int) -> bool:
         """Whether there is such a case, and it is not closed."""

@@ -55,8 +55,7 @@ def takes(case: Case, due: datetime) -> bool:
     refused = case.consent is not None and not case.consent.given
     if refused or not _at_their_hours(case, due):
         return False
-    owes = (one for one in case.tickets if one.outcome is None and one.kind in CALLED)
-    return any(one.kind is TicketKind.ABANDONED or one.unit == CONTRACTOR for one in owes)
+    return any(one.outcome is None and one.kind in CALLED and one.unit == CONTRACTOR for one in case.tickets)
 
 
 def _at_their_hours(case: Case, at: datetime) -> bool:

@@ -61,10 +61,14 @@ EARLIER: Final = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
-    """A caller who is put through, by `phone`, and why; `earlier`: what else there is of their number, newest first."""
+    """A caller who is put through, by `phone`, and why; `earlier`: what else there is of their number, newest first.
+
+    `others`: which of their cases are open.
+    """
 
     ticket: str
     kept: Kept
+    others: tuple[int, ...]
     earlier: tuple[Line, ...]
     phone: str
     why: Why | None
@@ -170,8 +174,8 @@ class CaseDesk:
         came = next((act for act in acts if act.leg == line.leg), None)
         why, words = said_why(kept.case, came) if came else (None, "")
         return Arrival(
-            ticket=line.id, kept=kept, earlier=tuple(earlier), phone=came.phone if came else "",
-            why=why or (came.why if came else None), words=words,
+            ticket=line.id, kept=kept, others=await self.others(who, kept), earlier=tuple(earlier),
+            phone=came.phone if came else "", why=why or (came.why if came else None), words=words,
         )  # fmt: skip
 
     async def find(self, who: Account, text: str) -> Kept:

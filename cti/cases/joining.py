@@ -46,10 +46,25 @@ def acts(duplicate: Case, number: int, case: Case, into: int, by: Mapping[str, A
         raise RuleError("A-03", "a case is no duplicate of itself")
     if case.state is State.CLOSED:
         raise RuleError("A-14", "the case into which it would be joined is closed: reopen that first, with a reason")
+    if promises(duplicate):
+        _agree(duplicate, case)
     return Join(**by, into=into), Joined(
         **by, duplicate=number, promises=promises(duplicate), promised=duplicate.promised,
         conversation=duplicate.conversation,
     )  # fmt: skip
+
+
+def _agree(duplicate: Case, case: Case) -> None:
+    """Raises RuleError where the customer said something of how they are called that the other case does not know."""
+    if duplicate.consent is not None and not duplicate.consent.given:
+        raise RuleError("A-17", "the customer does not want to be called back")
+    said, known = duplicate.reach, case.reach
+    if said is None:
+        return
+    if said.discreet and not (known and known.discreet):
+        raise RuleError("C-06", "the customer wants nothing said to others: enter that in the case that goes on first")
+    if said.between is not None and (known is None or known.between != said.between):
+        raise RuleError("E-16", "the customer wants to be called at certain hours: enter them in the case that goes on")
 
 
 def gone(case: Case, act: Join) -> Case:

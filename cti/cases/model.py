@@ -300,9 +300,10 @@ def _closed(case: Case, act: Close, *, kept: bool) -> Case:
     _working(case, act)
     if case.result is None:
         raise RuleError("A-14", "a case ends with a result, or is handed over")
-    if case.reply is not None and not kept:
+    refused = case.consent is not None and not case.consent.given
+    if case.reply is not None and not kept and not refused and case.result.outcome is not Outcome.WITHDRAWN:
         answered_at = case.reply.answered_at or case.reply.at
-        if any(missed_since(one, answered_at) for one in case.owes(TicketKind.ABANDONED)):
+        if any(one.outcome is None and missed_since(one, answered_at) for one in case.tickets):
             raise RuleError("C-06", "the customer has called since they were answered, and nobody answered: call them")
     if asked_again(case, act.at):
         raise RuleError("A-14", "the customer is still to be called, as they were told")
@@ -369,15 +370,19 @@ def _transfer_ended(case: Case, act: TransferEnded) -> Case:
     after = replace(case, tickets=settled(case, act.at, became, lambda one: one is found))
     if answered or act.outcome == "returned" or act.due is None:  # whoever has the caller again sees to them
         return after
-    conversation = found.conversation
-    return owed(after, act, TicketKind.CALLBACK, leg=act.leg, due=act.due, conversation=conversation)
+    # What was answered before is not what they were put through for.
+    after = replace(after, reply=None, result=None)
+    return owed(after, act, TicketKind.CALLBACK, leg=act.leg, due=act.due, conversation=found.conversation)
 
 
 def _missed(case: Case, act: Missed) -> Case:
     waits = case.owes(TicketKind.ABANDONED)
     if waits:  # they called again: called back once, and not later than if they had not called before
         sooner = tuple(
-            replace(one, due=min(one.due or act.due, act.due), again=min(one.again, act.due) if one.again else None)
+            replace(
+                one, at=act.at, due=min(one.due or act.due, act.due),
+                again=min(one.again, act.due) if one.again else None,
+            )
             if one in waits else one
             for one in case.tickets
         )  # fmt: skip
@@ -472,8 +477,12 @@ def _has_to_do(case: Case, act: Act) -> None:
 
 
 def missed_since(ticket: Ticket, answered_at: datetime) -> bool:
-    """Whether nobody answered the customer after that; answers are entered by the minute."""
-    return ticket.kind is TicketKind.ABANDONED and ticket.at.replace(second=0, microsecond=0) > answered_at
+    """Whether nobody answered the customer after that, at the centre or where they were put through.
+
+    Answers are entered by the minute.
+    """
+    by_a_call = ticket.kind in (TicketKind.ABANDONED, TicketKind.CALLBACK) and not ticket.leg.isdigit()
+    return by_a_call and ticket.at.replace(second=0, microsecond=0) > answered_at
 
 
 def as_asked(channel: Channel) -> Channel:

@@ -13,7 +13,7 @@ from uuid import NAMESPACE_URL, uuid5
 import structlog
 
 from cti.calls.callback import called_for
-from cti.calls.passing import ANSWERED, CALLED_BACK, MISSED, OUTCOME, REACHED, RETURNED, TRANSFER
+from cti.calls.passing import ANSWERED, CALLED_BACK, LONGEST, MISSED, OUTCOME, REACHED, RETURNED, TRANSFER
 from cti.cases.acts import (
     CONTRACTOR,
     SYSTEM,
@@ -45,6 +45,7 @@ from cti.cases.callbacks import UNREACHED
 from cti.cases.case import Case, Ticket, said_why
 from cti.cases.contact import Contact, calling
 from cti.cases.desk import NextDay, accept_by
+from cti.errors import KikitoriError
 from cti.explain import explain
 from cti.intake import IntakeBook
 from cti.routing import onward
@@ -54,6 +55,9 @@ from policies.load import Policies
 from policies.model import Kind
 
 log = structlog.get_logger()
+
+SWEEP: Final = timedelta(hours=1)
+"""So often transfers of which nothing was heard are looked for."""
 
 Noted = Callable[[str, str, int], Awaitable[object]]
 """Told the channel of a caller who is put through, the 所管課, and the case in which it sees them."""
@@ -79,12 +83,28 @@ class Ticketing:
         self._looking = asyncio.Lock()
         self._intakes, self._book, self._policies, self._now = intakes, book, policies, now
         self._said: dict[str, str] = {}
+        self._swept: datetime | None = None
         self._next_day = next_day
 
     async def look(self) -> None:
         """Once: all that waits. What cannot be done now stays, and hides no other."""
         async with self._looking:  # nobody is made to try again by the other
             await self._look()
+            await self._forgotten()
+
+    async def _forgotten(self) -> None:
+        """Of a transfer of which nothing was heard in a day, nothing will be: nobody took it."""
+        now = self._now()
+        if self._swept is not None and now - self._swept < SWEEP:
+            return
+        self._swept = now
+        for number, leg in await self._book.put_through_before(now - LONGEST):
+            try:
+                case = (await self._book.get(number)).case
+                made = next(act for act in case.history if isinstance(act, Transferred) and act.leg == leg)
+                await self._came(number, case, leg, "failed", made.at, f"{made.conversation}/{OUTCOME}/{leg}")
+            except (KikitoriError, StopIteration):
+                log.exception("a transfer of long ago is still open", case=number)
 
     async def _look(self) -> None:
         held: set[str] = set()
@@ -138,13 +158,15 @@ class Ticketing:
         number = await self._book.caused(f"{step['conversation']}/{TRANSFER}/{leg}")
         if number is None:
             return
-        case = (await self._book.get(number)).case
-        now, outcome = self._now(), step["values"].get("outcome", "failed")
-        reply, at = case.reply, at_of(step)
+        outcome = step["values"].get("outcome", "failed")
+        await self._came(number, (await self._book.get(number)).case, leg, outcome, at_of(step), _key(step, leg))
+
+    async def _came(self, number: int, case: Case, leg: str, outcome: str, at: datetime, key: str) -> None:
+        """What came of a transfer."""
+        now, reply = self._now(), case.reply
         due = None if reply is not None and (reply.answered_at or reply.at) > at else self._due(at)
         ended = TransferEnded(at=now, by=SYSTEM, unit=CONTRACTOR, leg=leg, outcome=outcome, due=due)
         over = self._over(case, leg, now) if outcome == ANSWERED else []
-        key = _key(step, leg)
         if case.state is State.CLOSED and due is not None and outcome not in (ANSWERED, RETURNED):
             opened = Reopen(at=now, by=SYSTEM, unit=case.owner, reason="転送先が応答せず")
             await self._book.add(number, [opened, ended], seen=len(case.history), key=key)

@@ -25,7 +25,7 @@ LONGEST: Final = 1 << 20
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    group = Commands(help=_("How long recordings are kept."))
+    group = Commands(help=_("How long recordings are to be kept. Nothing is erased by this version."))
     group.command(
         "simulate",
         help=_(
@@ -50,6 +50,9 @@ def simulate(
         try:
             recorded = _read(line)
             found = course(recorded, policy)
+            if recorded.unknown:
+                ignored = ", ".join(recorded.unknown)
+                complain(_("{where}: not known, and not looked at: {names}").format(where=where, names=ignored))
         except FieldError as error:
             complain(f"{where}: {error}")
             wrong += 1
@@ -93,12 +96,16 @@ def _problem(kind: str, said: str, expected: str) -> str:
     match kind:
         case "missing":
             return _("is missing")
-        case "json_invalid" | "model_type":
+        case "json_invalid" | "model_type" | "model_attributes_type":
             return _("is no JSON object in UTF-8")
         case "datetime_parsing" | "datetime_type":
             return _("is no instant: write 2026-01-15T10:00:00+09:00")
         case "date_parsing" | "date_type":
             return _("is no day: write 2031-01-15")
+        case "tuple_type":
+            return _("is no list")
+        case "string_type" | "int_type" | "int_from_float":
+            return _("is neither text nor a whole number")
         case "union_tag_invalid" | "union_tag_not_found":
             return _("has a type that is none of these: {types}").format(types=", ".join(TYPES))
         case "literal_error":
@@ -143,6 +150,7 @@ _SENTENCES: Final[Mapping[Reason, str]] = {
     Reason.EXTENDED: mark("on the external medium until {day}: extended (B-22)"),
     Reason.DESTROYED: mark("the medium was destroyed {day} (B-21)"),
     Reason.REMAKE: mark("the external medium, kept until {day}, is to be made again without it (B-25)"),
+    Reason.NO_SUCH: mark("without effect: there is no such hold, or no such request"),
     Reason.GONE: mark("without effect: it was erased {day}"),
     Reason.UNDER_HOLD: mark("not allowed: it is held (B-18, B-25)"),
     Reason.ERASED_BEFORE: mark("not allowed: it was erased {day} (B-19)"),

@@ -81,6 +81,22 @@ def test_each_hold_is_released_on_its_own() -> None:
     ).erased_at == END  # fmt: skip
 
 
+def test_a_release_without_a_name_ends_the_oldest_hold_and_one_of_no_hold_is_said_to_be_none() -> None:
+    first, second = happened("hold", "2026-03-01", id="a"), happened("hold", "2026-04-01")
+    release, named = happened("release", "2026-05-01"), happened("release", "2026-05-02", id="a")
+    found = of(first, second, release, named)
+    assert (found.erased_at, Reason.NO_SUCH in reasons(found)) == (None, True), "the one without a name is still there"
+    assert of(first, second, named, happened("release", "2026-05-03")).erased_at == END
+    assert Reason.NO_SUCH in reasons(of(happened("disclosed", "2026-05-01")))
+
+
+def test_what_is_erased_is_not_said_to_be_kept() -> None:
+    save, gone = happened("external_save", "2026-03-01"), happened("destroy_medium", "2031-03-02")
+    found = of(happened("hold", "2026-02-01"), save, gone)
+    assert found.erased_at == END
+    assert not {Reason.HELD, Reason.PENDING, Reason.UNDECIDED} & set(reasons(found))
+
+
 def test_what_is_held_and_saved_goes_on_its_ordinary_day_and_the_medium_carries_on() -> None:
     hold, save = happened("hold", "2026-03-01"), happened("external_save", "2026-03-05")
     before = happened("external_save", "2026-02-01")
@@ -197,7 +213,7 @@ KINDS: TypeAdapter[Event] = TypeAdapter(Event)
 @st.composite
 def events(draw: st.DrawFn) -> dict[str, Any]:
     kind = draw(st.sampled_from(TYPES))
-    moment = draw(st.datetimes(datetime(2026, 1, 15), datetime(2034, 1, 1)))  # noqa: DTZ001  # in Japan
+    moment = draw(st.datetimes(datetime(2026, 1, 15, 10), datetime(2034, 1, 1)))  # noqa: DTZ001  # in Japan
     made: dict[str, Any] = {"type": kind, "at": moment.replace(tzinfo=JST)}
     if kind == "erase_request":
         made["decision"] = draw(st.sampled_from([None, "approved", "refused", "not_applicable"]))

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from datetime import timedelta
+from datetime import time, timedelta
 from typing import Any
 
 import pytest
@@ -401,3 +401,15 @@ async def test_each_of_the_tickets_has_a_name_of_its_own_however_often_it_goes_o
     found = await shelf.book().tickets(TicketsWanted(open=False), CENTRE, limit=9)
     assert [line.outcome for line in found].count(None) == 1
     assert len({line.id for line in found}) == len(found) == 3
+
+
+@pytest.mark.rule("A-17", "E-16")
+def test_what_the_customer_said_of_being_called_is_not_lost_by_a_join() -> None:
+    discreet, hours = owing(discreet=True), owing(between=(time(18), time(20)))
+    refused("C-06", discreet, owing())
+    refused("E-16", hours, owing())
+    refused("E-16", hours, owing(between=(time(9), time(12))))
+    refused("A-17", owing()(Consent, given=False), owing())
+    join(discreet, owing(discreet=True))
+    join(hours, owing(between=(time(18), time(20))))
+    join(entered()(Reach, contact=NUMBER, discreet=True), owing())  # it owes no call

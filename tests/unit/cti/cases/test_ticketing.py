@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, update
 
 from cti import store
 from cti.calls.board import conversation_id
@@ -25,6 +25,7 @@ from cti.cases.acts import (
     CalledAgain,
     Channel,
     Close,
+    Consent,
     DialEnded,
     Dialled,
     HandOver,
@@ -45,7 +46,7 @@ from cti.cases.acts import (
 )
 from cti.cases.book import CaseBook, Kept, OrderError, TicketLine, TicketsWanted, Wanted
 from cti.cases.contact import Contact, Missing
-from cti.cases.tables import seers, tickets
+from cti.cases.tables import acts, seers, tickets
 from cti.cases.ticketing import Ticketing
 from cti.errors import LogUnavailableError
 from cti.intake import IntakeBook
@@ -355,8 +356,6 @@ async def test_what_a_section_promised_it_keeps_or_not(centre: Centre) -> None:
         centre.act(Reach, contact=CALLING, read_back=True),
         centre.act(Assign, main="kyusui"),
     ])  # fmt: skip
-    from cti.cases.acts import Consent
-
     await centre.book.add(kept.number, [
         centre.act(Consent, given=True), centre.act(HandOver, way=Way.CALLBACK, promised=promised),
     ])  # fmt: skip
@@ -792,8 +791,6 @@ async def test_who_was_missed_before_is_called_for_that_whatever_else_there_is(c
 async def test_where_that_call_would_come_too_late_or_not_at_all_it_is_a_case_of_its_own(
     centre: Centre, why: str
 ) -> None:
-    from cti.cases.acts import Consent
-
     kept = await wished(centre, read_back=True, **({"between": (time(18), time(20))} if why == "hours" else {}))
     if why == "refused":
         await centre.book.add(kept.number, [centre.act(Consent, given=False)])
@@ -826,3 +823,104 @@ async def test_a_case_that_is_closed_just_then_swallows_no_call(
     await centre.look()
     assert [one.kind for one in await centre.tickets(open=True)] == [TicketKind.ABANDONED]
     assert await centre.intakes.to_tickets() == []
+
+
+@pytest.mark.rule("A-19", "C-06")
+@pytest.mark.parametrize("closed", [False, True])
+async def test_a_transfer_of_which_nothing_is_heard_for_a_day_was_taken_by_nobody(centre: Centre, closed: bool) -> None:
+    kept = await centre.entered()
+    await centre.transfer(outcome=None)
+    await centre.look()
+    if closed:
+        centre.at = START  # while it rang
+        await answered(centre, kept.number)
+    centre.at = START + timedelta(hours=23)
+    await centre.look()
+    assert [one.outcome for one in (await centre.only()).case.tickets] == [None]
+    centre.at = START + timedelta(hours=25)
+    for _ in range(2):
+        await centre.another().look()
+    case = (await centre.only()).case
+    assert (case.tickets[0].kind, case.tickets[0].outcome) == (TicketKind.TRANSFER, TicketEnd.FAILED)
+    assert [one.kind for one in case.tickets if one.outcome is None] == [TicketKind.CALLBACK]
+    assert case.state is State.OPEN
+
+
+@pytest.mark.rule("A-19", "C-06")
+async def test_what_was_written_while_it_rang_ends_no_case_whose_caller_nobody_took(centre: Centre) -> None:
+    kept = await centre.entered()
+    await centre.transfer(outcome=None)
+    await centre.look()
+    await centre.book.add(kept.number, [
+        centre.act(Reply, channel=Channel.PHONE), centre.act(Result, outcome=Outcome.ANSWERED, text="案内")
+    ])  # fmt: skip
+    rang = centre.at
+    centre.at += timedelta(minutes=3)
+    await centre.step("outcome", 60 * 15, outcome="no-answer")
+    await centre.look()
+    with pytest.raises(OrderError):
+        await centre.book.add(kept.number, [centre.act(Close)])
+    await centre.book.add(kept.number, [centre.act(Reply, channel=Channel.PHONE, answered_at=rang)])
+    assert [one.kind for one in await centre.tickets(open=True)] == [TicketKind.CALLBACK], "it was answered before that"
+    await centre.book.add(kept.number, [centre.act(Reply, channel=Channel.PHONE)])
+    assert await centre.tickets(open=True) == []
+
+
+@pytest.mark.rule("C-06")
+async def test_who_calls_once_more_after_an_answer_is_not_answered_by_it(centre: Centre) -> None:
+    kept = await centre.entered()
+    await centre.book.add(kept.number, [centre.act(Reach, contact=CALLING)])
+    await missed(centre)
+    talked = centre.at
+    centre.at += timedelta(minutes=5)
+    await centre.step("missed", 500, call=2, number="0664581132", why="busy", seconds="25", **{"from": CALLER})
+    await centre.look()
+    (ticket,) = await centre.tickets()
+    await centre.book.add(ticket.case, [
+        centre.act(Amend, inquiry="断水"), centre.act(Reply, channel=Channel.PHONE, answered_at=talked),
+    ])  # fmt: skip
+    assert [one.outcome for one in await centre.tickets()] == [None]
+
+
+@pytest.mark.rule("C-06", "A-17")
+async def test_whom_nobody_may_call_hinders_no_end(centre: Centre) -> None:
+    await missed(centre)
+    (ticket,) = await centre.tickets()
+    await centre.book.add(ticket.case, [
+        centre.act(Amend, inquiry="断水"),
+        centre.act(Reply, channel=Channel.PHONE, answered_at=START + timedelta(seconds=5)),
+        centre.act(Result, outcome=Outcome.ANSWERED, text="案内"),
+    ])  # fmt: skip
+    centre.at += timedelta(minutes=5)
+    await centre.step("missed", 500, call=2, number="0664581132", why="busy", seconds="25", **{"from": CALLER})
+    await centre.look()
+    with pytest.raises(OrderError):
+        await centre.book.add(ticket.case, [centre.act(Close)])
+    case = await centre.book.add(ticket.case, [centre.act(Consent, given=False), centre.act(Close)])
+    assert case.case.state is State.CLOSED
+
+
+@pytest.mark.rule("C-06")
+async def test_what_a_section_is_to_call_takes_no_call_that_the_centre_missed(centre: Centre) -> None:
+    await missed(centre)
+    (ticket,) = await centre.tickets()
+    await centre.book.add(ticket.case, [
+        centre.act(Amend, inquiry="断水"), centre.act(Assign, main="kyusui"),
+        centre.act(HandOver, way=Way.TRANSFER, why=Why.WISH),
+    ])  # fmt: skip
+    assert [short(one) for one in await centre.tickets(open=True)] == [(TicketKind.ABANDONED, "kyusui", None)]
+    await centre.step("missed", 60, call=2, number="0664581132", why="busy", seconds="25", **{"from": CALLER})
+    await centre.look()
+    assert {one.unit for one in await centre.tickets(open=True)} == {"kyusui", CONTRACTOR}
+
+
+@pytest.mark.rule("C-06")
+async def test_a_case_that_nobody_can_read_holds_up_no_call_of_its_number(centre: Centre) -> None:
+    await missed(centre)
+    (ticket,) = await centre.tickets()
+    async with centre.engine.begin() as connection:
+        await connection.execute(update(acts).where(acts.c.case == ticket.case, acts.c.act == 2).values(sealed=b"x"))
+    await centre.step("missed", 60, call=2, number="0664581132", why="busy", seconds="25", **{"from": CALLER})
+    await centre.look()
+    assert await centre.intakes.to_tickets() == []
+    assert len(await centre.tickets(open=True)) == 2

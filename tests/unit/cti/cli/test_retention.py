@@ -53,8 +53,9 @@ def test_standard_input_is_read_and_people_get_sentences(
     ("line", "field", "problem"),
     [
         ("{", "-", "is no JSON object"), ("[]", "-", "is no JSON object"), ("\x00", "-", "is no JSON object"),
-        ({"id": "1"}, "recorded_at", "is missing"),
-        ({"id": True, "recorded_at": PLAIN["recorded_at"]}, "id", "valid"),
+        ({"id": "1"}, "recorded_at", "is missing"), (PLAIN | {"events": {}}, "events", "is no list"),
+        (PLAIN | {"events": [{"type": "disclosed", "at": "2026-01-15T00:59:59Z"}]}, "-", "events.0 lies before"),
+        ({"id": True, "recorded_at": PLAIN["recorded_at"]}, "id", "is neither text nor"),
         (PLAIN | {"recorded_at": 5}, "recorded_at", "is no instant"),
         (PLAIN | {"recorded_at": "15.1.2026"}, "recorded_at", "is no instant"),
         (PLAIN | {"recorded_at": "9999-12-31T23:59:59-09:00"}, "recorded_at", "outside the years"),
@@ -79,6 +80,14 @@ def test_a_line_that_is_none_is_named_and_the_others_are_answered(
     assert problem in said.err
     assert "lines that cannot be read: 1;" in said.err
     assert "Traceback" not in said.err
+
+
+def test_what_nobody_knows_is_named_and_not_looked_at(kikitori: Kikitori, tmp_path: Path) -> None:
+    request = {"type": "erase_request", "at": "2026-02-01T09:00:00Z", "decison": "approved"}
+    said = simulated(kikitori, tmp_path, PLAIN | {"event": [], "events": [request]})
+    assert said.status == 0
+    assert "in.jsonl:1: not known, and not looked at: event, events.0.decison" in said.err
+    assert rows(said)[0]["erased_at"] == "2027-01-16T00:00:00+09:00"
 
 
 def test_a_file_that_is_not_there_is_named(kikitori: Kikitori, tmp_path: Path) -> None:
