@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
-from cti.cases.book import known, late, unreached
+from cti.cases.looking import known, late, unreached
 from cti.desk import Desk
 from cti.doctor import host, keeping, kernel, running, service, storage
 from cti.doctor.finding import Finding, error, house_titles, unmade, warning, well

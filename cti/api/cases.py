@@ -38,8 +38,8 @@ from cti.api.caseshapes import (
 )
 from cti.api.service import Once, Service, may, service_of
 from cti.cases.acts import Channel, State, TicketKind
-from cti.cases.book import Kept, TicketsWanted, Wanted
 from cti.cases.contact import ContactError, contact
+from cti.cases.lists import Kept, TicketsWanted, Wanted
 from cti.cases.progress import Progress as Standing
 from cti.errors import FieldError
 from cti.explain import localise

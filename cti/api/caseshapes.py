@@ -26,11 +26,11 @@ from cti.cases.acts import (
     Why,
 )
 from cti.cases.acts import Joined as Came
-from cti.cases.book import Kept, Line, TicketLine
 from cti.cases.case import Letter as InHand
 from cti.cases.contact import Contact as Number
 from cti.cases.contact import Missing
 from cti.cases.desk import Arrival as Coming
+from cti.cases.lists import Kept, Line, TicketLine
 
 
 def _readable(text: str) -> str:

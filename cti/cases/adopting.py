@@ -30,9 +30,10 @@ from cti.cases.acts import (
     State,
     TicketKind,
 )
-from cti.cases.book import CaseBook, ChangedError, Standing
+from cti.cases.book import CaseBook, ChangedError
 from cti.cases.case import Case
 from cti.cases.contact import Contact, Missing, calling
+from cti.cases.lists import Standing
 from cti.cases.model import missed_since
 from cti.intake import Intake, IntakeBook
 from policies.calendar import midnight

@@ -14,11 +14,12 @@ from typing import Any, Final
 from cti.calls.board import conversation_id
 from cti.calls.callback import leg_of
 from cti.cases.acts import CALLED, DialEnded, Dialled, Met, Tried
-from cti.cases.book import Kept, OrderError
+from cti.cases.book import OrderError
 from cti.cases.callbacks import LONGEST_CALL, agreed, calls_now
 from cti.cases.case import Case, RuleError
 from cti.cases.contact import Contact
 from cti.cases.desk import CaseDesk
+from cti.cases.lists import Kept
 from cti.cases.seeing import sees
 from cti.cases.ticketing import next_try
 from cti.errors import FieldError, NotFoundError, NotRunningError

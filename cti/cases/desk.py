@@ -28,10 +28,11 @@ from cti.cases.acts import (
     Transferred,
     Why,
 )
-from cti.cases.book import CaseBook, Kept, Line, Tell, TicketLine, TicketsWanted, Wanted
+from cti.cases.book import CaseBook, Tell
 from cti.cases.case import Case, said_why
 from cti.cases.contact import Contact, ContactError, Missing, contact, folded
 from cti.cases.drafting import check, draft, reply
+from cti.cases.lists import Kept, Line, TicketLine, TicketsWanted, Wanted
 from cti.cases.phrasing import evasive
 from cti.cases.progress import Progress
 from cti.cases.seeing import sees, unit_of

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cti.cases.acts import PutThrough, Why
-from cti.cases.book import Kept, OrderError
+from cti.cases.book import OrderError
 from cti.cases.calling import UNKNOWN, Ring, asked, not_done
 from cti.cases.case import Case, RuleError
 from cti.cases.desk import CaseDesk
+from cti.cases.lists import Kept
 from cti.errors import FieldError
 from cti.i18n import _
 from cti.routing.onward import How, Onward, code_of, onward

@@ -25,8 +25,8 @@ from cti.app.clock import wall_clock
 from cti.app.desk import book_at, build_desk
 from cti.cases.acts import CENTRE as CC
 from cti.cases.acts import State
-from cti.cases.book import Line, Wanted
 from cti.cases.contact import calling as calling_number
+from cti.cases.lists import Line, Wanted
 from cti.demo.ear import Ear
 from cti.demo.scenarios import Answer, Talk
 from cti.demo.sipp import Phone

@@ -23,7 +23,7 @@ from sqlalchemy import func, insert, select
 from cti import store
 from cti.app.clock import wall_clock
 from cti.cases import book as module
-from cti.cases import form
+from cti.cases import form, looking
 from cti.cases.acts import (
     CENTRE,
     CONTRACTOR,
@@ -42,9 +42,10 @@ from cti.cases.acts import (
     State,
     Way,
 )
-from cti.cases.book import CaseBook, TicketsWanted, Wanted
+from cti.cases.book import CaseBook
 from cti.cases.case import Case
 from cti.cases.contact import contact
+from cti.cases.lists import TicketsWanted, Wanted
 from cti.cases.model import fold
 from cti.cases.sealing import FieldKeys
 from cti.cases.searching import index
@@ -103,7 +104,7 @@ class Filling(CaseBook):
         yield cases, self._row(case, len(done)) | {"id": case.id, "number": number}
         for place, act in enumerate(done, start=1):
             kind = form.kind(act)
-            around = module._around(case.id, place, kind, act.at, act.by, act.unit, None)
+            around = looking.around(case.id, place, kind, act.at, act.by, act.unit, None)
             yield acts, {
                 "case": number, "act": place, "kind": kind, "at": plain(act.at), "by": act.by, "unit": act.unit,
                 "site": "pbx1", "key": None, "tag": self._tag(act),

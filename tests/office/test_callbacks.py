@@ -14,10 +14,11 @@ import pytest_asyncio
 from cti.app.clock import wall_clock
 from cti.app.desk import book_at, build_desk, teller
 from cti.cases.acts import CONTRACTOR, SYSTEM, Channel, Consent, DialEnded, Met, Reach, Register, TicketEnd, TicketKind
-from cti.cases.book import Kept, OrderError
+from cti.cases.book import OrderError
 from cti.cases.calling import Calling, Ringing
 from cti.cases.contact import contact
 from cti.cases.desk import CaseDesk
+from cti.cases.lists import Kept
 from cti.demo.scenarios import Answer
 from cti.desk import closing
 from policies.calendar import JST

@@ -26,10 +26,10 @@ from cti.cases.acts import (
     Transferred,
     Why,
 )
-from cti.cases.book import TicketLine, TicketsWanted
 from cti.cases.case import Case
 from cti.cases.contact import Contact
 from cti.cases.desk import Arrival, CaseDesk
+from cti.cases.lists import TicketLine, TicketsWanted
 from cti.cases.putting import Putting
 from cti.demo.scenarios import Answer
 from cti.desk import Desk, closing

@@ -15,8 +15,9 @@ import pytest_asyncio
 from cti.app.clock import wall_clock
 from cti.app.desk import book_at, build_desk
 from cti.cases.acts import CENTRE, CONTRACTOR, State, TicketEnd, TicketKind
-from cti.cases.book import CaseBook, TicketLine, TicketsWanted
+from cti.cases.book import CaseBook
 from cti.cases.contact import Contact
+from cti.cases.lists import TicketLine, TicketsWanted
 from cti.demo.scenarios import Answer
 from cti.desk import closing
 from tests.asterisk.test_transfers import consulting, in_a_call, to

@@ -32,8 +32,10 @@ from cti.cases.acts import (
     Way,
 )
 from cti.cases.adopting import Adopting
-from cti.cases.book import CaseBook, Kept, Line, Wanted, known, late
+from cti.cases.book import CaseBook
 from cti.cases.contact import Contact, Missing, contact
+from cti.cases.lists import Kept, Line, Wanted
+from cti.cases.looking import known, late
 from cti.errors import LogUnavailableError
 from cti.intake import Intake, IntakeBook
 from cti.intake import Kept as Done

@@ -37,8 +37,9 @@ from cti.cases.acts import (
     Way,
     Why,
 )
-from cti.cases.book import CaseBook, ChangedError, Kept, OrderError, Wanted
+from cti.cases.book import CaseBook, ChangedError, OrderError
 from cti.cases.contact import Missing, contact
+from cti.cases.lists import Kept, Wanted
 from cti.cases.sealing import CaseDamagedError, FieldKeys
 from cti.cases.tables import acts, cases, seers
 from recorder.access.errors import LogWriteError

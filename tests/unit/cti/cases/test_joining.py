@@ -42,9 +42,10 @@ from cti.cases.acts import (
     Voice,
     VoiceBasis,
 )
-from cti.cases.book import ChangedError, Kept, OrderError, TicketsWanted
+from cti.cases.book import ChangedError, OrderError
 from cti.cases.case import Case, RuleError
 from cti.cases.contact import Missing
+from cti.cases.lists import Kept, TicketsWanted
 from cti.cases.model import fold, taken
 from cti.errors import LogUnavailableError
 from tests.unit.cti.cases.test_book import Shelf

@@ -20,7 +20,7 @@ from cti.cases.acts import (
     Result,
     State,
 )
-from cti.cases.book import Wanted
+from cti.cases.lists import Wanted
 from cti.cases.progress import progress
 from recorder.catalogue import plain, recordings
 from tests.unit.cti.cases.test_book import START, Shelf

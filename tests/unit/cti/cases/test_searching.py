@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from sqlalchemy import select, text
 
-from cti.cases import book as module
+from cti.cases import looking as module
 from cti.cases.acts import CENTRE, CONTRACTOR, Amend, Assign, Channel, Note, Reach, Register, State
-from cti.cases.book import Kept, Wanted
 from cti.cases.contact import contact
+from cti.cases.lists import Kept, Wanted
 from cti.cases.searching import NAME
 from cti.cases.tables import acts
 from cti.cases.words import fold, holds, words

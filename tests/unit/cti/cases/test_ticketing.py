@@ -44,8 +44,9 @@ from cti.cases.acts import (
     Way,
     Why,
 )
-from cti.cases.book import CaseBook, Kept, OrderError, TicketLine, TicketsWanted, Wanted
+from cti.cases.book import CaseBook, OrderError
 from cti.cases.contact import Contact, Missing
+from cti.cases.lists import Kept, TicketLine, TicketsWanted, Wanted
 from cti.cases.tables import acts, seers, tickets
 from cti.cases.ticketing import Ticketing
 from cti.errors import LogUnavailableError
