@@ -47,7 +47,7 @@ class Retained:
     conversation: str
     ended: datetime
     course: Course
-    holds: tuple[Hold, ...]
+    holds: tuple[Shown, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +103,17 @@ class Holding:
         """Agree that it ends: the second person. Raises NotFoundError, HoldError, LogUnavailableError, OSError."""
         return await self._answer(hold, "released")
 
-    async def keep(self, hold: str) -> Shown:
-        """It goes on: the question is taken back. Raises NotFoundError, HoldError, LogUnavailableError, OSError."""
-        return await self._answer(hold, "kept")
+    async def keep(self, hold: str, *, question: str | None = None) -> Shown:
+        """It goes on: the question is taken back; only that one, where it is named.
 
-    async def _answer(self, hold: str, answer: str) -> Shown:
+        Raises NotFoundError, HoldError, LogUnavailableError, OSError.
+        """
+        return await self._answer(hold, "kept", question)
+
+    async def _answer(self, hold: str, answer: str, only: str | None = None) -> Shown:
         def doing(holds: Holds) -> _Doing:
             of = _one(holds, found.id)
-            question = of.may_be_released(self.desk.actor) if answer == "released" else of.may_be_kept()
+            question = of.may_be_released(self.desk.actor) if answer == "released" else of.may_be_kept(only)
             said = {"question": question.id, "conversation": of.conversation, "ground": of.ground.value}
             return _Doing(f"hold.{answer}", said, {"type": answer, "question": question.id})
 
@@ -167,7 +170,7 @@ class Holding:
         return Retained(
             recording=row["recording"], conversation=row["conversation"], ended=row["end"],
             course=course_of(row["recording"], row["end"], row["conversation"], holds, policy),
-            holds=holds.of(row["conversation"]),
+            holds=tuple(await self._shown(*holds.of(row["conversation"]))),
         )  # fmt: skip
 
     async def _shown(self, *holds: Hold) -> list[Shown]:

@@ -760,6 +760,7 @@ WORDS = frozenset({
     mark("report"),
     mark("voice"),
     mark("unjust-demand"),
+    mark("unresolved"),
     mark("reported"),
     mark("voice-step"),
     mark("unit-judged"),

@@ -133,10 +133,10 @@ class Hold:
             raise HoldError("a release takes two persons: whoever asked for it does not agree to it")
         return question
 
-    def may_be_kept(self) -> Question:
-        """The question that can be taken back. Raises HoldError."""
+    def may_be_kept(self, only: str | None = None) -> Question:
+        """The question that can be taken back; `only` that one, where it is named. Raises HoldError."""
         self._holds()
-        if self.waiting is None:
+        if self.waiting is None or only not in (None, self.waiting.id):
             raise HoldError("nobody has asked for its release")
         return self.waiting
 

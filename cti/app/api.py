@@ -19,6 +19,7 @@ from cti.deciding import Deciding
 from cti.desk import Desk
 from cti.doctor import storage
 from cti.guard import Guard
+from cti.holding import Holding
 from cti.hours import HoursBook
 from cti.settings import Settings
 from policies.load import Fresh
@@ -49,6 +50,7 @@ async def run_api(settings: Settings, desk: Desk, clock: Clock) -> None:
         cases=cases,
         calling=Calling(cases, desk.ask, policies.now, desk.catalogue.pbx, clock, desk.intake.due),
         putting=Putting(cases, desk.ask, HoursBook(settings.paths.policies, settings.paths.hours).now, clock),
+        holding=Holding(desk, lambda: policies.now().retention),
     )  # fmt: skip
     async with asyncio.TaskGroup() as group:
         group.create_task(service.keep())

@@ -35,6 +35,7 @@ from cti.api.service import Service
 from cti.app.clock import wall_clock
 from cti.deciding import Deciding
 from cti.guard import Guard
+from cti.holding import Holding
 from cti.journal import Journal
 from cti.settings import Api
 from policies.load import Fresh, shipped
@@ -123,7 +124,7 @@ def served(root: Path, port: int) -> Iterator[tuple[httpx.Client, float]]:
             desk, guard, terminals=lambda: policies.now().terminals, health=status, keys=keys_of(desk, accounts),
             reviewing=reviewing_of(desk, shipped()), deciding=Deciding(shipped(), root),
             cases=(cases := cases_of(desk, shipped())), calling=calling_of(desk, cases, shipped()),
-        putting=putting_of(desk, cases, shipped()),
+            putting=putting_of(desk, cases, shipped()), holding=Holding(desk, lambda: policies.now().retention),
         )  # fmt: skip
         api = Api(port=port, certificate=root / "api.crt", key=root / "api.key")
         state["task"] = asyncio.create_task(server.serve(application(service), api))

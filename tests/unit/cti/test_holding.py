@@ -3,7 +3,6 @@
 import asyncio
 import errno
 import json
-import subprocess
 import sys
 from collections.abc import Mapping
 from datetime import timedelta
@@ -164,8 +163,9 @@ asyncio.run(main())
 
 
 async def test_two_processes_write_at_once_and_nothing_is_damaged(office: Office, holding: Holding) -> None:
-    two = [subprocess.Popen([sys.executable, "-c", WRITER, str(office.root), ONE]) for _ in range(2)]
-    assert [await asyncio.to_thread(one.wait) for one in two] == [0, 0]
+    command = (sys.executable, "-c", WRITER, str(office.root), ONE)
+    two = [await asyncio.create_subprocess_exec(*command) for _ in range(2)]
+    assert [await one.wait() for one in two] == [0, 0]
     (path,) = (office.vault.root / "held").glob("*.jsonl")
     assert list(callfile.check(path)) == []
     assert len((await holding.holds()).all) == len(office.entries("recording.held")) == 20

@@ -20,6 +20,7 @@ from cti.api.service import Service
 from cti.app.clock import wall_clock
 from cti.deciding import Deciding
 from cti.guard import Guard
+from cti.holding import Holding
 from cti.settings import Api as Settings
 from policies.calendar import JST
 from policies.load import Policies, shipped
@@ -109,7 +110,7 @@ async def api(office: Office, tmp_path: Path) -> AsyncIterator[Api]:
         desk, guard, terminals=lambda: Policies(policies).terminals, health=status, keys=keys_of(desk, accounts),
         reviewing=reviewing_of(desk, policies), deciding=Deciding(policies, tmp_path),
         cases=(cases := cases_of(desk, policies)), calling=calling_of(desk, cases, policies),
-        putting=putting_of(desk, cases, policies),
+        putting=putting_of(desk, cases, policies), holding=Holding(desk, lambda: Policies(policies).retention),
     )  # fmt: skip
     transport = httpx.ASGITransport(application(service), raise_app_exceptions=False, client=("192.0.2.10", 40000))
     async with httpx.AsyncClient(transport=transport, base_url="https://localhost") as http:
