@@ -639,3 +639,18 @@ async def test_a_recording_is_held_and_released_by_two(desk: Desk) -> None:
     assert "it is held, and on no external medium (B-18)" in shown
     assert shown.count("Hold: ") == 2
     assert (await one("show", THREE))["erased_at"] is None
+
+
+@pytest.mark.rule("B-14")
+async def test_a_demand_says_whether_its_recordings_are_held(desk: Desk) -> None:
+    await desk.login("gyosha")
+    made = await desk.run("case", "enter", "--inquiry", "検針票", "--json")
+    number = str(json.loads(made.stdout)["number"])
+    none = await desk.run("case", "demand", number, "土下座しろ")
+    assert (none.returncode, f"kikitori case amend {number} --call" in none.stderr.decode()) == (0, True)
+    known = await desk.run("case", "demand", number, "土下座しろ", "--call", uuid("three conversation"))
+    assert "are held (6条1ただし書)" in known.stdout.decode(), known.stderr
+    folder = desk.served.api.office.vault.root / "held"
+    folder.rename(folder.with_name("away"))
+    later = await desk.run("case", "demand", number, "土下座しろ", "--call", uuid("three conversation"))
+    assert (later.returncode, "are not held yet" in later.stderr.decode()) == (0, True)
