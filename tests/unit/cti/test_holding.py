@@ -1,9 +1,11 @@
 """Holds of a desk: what is in the log and in the vault, by whom, and what two at once cannot do."""
 
 import asyncio
+import contextlib
 import errno
 import json
 import sys
+import threading
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -133,7 +135,18 @@ async def test_what_the_disk_refuses_is_in_the_log(
     assert office.entries("hold.failed") == [{"of": "recording.held", "why": "No space left on device"}]
 
 
-async def test_of_two_who_agree_at_once_the_first_counts(office: Office, holding: Holding) -> None:
+async def test_of_two_who_agree_at_once_the_first_counts(
+    office: Office, holding: Holding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together, append = threading.Barrier(4), callfile.append
+
+    def written_together(path: Path, values: Mapping[str, Any]) -> None:
+        if values["type"] == "released":
+            with contextlib.suppress(threading.BrokenBarrierError):
+                together.wait(0.5)  # for all who have looked before anybody wrote
+        append(path, values)
+
+    monkeypatch.setattr(callfile, "append", written_together)
     hold = (await holding.hold(ONE, Ground.UNRESOLVED)).hold
     await holding.by("sato").ask(hold.id, "x")
     many = [holding.by(who).release(hold.id) for who in ("mori", "tanaka", "kato", "mori")]
@@ -208,5 +221,5 @@ async def test_a_demand_is_held_once_and_its_log_line_is_one(
     await asyncio.gather(*(holding.by("sato").demanded(uuid("demand"), TALK, "案件 12") for _ in range(4)))
     (hold,) = (await holding.holds()).all
     assert (hold.by, hold.ground, hold.reason) == ("sato", Ground.UNJUST_DEMAND, "案件 12")
-    assert len(office.entries("recording.held")) == 1
+    assert len(lines(office)) == len(office.entries("recording.held")) == 1
     assert office.entries("hold.failed") == []
