@@ -7,7 +7,7 @@ from typing import Final
 
 from cti.settings import Settings, Users
 from cti.users import LOG, RUN, SPOOL, VAULT
-from recorder.vault.folder import KEPT, LINES, OUTBOXES, STATEMENTS, WITNESS
+from recorder.vault.folder import HELD, KEPT, LINES, OUTBOXES, STATEMENTS, WITNESS
 from recorder.vault.keys import number_of
 
 SOCKET: Final = "recorder.sock"  # in paths.run
@@ -51,7 +51,7 @@ def vault(settings: Settings) -> dict[Path, Owned]:
     who, root = settings.users, settings.paths.vault
     made = {root: Owned(who.recorder, VAULT, 0o2750)}
     for name in ("segments", "outbox", WITNESS, STATEMENTS, *LINES):
-        owner = who.desk if name in (KEPT, STATEMENTS) else who.recorder
+        owner = who.desk if name in (KEPT, HELD, STATEMENTS) else who.recorder
         made[root / name] = Owned(owner, VAULT, 0o2750)
     return made | {root / "outbox" / name: Owned(who.recorder, VAULT, 0o2770) for name in OUTBOXES}
 

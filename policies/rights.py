@@ -43,6 +43,8 @@ class Act(StrEnum):
     PLAY = "recordings.play"
     EXPORT = "recordings.export"
     DISCLOSE = "recordings.disclose"
+    HOLD = "recordings.hold"
+    RELEASE = "recordings.release"
     LIVE = "calls.live"
     INTAKE = "intake.work"
     CASES = "cases.work"
@@ -58,7 +60,9 @@ class Act(StrEnum):
     ESCROW = "keys.escrow"
 
 
-OPERATING: Final = frozenset({Act.SEARCH, Act.PLAY, Act.EXPORT, Act.DISCLOSE, Act.KEYS, Act.ESCROW})
+OPERATING: Final = frozenset(
+    {Act.SEARCH, Act.PLAY, Act.EXPORT, Act.DISCLOSE, Act.HOLD, Act.RELEASE, Act.KEYS, Act.ESCROW}
+)
 """Acts of whoever operates the recorder, which only 職員 do, with an ID that 課長 issued (3条3)."""
 
 MANAGING: Final = frozenset({Act.ISSUE, Act.END, Act.ACCOUNTS, Act.REVIEW, Act.KEYS, Act.HOURS})

@@ -287,6 +287,18 @@ class Catalogue:
                 found[row["recording"]] = row["agent"]
         return found
 
+    async def recordings_of(self, conversations: Collection[str]) -> dict[str, list[str]]:
+        """The recordings of each of these conversations, in their order."""
+        found: dict[str, list[str]] = {}
+        every = sorted(conversations)
+        for first in range(0, len(every), 500):
+            some = select(segments.c.conversation, segments.c.recording, func.min(segments.c.start).label("begun"))
+            some = some.where(segments.c.conversation.in_(every[first : first + 500]))
+            some = some.group_by(segments.c.conversation, segments.c.recording)
+            for row in sorted(await self._rows(some), key=lambda row: (row["begun"], row["recording"])):
+                found.setdefault(row["conversation"], []).append(row["recording"])
+        return found
+
     async def beginning(self, text: str) -> list[str]:
         """The ids of this PBX's recordings that begin with `text`, in order."""
         same = (segments.c.pbx == self.pbx) & segments.c.recording.startswith(text, autoescape=True)

@@ -125,7 +125,7 @@ class Verifying:
                     yield Finding(what=str(folder / name), problem="is no file of a vault")
 
     def lines(self) -> Iterator[Finding]:
-        """Every line of every file of call records, of steps and of promises kept."""
+        """Every line of every file of call records, of steps, of promises kept and of holds."""
         for folder in LINES:
             for path in sorted((self.vault.root / folder).glob("*.jsonl")):
                 for line, problem in callfile.check(path):

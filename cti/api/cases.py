@@ -198,7 +198,8 @@ async def tried(ticket: OfTicket, asked: TriedIn, request: Request, session: Ses
 
 async def _whole(request: Request, session: Session, kept: Kept, evasive: Sequence[str] = ()) -> Case:
     service = service_of(request)
-    return Case.whole(kept, service.desk.now(), await service.cases.others(session.who.account, kept), evasive)
+    others, held = await service.cases.others(session.who.account, kept), await service.demands.state(kept)
+    return Case.whole(kept, service.desk.now(), others, evasive, held)
 
 
 @router.get("/sections")

@@ -31,6 +31,7 @@ from cti.cases.contact import Contact as Number
 from cti.cases.contact import Missing
 from cti.cases.desk import Arrival as Coming
 from cti.cases.lists import Kept, Line, TicketLine
+from cti.demands import Held
 
 
 def _readable(text: str) -> str:
@@ -539,7 +540,8 @@ class Case(CaseLine):
     `letter`: what is to be sent in writing, if anything. `shared`: units that see it beside those it concerns.
     `evasive`: phrases in what was entered just now that say neither yes nor no (E-15); empty where it is only shown.
     `joined`: the case of which it is a duplicate, and has ended as such; `duplicates`: those that have ended in it.
-    `others`: further open cases of the customer's number that one may see.
+    `others`: further open cases of the customer's number that one may see. `held`: whether the recordings of its unjust
+    demands are; null where there was none, or no call is known.
     """
 
     related: list[str]
@@ -555,10 +557,13 @@ class Case(CaseLine):
     duplicates: list[int]
     others: list[int]
     evasive: list[str]
+    held: Held | None
     history: list[dict[str, Any]]
 
     @classmethod
-    def whole(cls, kept: Kept, now: datetime, others: Sequence[int], evasive: Sequence[str] = ()) -> "Case":
+    def whole(
+        cls, kept: Kept, now: datetime, others: Sequence[int], evasive: Sequence[str] = (), held: Held | None = None
+    ) -> "Case":  # fmt: skip
         """Of the store's."""
         case = kept.case
         same = (
@@ -577,7 +582,7 @@ class Case(CaseLine):
             between=_clocks(case.reach.between if case.reach else None),
             discreet=case.reach is not None and bool(case.reach.discreet),
             consent=case.consent.given if case.consent else None, letter=Letter.of(case.letter), evasive=list(evasive),
-            joined=case.joined, others=list(others),
+            joined=case.joined, others=list(others), held=held,
             duplicates=[act.duplicate for act in case.history if isinstance(act, Came)],
             history=[_act(act) for act in case.history],
         )  # fmt: skip

@@ -39,6 +39,7 @@ from cti.api.shapes import (
     Account,
     Accounts,
     Ask,
+    AskRelease,
     Decide,
     Decided,
     Details,
@@ -48,6 +49,8 @@ from cti.api.shapes import (
     Epochs,
     Export,
     Granted,
+    Hold,
+    Holds,
     Issue,
     Levels,
     Live,
@@ -57,10 +60,12 @@ from cti.api.shapes import (
     Play,
     Recording,
     Recordings,
+    Retention,
     Review,
     Reviews,
     Rotation,
     Secret,
+    SetHold,
     Sign,
     SignedIn,
     SignIn,
@@ -255,6 +260,32 @@ class Client:
     def rotate(self) -> Rotation:
         """Begin; `keys` tells how far it is."""
         return self._post("/v1/keys/rotation", None, Rotation)
+
+    # --- holds --------------------------------------------------------------------------------------------------------
+
+    def holds(self, *, everything: bool = False) -> Holds:
+        """Those that hold; `everything`: those that were released, too."""
+        return self._get("/v1/holds", Holds, {"all": everything})
+
+    def hold(self, recording: str, asked: SetHold) -> Hold:
+        """Hold every recording of its conversation."""
+        return self._post(f"/v1/recordings/{_segment(recording)}/holds", asked, Hold)
+
+    def ask_release(self, hold: str, asked: AskRelease) -> Hold:
+        """Ask that it be released."""
+        return self._post(f"/v1/holds/{_segment(hold)}/ask", asked, Hold)
+
+    def release(self, hold: str) -> Hold:
+        """Agree to that: the second person."""
+        return self._post(f"/v1/holds/{_segment(hold)}/release", None, Hold)
+
+    def keep(self, hold: str) -> Hold:
+        """It goes on."""
+        return self._post(f"/v1/holds/{_segment(hold)}/keep", None, Hold)
+
+    def retention(self, recording: str) -> Retention:
+        """Until when a recording is kept."""
+        return self._get(f"/v1/recordings/{_segment(recording)}/retention", Retention)
 
     # --- the access log -----------------------------------------------------------------------------------------------
 

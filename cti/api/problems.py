@@ -21,13 +21,14 @@ from recorder.access.accounts import TooSoonError
 from recorder.access.errors import AccessError
 from recorder.errors import AudioError
 from recorder.vault.errors import VaultError
+from retention.errors import HoldError
 
 log = structlog.get_logger()
 TYPE: Final = "application/problem+json"
 
 _STATUS: Final[Mapping[str, int]] = {
     "usage": 400, "refused": 401, "no-session": 401, "not-entitled": 403, "disclosure": 403, "forged": 403,
-    "no-key-held": 403, "not-found": 404, "account": 409, "idempotency": 409, "order": 409, "changed": 409,
+    "no-key-held": 403, "not-found": 404, "account": 409, "idempotency": 409, "order": 409, "hold": 409, "changed": 409,
     "rotation": 409, "slot-erased": 410, "password": 422, "recipient": 422, "key-format": 422, "too-soon": 429,
     "too-fast": 429, "log-unavailable": 503, "database": 503, "not-running": 503,
     "policy": 503, "access": 503, "access-file": 503, "access-damaged": 503, "access-write": 503, "access-busy": 503,
@@ -83,7 +84,7 @@ class IdempotencyError(KikitoriError):
     status = 64
 
 
-OURS: Final = (KikitoriError, AccessError, VaultError, PolicyError, AudioError)
+OURS: Final = (KikitoriError, AccessError, VaultError, PolicyError, AudioError, HoldError)
 
 
 def of(error: Exception) -> Response:

@@ -23,9 +23,11 @@ from cti.cases.desk import CaseDesk
 from cti.cases.importing import Importing
 from cti.cases.putting import Putting
 from cti.deciding import Deciding
+from cti.demands import Demands
 from cti.desk import Desk, Sound
 from cti.errors import LogUnavailableError, UsageError
 from cti.guard import Guard
+from cti.holding import Holding
 from cti.i18n import _
 from cti.reviewing import Reviewing
 from cti.vaultkeys import VaultKeys
@@ -70,10 +72,13 @@ class Service:
         cases: CaseDesk,
         calling: Calling,
         putting: Putting,
+        holding: Holding,
+        demands: Demands,
     ) -> None:
         """`terminals` reads the policy in force; `health` looks and judges (status)."""
         self.tending, self.reviewing, self.deciding = Tending(keys, guard), reviewing, deciding
         self.cases, self.calling, self.putting, self.importing = cases, calling, putting, Importing(cases)
+        self.holding, self.demands = holding, demands
         self.desk, self.guard, self.terminals, self.health = desk, guard, terminals, health
         self.sessions, self.hearings = Sessions(), Hearings(desk)
         self.exporting, self.levelling = asyncio.Semaphore(1), asyncio.Semaphore(1)

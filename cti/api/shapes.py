@@ -15,6 +15,7 @@ from cti.i18n import _
 from policies.overrides import Kind
 from policies.rights import Act, Role
 from recorder.catalogue import Place
+from retention.holds import Answer, Ground
 
 Word = Annotated[str, Field(min_length=1, max_length=200)]
 Id = Annotated[str, Field(pattern=r"^[a-z][a-z0-9.-]{1,31}$")]
@@ -116,6 +117,67 @@ class Ask(In):
         str | None, Field(pattern=r"^[\w .:/()()号第-]{1,64}$", description="受付番号 of the request")
     ] = None
     witness: Annotated[Id | None, Field(description="ID of the second person, who is there too (8条)")] = None
+
+
+class SetHold(In):
+    """Why a recording is held; `reason`: one line, needed for `other`."""
+
+    ground: Ground
+    reason: Annotated[str, Field(max_length=500)] = ""
+
+
+class AskRelease(In):
+    """Why a hold is to end; one line."""
+
+    reason: Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class Question(BaseModel):
+    """Somebody asked for a release; `answer`: `released` or `kept`, null as long as no other person has answered."""
+
+    at: datetime
+    by: str
+    reason: str
+    answer: Answer | None
+    answered_by: str | None
+    answered_at: datetime | None
+
+
+class Hold(BaseModel):
+    """A hold on a conversation, and its recordings that are known. `state`: `asked`, a release is asked for."""
+
+    id: str
+    conversation: str
+    recordings: list[str]
+    at: datetime
+    by: str
+    ground: Ground
+    reason: str
+    state: Literal["held", "asked", "released"]
+    questions: list[Question]
+
+
+class Holds(BaseModel):
+    """In the order in which they were set. `unread`: lines in the vault that cannot be read; they may be holds."""
+
+    items: list[Hold]
+    unread: list[str]
+
+
+class Retention(BaseModel):
+    """Until when a recording is kept, and what stops its end. Days are the last on which it is kept.
+
+    `erased_at`: when its erasure is due, null while something stops it; `why`: in sentences.
+    """
+
+    recording: str
+    conversation: str
+    ended: datetime
+    primary_until: date
+    secondary_until: date | None
+    erased_at: datetime | None
+    why: list[str]
+    holds: list[Hold]
 
 
 class Gap(BaseModel):

@@ -16,9 +16,11 @@ from cti.cases.calling import Calling
 from cti.cases.desk import CaseDesk
 from cti.cases.putting import Putting
 from cti.deciding import Deciding
+from cti.demands import Demands
 from cti.desk import Desk
 from cti.doctor import storage
 from cti.guard import Guard
+from cti.holding import Holding
 from cti.hours import HoursBook
 from cti.settings import Settings
 from policies.load import Fresh
@@ -38,9 +40,11 @@ async def run_api(settings: Settings, desk: Desk, clock: Clock) -> None:
         recorder = dict(seen.recorder) if isinstance(seen.recorder, Mapping) else None
         return {"recorder": recorder, "findings": findings}
 
+    book, holding = book_at(desk, settings), Holding(desk, lambda: policies.now().retention)
+    demands = Demands(book, holding)
     cases = CaseDesk(
-        book_at(desk, settings), lambda: policies.now().sections, desk.catalogue.pbx, teller(desk), clock,
-        next_day_at(settings, clock),
+        book, lambda: policies.now().sections, desk.catalogue.pbx, teller(desk), clock,
+        next_day_at(settings, clock), demands.hold,
     )  # fmt: skip
     guard = Guard(accounts=accounts_at(desk, clock), rights=lambda: policies.now().rights)
     service = Service(
@@ -49,6 +53,7 @@ async def run_api(settings: Settings, desk: Desk, clock: Clock) -> None:
         cases=cases,
         calling=Calling(cases, desk.ask, policies.now, desk.catalogue.pbx, clock, desk.intake.due),
         putting=Putting(cases, desk.ask, HoursBook(settings.paths.policies, settings.paths.hours).now, clock),
+        holding=holding, demands=demands,
     )  # fmt: skip
     async with asyncio.TaskGroup() as group:
         group.create_task(service.keep())

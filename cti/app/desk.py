@@ -20,10 +20,12 @@ from cti.cases.adopting import Adopting
 from cti.cases.book import CaseBook, Tell
 from cti.cases.desk import NextDay
 from cti.cases.ticketing import Noted, Ticketing
+from cti.demands import Demands
 from cti.desk import Desk
 from cti.doctor import storage
 from cti.errors import KikitoriError, SettingsError
 from cti.explain import explain
+from cti.holding import Holding
 from cti.hours import HoursBook
 from cti.hours import known as known_hours
 from cti.i18n import _
@@ -53,6 +55,7 @@ log = structlog.get_logger()
 
 STATEMENT_SECONDS = 600
 WATCH_SECONDS = 60
+HOLD_SECONDS = 300
 STATEMENT_AFTER = timedelta(hours=4)  # the end of the day: calls over midnight have ended, logrotate is done
 STATEMENT_AGAIN = timedelta(hours=6)  # between two attempts for one day
 
@@ -173,11 +176,15 @@ async def run_desk(settings: Settings, clock: Clock, notifier: Notifier) -> None
         await adopting.look()
         await ticketing.look()
 
+    policies = Fresh(settings.paths.policies)
+    demands = Demands(book, Holding(desk, lambda: policies.now().retention))
+
     async with asyncio.TaskGroup() as group:
         beating = group.create_task(notifier.beat())
         indexing = group.create_task(every(1.0, look, (OSError, *TROUBLE)))
         entering = group.create_task(every(1.0, cases, (OSError, *TROUBLE)))
         noting = group.create_task(_noting(desk, ticketing))
+        holding = group.create_task(every(HOLD_SECONDS, demands.look, (OSError, *TROUBLE)))
         outward = group.create_task(every(1.0, sending.look, (OSError, *TROUBLE, PolicyError)))
         watching = group.create_task(_watching(settings, desk, clock))
         asked = group.create_task(run_api(settings, desk, clock))
@@ -185,7 +192,7 @@ async def run_desk(settings: Settings, clock: Clock, notifier: Notifier) -> None
         notifier.send("READY=1")
         await terminated()
         notifier.send("STOPPING=1")
-        for task in (beating, indexing, entering, noting, outward, stating, watching, asked):
+        for task in (beating, indexing, entering, noting, holding, outward, stating, watching, asked):
             task.cancel()
         await sending.close()
     await desk.close()

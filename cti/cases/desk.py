@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from typing import Any, Final
@@ -50,6 +50,8 @@ Stated = Mapping[str, Any]
 """What was asked for, field by field; None: not said."""
 
 
+Done = Callable[[Kept], Awaitable[object]]
+"""Is told of each case with which something was done."""
 NextDay = Callable[[datetime, str], date | None]
 """The first day after that of an instant on which a calendar of `hours.toml` is open."""
 
@@ -81,11 +83,14 @@ class CaseDesk:
 
     def __init__(
         self, book: CaseBook, sections: Callable[[], Sections], site: str, tell: Tell, now: Callable[[], datetime],
-        next_day: NextDay = lambda _at, _calendar: None,
+        next_day: NextDay = lambda _at, _calendar: None, done: Done | None = None,
     ) -> None:  # fmt: skip
-        """`sections` reads the policy in force; `site`: whose access log `tell` writes; `next_day`: 翌営業日."""
+        """`sections` reads the policy in force; `site`: whose access log `tell` writes; `next_day`: 翌営業日.
+
+        `done` is told after each act, and undoes none.
+        """
         self.book, self.sections, self._site, self._tell, self._now = book, sections, site, tell, now
-        self._next_day = next_day
+        self._next_day, self._done = next_day, done
 
     def unit(self, who: Account) -> str:
         """For which unit somebody acts. Raises NotEntitledError."""
@@ -260,7 +265,10 @@ class CaseDesk:
             if not sees(case, by["unit"]):  # somebody handed it on meanwhile
                 raise _none(text)
 
-        return await self.book.add(kept.number, new, seen=seen, may=may)
+        after = await self.book.add(kept.number, new, seen=seen, may=may)
+        if self._done is not None:
+            await self._done(after)
+        return after
 
     async def join(
         self, who: Account, text: str, into: str, *, seen: int | None = None, seen_into: int | None = None,

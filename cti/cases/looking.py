@@ -419,6 +419,13 @@ class Looking:
 
         return await asyncio.to_thread(lambda: list(work()))
 
+    async def demanding(self) -> dict[int, int]:
+        """The cases with an unjust demand, and how many acts each has."""
+        of = select(tickets.c.case).where(tickets.c.kind == TicketKind.REPORT)
+        query = select(cases.c.number, cases.c.acts).where(cases.c.number.in_(of)).order_by(cases.c.number)
+        async with self._engine.connect() as connection:
+            return {int(row.number): int(row.acts) for row in await connection.execute(query)}
+
     async def any(self) -> bool:
         """Whether there is any."""
         async with self._engine.connect() as connection:

@@ -452,7 +452,16 @@ def demand(
     as_json: Json = False,
 ) -> None:
     """An unjust demand."""
-    do(case, [{"kind": "unjust-demand", "text": text, **given(conversation=call)}], as_json=as_json)
+    found = do(case, [{"kind": "unjust-demand", "text": text, **given(conversation=call)}], as_json=as_json)
+    if as_json:
+        return
+    if found.held == "held":
+        out.print(_("The recordings of its call are held (6条1ただし書)."), style="green")
+    elif found.held is None:
+        said = _("No call belongs to it, so no recording is held: kikitori case amend {case} --call CONVERSATION")
+        err.print(said.format(case=found.number), style="yellow", highlight=False)
+    else:
+        err.print(_("The recordings of its call are not held yet: it is tried again."), style="yellow")
 
 
 def report(
@@ -495,7 +504,7 @@ def voice_step(
 
 def do(
     case: str, acts: Sequence[Mapping[str, Any]] | Callable[["Case"], Sequence[Mapping[str, Any]]], *, as_json: bool
-) -> None:
+) -> "Case":
     """Do it; where what is done depends on the case, only if nobody has done anything with it meanwhile."""
     from cti.api.caseshapes import Do
     from cti.cli.ways import shaped
@@ -506,8 +515,9 @@ def do(
             asked = shaped(Do, acts=acts(before), seen=before.acts)
         else:
             asked = shaped(Do, acts=acts)
-        found = client.act(folded(case), asked)
+        found: Case = client.act(folded(case), asked)
     _say(found, _("Done: case {number}."), as_json=as_json)
+    return found
 
 
 def _say(found: "Case", said: str, *, as_json: bool) -> None:

@@ -34,6 +34,8 @@ def titles() -> dict[Act, str]:
         Act.PLAY: _("play recordings"),
         Act.EXPORT: _("export recordings"),
         Act.DISCLOSE: _("play to whose voice it is"),
+        Act.HOLD: _("hold recordings, and ask for their release"),
+        Act.RELEASE: _("agree to the release of a hold, or refuse it"),
         Act.LIVE: _("see calls that are going on"),
         Act.INTAKE: _("work off what callers left"),
         Act.STATUS: _("see how the recorder is"),

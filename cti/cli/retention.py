@@ -2,22 +2,23 @@
 
 import contextlib
 import sys
-from collections.abc import Iterator, Mapping
-from datetime import datetime
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 from pydantic import ValidationError
 
+from cti.cli import holds
 from cti.cli.common import Commands, Json, PolicyFolder, complain, installed, out, say_json
 from cti.cli.terminal import one_line
+from cti.courses import worded
 from cti.errors import FieldError, UsageError
 from cti.explain import localise
-from cti.i18n import _, mark
+from cti.i18n import _
 from policies.calendar import JST
 from policies.load import Policies, shipped
-from retention.course import TYPES, Course, Reason, Recorded, Why, course
+from retention.course import TYPES, Course, Recorded, course
 
 LONGEST: Final = 1 << 20
 """Bytes of one line: some ten thousand events of one recording."""
@@ -25,7 +26,9 @@ LONGEST: Final = 1 << 20
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    group = Commands(help=_("How long recordings are to be kept. Nothing is erased by this version."))
+    group = Commands(
+        help=_("How long recordings are to be kept, and holds that stop their end. Nothing is erased by this version.")
+    )
     group.command(
         "simulate",
         help=_(
@@ -34,6 +37,7 @@ def register(app: typer.Typer) -> None:
         ),
         epilog=_("Example: kikitori retention simulate - --json"),
     )(simulate)
+    holds.register(group)
     app.add_typer(group, name="retention")
 
 
@@ -118,7 +122,7 @@ def _json(identity: str | int, found: Course) -> dict[str, Any]:
     return {
         "id": identity, "primary_until": found.primary_until, "secondary_until": found.secondary_until,
         "erased_at": erased, "external_until": found.external_until, "refused": found.refused,
-        "why": [_worded(why) for why in found.why],
+        "why": [worded(why) for why in found.why],
     }  # fmt: skip
 
 
@@ -126,37 +130,4 @@ def _show(identity: str | int, found: Course) -> None:
     out.print(one_line(str(identity)), style="bold", highlight=False)
     for why in found.why:
         refused = why.event in found.refused
-        out.print(f"  {'×' if refused else ' '} {_worded(why)}", style="yellow" if refused else "", highlight=False)
-
-
-def _worded(why: Why) -> str:
-    """`2026-07-15: ...`; an event by its place in the list."""
-    day = why.at.astimezone(JST).isoformat(sep=" ", timespec="seconds")[:19] if isinstance(why.at, datetime) else why.at
-    about = f"events[{why.event}]: " if why.event is not None else ""
-    return about + _(_SENTENCES[why.reason]).format(day=day)
-
-
-_SENTENCES: Final[Mapping[Reason, str]] = {
-    Reason.BEFORE_RULE: mark("recorded before the rule of {day}: reckoned by it all the same, to be confirmed (B-33)"),
-    Reason.FIRST: mark("in the recorder's own storage until {day} (B-15, Civil Code 140, 143)"),
-    Reason.SECOND: mark("on the second medium until {day} (B-16)"),
-    Reason.EXPIRED: mark("erased {day}, when its period is over (B-17)"),
-    Reason.APPROVED: mark("erased {day}, as an approved request asks (B-25)"),
-    Reason.UNSTOPPED: mark("erased {day}, when nothing stopped it any more (B-17, B-18)"),
-    Reason.HELD: mark("not erased after {day}: it is held, and on no external medium (B-18)"),
-    Reason.PENDING: mark("not erased after {day}: a disclosure is still to be decided or carried out (B-27)"),
-    Reason.UNDECIDED: mark("not erased after {day}: an erase request is still to be decided (B-24)"),
-    Reason.SAVED: mark("on an external medium until {day} (B-20)"),
-    Reason.EXTENDED: mark("on the external medium until {day}: extended (B-22)"),
-    Reason.DESTROYED: mark("the medium was destroyed {day} (B-21)"),
-    Reason.REMAKE: mark("the external medium, kept until {day}, is to be made again without it (B-25)"),
-    Reason.NO_SUCH: mark("without effect: there is no such hold, or no such request"),
-    Reason.GONE: mark("without effect: it was erased {day}"),
-    Reason.UNDER_HOLD: mark("not allowed: it is held (B-18, B-25)"),
-    Reason.ERASED_BEFORE: mark("not allowed: it was erased {day} (B-19)"),
-    Reason.NO_MEDIUM: mark("not allowed: it is on no external medium (B-20)"),
-    Reason.NOT_YET: mark("not allowed: the medium is kept until {day} (B-21)"),
-    Reason.SHORTER: mark("not allowed: the medium is kept until {day} already, and no period is shortened (B-22)"),
-    Reason.NO_LONGER: mark("not allowed: the medium is destroyed (B-21)"),
-    Reason.TOO_LATE: mark("not allowed: the period of the medium was over after {day} (B-22)"),
-}
+        out.print(f"  {'×' if refused else ' '} {worded(why)}", style="yellow" if refused else "", highlight=False)

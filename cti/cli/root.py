@@ -17,6 +17,7 @@ from recorder.errors import AudioError
 from recorder.spool import SpoolError
 from recorder.vault.errors import VaultError
 from recorder.version import VERSION
+from retention.errors import HoldError
 
 # Each command and the module below cti.cli that has it: only the one that is typed is loaded.
 Root.modules = {
@@ -85,7 +86,9 @@ def options(
     State.config = config
 
 
-EXPECTED = (KikitoriError, PolicyError, VaultError, AccessError, AudioError, SpoolError, AmiError, PbxConfigError)
+EXPECTED = (
+    KikitoriError, PolicyError, VaultError, AccessError, AudioError, SpoolError, AmiError, HoldError, PbxConfigError,
+)  # fmt: skip
 
 
 def main() -> None:

@@ -8,6 +8,7 @@
     <vault>/calls/2026-11-21.jsonl            a line a call, recorded or not
     <vault>/steps/2026-11-21.jsonl            a line for each thing that the dialplan did with a call
     <vault>/kept/2026-11-21.jsonl             a line for each promise to a caller that somebody kept
+    <vault>/held/2026-11-21.jsonl             a line for each hold, and for what was said of its release
     <vault>/witness/2026-11-21.jsonl          what Asterisk itself wrote of who talked (cti.records)
     <vault>/statements/2026-11-21.note        whether all of that was recorded, signed; -2, -3 where said again
 
@@ -35,7 +36,8 @@ from recorder.vault.slots import Slots
 _MANIFEST = re.compile(r"^([0-9a-f-]{36})\.(\d{3,})\.manifest$")
 OUTBOXES = ("log", "index")
 WITNESS, STATEMENTS = "witness", "statements"
-CALLS, STEPS, KEPT = LINES = ("calls", "steps", "kept")  # folders of files with a line each (`recorder.callfile`)
+# Folders of files with a line each (`recorder.callfile`).
+CALLS, STEPS, KEPT, HELD = LINES = ("calls", "steps", "kept", "held")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

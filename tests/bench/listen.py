@@ -34,6 +34,7 @@ from cti.api.hearing import AT_ONCE
 from cti.api.service import Service
 from cti.app.clock import wall_clock
 from cti.deciding import Deciding
+from cti.demands import Demands
 from cti.guard import Guard
 from cti.journal import Journal
 from cti.settings import Api
@@ -52,6 +53,7 @@ from tests.unit.cti.office import (
     Office,
     calling_of,
     cases_of,
+    holding_of,
     keys_of,
     open_office,
     putting_of,
@@ -123,7 +125,8 @@ def served(root: Path, port: int) -> Iterator[tuple[httpx.Client, float]]:
             desk, guard, terminals=lambda: policies.now().terminals, health=status, keys=keys_of(desk, accounts),
             reviewing=reviewing_of(desk, shipped()), deciding=Deciding(shipped(), root),
             cases=(cases := cases_of(desk, shipped())), calling=calling_of(desk, cases, shipped()),
-        putting=putting_of(desk, cases, shipped()),
+            putting=putting_of(desk, cases, shipped()), holding=(holding := holding_of(desk, shipped())),
+            demands=Demands(cases.book, holding),
         )  # fmt: skip
         api = Api(port=port, certificate=root / "api.crt", key=root / "api.key")
         state["task"] = asyncio.create_task(server.serve(application(service), api))

@@ -17,7 +17,9 @@ from cti.cases.calling import Calling
 from cti.cases.desk import CaseDesk
 from cti.cases.putting import Putting
 from cti.cases.sealing import FieldKeys
+from cti.demands import Demands
 from cti.desk import Desk, Purpose, Sound
+from cti.holding import Holding
 from cti.intake import IntakeBook
 from cti.reviewing import Reviewing
 from cti.vaultkeys import VaultKeys
@@ -148,7 +150,15 @@ def cases_of(desk: Desk, policies: Path) -> CaseDesk:
     """The office's cases, and the 所管課 of that folder."""
 
     book = CaseBook(desk.catalogue.engine, lambda: FieldKeys(bytes(32)), desk.catalogue.pbx, teller(desk))
-    return CaseDesk(book, lambda: Policies(policies).sections, desk.catalogue.pbx, teller(desk), lambda: desk.now())
+    return CaseDesk(
+        book, lambda: Policies(policies).sections, desk.catalogue.pbx, teller(desk), lambda: desk.now(),
+        done=Demands(book, holding_of(desk, policies)).hold,
+    )  # fmt: skip
+
+
+def holding_of(desk: Desk, policies: Path) -> Holding:
+    """The holds of the office's vault."""
+    return Holding(desk, lambda: Policies(policies).retention)
 
 
 def calling_of(desk: Desk, cases: CaseDesk, policies: Path) -> Calling:

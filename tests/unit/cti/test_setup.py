@@ -50,6 +50,7 @@ TABLE = {
     "vault/steps": (R, users.VAULT, 0o2750),
     "vault/witness": (R, users.VAULT, 0o2750),
     "vault/kept": (D, users.VAULT, 0o2750),
+    "vault/held": (D, users.VAULT, 0o2750),
     "vault/statements": (D, users.VAULT, 0o2750),
     "vault/outbox": (R, users.VAULT, 0o2750),
     "vault/outbox/log": (R, users.VAULT, 0o2770),

@@ -16,6 +16,8 @@ MATRIX = {
     "recordings.play": "x x x x . . .",
     "recordings.export": "x x x x . . .",
     "recordings.disclose": ". . x . . . .",  # 7条, 8条: 職員 does, by forms 1 and 3
+    "recordings.hold": "x x x x . . .",  # 6条1ただし書
+    "recordings.release": "x x . . . . .",  # the second person
     "calls.live": "x x x x x . .",
     "intake.work": "x x x x x . .",
     "cases.work": "x x x x x x .",  # 4条 to 7条: each for their own unit

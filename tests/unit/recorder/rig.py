@@ -100,7 +100,7 @@ class Listener:
 
 
 def make_vault(root: Path) -> VaultFolder:
-    for name in ("vault/segments", "vault/calls", "mirror", *(f"vault/outbox/{box}" for box in OUTBOXES)):
+    for name in ("vault/segments", "vault/calls", "vault/held", "mirror", *(f"vault/outbox/{box}" for box in OUTBOXES)):
         (root / name).mkdir(parents=True)
     Slots.create(root / "vault/keys.slots", root / "mirror/keys.slots")
     return VaultFolder(root / "vault", root / "mirror")

@@ -19,6 +19,7 @@ from cti.api.app import application
 from cti.api.service import Service
 from cti.app.clock import wall_clock
 from cti.deciding import Deciding
+from cti.demands import Demands
 from cti.guard import Guard
 from cti.settings import Api as Settings
 from policies.calendar import JST
@@ -34,6 +35,7 @@ from tests.unit.cti.office import (
     accounts_of,
     calling_of,
     cases_of,
+    holding_of,
     keys_of,
     putting_of,
     reviewing_of,
@@ -109,7 +111,8 @@ async def api(office: Office, tmp_path: Path) -> AsyncIterator[Api]:
         desk, guard, terminals=lambda: Policies(policies).terminals, health=status, keys=keys_of(desk, accounts),
         reviewing=reviewing_of(desk, policies), deciding=Deciding(policies, tmp_path),
         cases=(cases := cases_of(desk, policies)), calling=calling_of(desk, cases, policies),
-        putting=putting_of(desk, cases, policies),
+        putting=putting_of(desk, cases, policies), holding=holding_of(desk, policies),
+        demands=Demands(cases.book, holding_of(desk, policies)),
     )  # fmt: skip
     transport = httpx.ASGITransport(application(service), raise_app_exceptions=False, client=("192.0.2.10", 40000))
     async with httpx.AsyncClient(transport=transport, base_url="https://localhost") as http:

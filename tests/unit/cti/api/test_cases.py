@@ -10,6 +10,7 @@ from cti.cases.tables import acts, cases
 from policies.calendar import JST
 from policies.rights import Role
 from tests.unit.cti.api.conftest import IDS, Api
+from tests.unit.recorder.rig import uuid
 
 ASKED = {"channel": "phone", "inquiry": "検針票の金額が 先月の倍です"}
 REACHED = {"name": "山田 太郎", "contact": "06−6458−1132", "read_back": True, "consent": True}
@@ -508,3 +509,16 @@ async def test_what_says_nothing_is_told_to_whoever_wrote_it_and_counted_without
     }  # fmt: skip
     assert digest["calls"]["rang"] == 0
     assert "山田" not in str(digest)
+
+
+@pytest.mark.rule("B-14", "B-18")
+async def test_an_unjust_demand_says_whether_its_recordings_are_held(api: Api) -> None:
+    said = {"kind": "unjust-demand", "text": "土下座しろ"}
+    case = await entered(api, conversation=uuid("one conversation"))
+    assert case["held"] is None
+    assert (await done(api, "gyosha", case["number"], said))["held"] == "held"
+    (hold,) = (await api.ask("sato", "GET", "/v1/holds")).json()["items"]
+    assert (hold["by"], hold["recordings"]) == ("gyosha", [uuid("one")])
+    assert (await done(api, "gyosha", (await entered(api))["number"], said))["held"] is None  # no call is known
+    (api.office.vault.root / "held").rename(api.office.vault.root / "away")
+    assert (await done(api, "gyosha", case["number"], said))["held"] == "not-yet"

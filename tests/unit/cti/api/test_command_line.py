@@ -602,3 +602,55 @@ async def test_a_case_is_put_right_and_waited_for(desk: Desk) -> None:
     assert digest.startswith("2026-04: ")
     listed = json.loads((await desk.run("section", "list", "--json")).stdout.splitlines()[1])
     assert (listed["title"], listed["categories"]) == ("給水課", ["漏水"])
+
+
+@pytest.mark.rule("B-18")
+async def test_a_recording_is_held_and_released_by_two(desk: Desk) -> None:
+    async def one(*command: str) -> dict[str, Any]:
+        done = await desk.run("retention", *command, "--json")
+        assert done.returncode == 0, done.stderr
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+    await desk.login()
+    assert (await desk.run("retention", "holds")).stdout == b"No holds.\n"
+    wrong = await desk.run("retention", "hold", THREE, "--ground", "other")
+    assert (wrong.returncode, b"--reason" in wrong.stderr) == (64, True)
+    held = await one("hold", THREE[:8], "--ground", "other", "--reason", "訴訟の見込み")
+    told = (await desk.run("retention", "hold", THREE, "--ground", "unresolved")).stdout.decode()
+    assert told.startswith("Held: ")
+    assert told.endswith("Recordings: 1.\n")
+    name = held["id"][:12]
+    asked = await desk.run("retention", "ask", name, "--reason", "和解した")
+    assert f"kikitori retention release {held['id'][:8]}" in asked.stdout.decode()
+    listed = (await desk.run("retention", "holds")).stdout.decode()
+    assert "sato asks for its release: 和解した" in listed
+    assert (await desk.run("retention", "release", name, "--yes")).returncode == 77  # 職員
+    await desk.login("mori")
+    assert (await desk.run("retention", "release", name)).returncode == 64  # nobody to ask
+    assert (await one("release", name, "--yes"))["state"] == "released"
+    late = await desk.run("retention", "keep", name)
+    assert (late.returncode, b"stays so" in late.stderr) == (65, True)
+    assert len((await desk.run("retention", "holds", "--json")).stdout.splitlines()) == 1
+    every = (await desk.run("retention", "holds", "--all", LC_ALL="ja_JP.UTF-8", LANGUAGE="ja")).stdout.decode()
+    assert "解除" in every
+    assert "その他" in every
+    shown = (await desk.run("retention", "show", THREE)).stdout.decode()
+    assert "it is held, and on no external medium (B-18)" in shown
+    assert shown.count("Hold: ") == 2
+    assert (await one("show", THREE))["erased_at"] is None
+
+
+@pytest.mark.rule("B-14")
+async def test_a_demand_says_whether_its_recordings_are_held(desk: Desk) -> None:
+    await desk.login("gyosha")
+    made = await desk.run("case", "enter", "--inquiry", "検針票", "--json")
+    number = str(json.loads(made.stdout)["number"])
+    none = await desk.run("case", "demand", number, "土下座しろ")
+    assert (none.returncode, f"kikitori case amend {number} --call" in none.stderr.decode()) == (0, True)
+    known = await desk.run("case", "demand", number, "土下座しろ", "--call", uuid("three conversation"))
+    assert "are held (6条1ただし書)" in known.stdout.decode(), known.stderr
+    folder = desk.served.api.office.vault.root / "held"
+    folder.rename(folder.with_name("away"))
+    later = await desk.run("case", "demand", number, "土下座しろ", "--call", uuid("three conversation"))
+    assert (later.returncode, "are not held yet" in later.stderr.decode()) == (0, True)

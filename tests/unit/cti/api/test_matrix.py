@@ -17,6 +17,12 @@ MATRIX = [
     ("GET", f"/v1/recordings/{ONE}", {},                                  "o o o o - - -"),
     ("POST", f"/v1/recordings/{ONE}/plays", {"purpose": "quality"},       "o o o o - - -"),
     ("POST", f"/v1/recordings/{ONE}/exports", {"purpose": "content", "format": "flac"}, "o o o o - - -"),
+    ("GET", f"/v1/recordings/{ONE}/retention", {},                        "o o o o - - -"),
+    ("GET", "/v1/holds", {},                                              "o o o o - - -"),
+    ("POST", f"/v1/recordings/{ONE}/holds", {"ground": "unresolved"},     "o o o o - - -"),
+    ("POST", "/v1/holds/none/ask", {"reason": "解決"},                    "o o o o - - -"),
+    ("POST", "/v1/holds/none/release", {},                                "o o - - - - -"),
+    ("POST", "/v1/holds/none/keep", {},                                   "o o o o - - -"),
     ("GET", "/v1/log", {},                                                "o - - - - - o"),
     ("GET", "/v1/reviews", {},                                            "o - - - - - o"),
     ("GET", "/v1/reviews/2026-04", {},                                    "o - - - - - o"),
@@ -77,7 +83,7 @@ async def test_every_role_at_every_address(api: Api, place: int) -> None:
         # The example's case has no ticket.
         said = ("not over yet", "no decision 'none'", "no case '1' that you may see", "nobody has called for ticket",
                 "the case has no such ticket", "nobody of your unit calls back from 3101", "is closed now",
-                "no call belongs to the case", "a case is no duplicate of itself")  # fmt: skip
+                "no call belongs to the case", "a case is no duplicate of itself", "no hold 'none'")  # fmt: skip
         assert answer.status_code == 403 or answer.status_code < 300 or any(one in answer.text for one in said), path
         await api.service.tending.settled()  # while keys are changed none is given
         found[method, path] = "-" if answer.status_code == 403 else "o"
@@ -113,6 +119,7 @@ NAMES = {
     "cases": "case",
     "digests": "month",
     "tickets": "ticket",
+    "holds": "hold",
 }
 
 

@@ -193,7 +193,8 @@ async def test_another_desk_knows_nothing_of_a_session(api: Api) -> None:
         api.office.desk, api.service.guard, terminals=api.service.terminals, health=api.service.health,
         keys=api.service.tending.keys, reviewing=api.service.reviewing, deciding=api.service.deciding,
         cases=api.service.cases, calling=api.service.calling,
-        putting=api.service.putting,
+        putting=api.service.putting, holding=api.service.holding,
+        demands=api.service.demands,
     )  # fmt: skip
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(application(other)), base_url="https://localhost"
