@@ -30,6 +30,7 @@ from cti.i18n import _
 from recorder.catalogue import plain
 
 log = structlog.get_logger()
+_SAME: Final = cases.alias()
 
 LOOKED_AT: Final = 100
 """Acts that are looked at together, at least, to find words."""
@@ -302,7 +303,9 @@ class Looking:
         Where it was a duplicate, the case into which it was joined.
         """
         left = select(tickets.c.case).where(tickets.c.conversation == conversation)
-        wanted = (cases.c.conversation == conversation) | cases.c.number.in_(left)
+        of = _SAME.c.conversation == conversation
+        # Not by an OR: PostgreSQL looks through all cases for it, half a second among a million.
+        wanted = cases.c.number.in_(select(_SAME.c.number).where(of).union(left))
         query = select(cases.c.number).where(wanted).order_by(cases.c.number.desc())
         async with self._engine.connect() as connection:
             found = [int(number) for number in await connection.scalars(query.where(cases.c.state != State.CLOSED))]

@@ -24,7 +24,10 @@ def upgrade() -> None:
         "waits = EXISTS (SELECT 1 FROM cases WHERE number = case_units.\"case\" AND state <> 'closed') "
         'OR EXISTS (SELECT 1 FROM tickets WHERE tickets."case" = case_units."case" AND outcome IS NULL)'
     )
-    op.create_index("tickets_next", "tickets", ["outcome", "next_at"])
+    waits = sa.text("outcome IS NULL")
+    op.create_index(
+        "tickets_open", "tickets", ["next_at", "case", "place"], sqlite_where=waits, postgresql_where=waits
+    )  # fmt: skip
     op.create_index("ix_tickets_conversation", "tickets", ["conversation"])
     op.create_index("ix_case_units_case", "case_units", ["case"])
     op.create_index("case_units_next", "case_units", ["unit", "waits", "next_at"])
@@ -37,7 +40,7 @@ def downgrade() -> None:
     op.drop_index("case_units_next", "case_units")
     op.drop_index("ix_case_units_case", "case_units")
     op.drop_index("ix_tickets_conversation", "tickets")
-    op.drop_index("tickets_next", "tickets")
+    op.drop_index("tickets_open", "tickets")
     op.drop_column("case_units", "next_at")
     op.drop_column("case_units", "waits")
     op.drop_column("tickets", "next_at")
