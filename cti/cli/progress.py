@@ -1,4 +1,4 @@
-"""`kikitori progress`: how all cases stand, what was left out, and a month of them in numbers. By a session."""
+"""`kikitori progress` and `kikitori digest`: how all cases stand, what was left out, a month of them. By a session."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -40,10 +40,10 @@ def register(app: typer.Typer) -> None:
         help=_("As show; and you have looked it through, together with CC: that is in the access log."),
         epilog=_("Example: kikitori progress sign"),
     )(sign)
-    group.command(
+    app.command(
         "digest",
         help=_("A month in numbers, without anybody's name: for the meeting that hears of complaints."),
-        epilog=_("Examples: kikitori progress digest 2027-04 · kikitori progress digest --json"),
+        epilog=_("Examples: kikitori digest 2027-04 · kikitori digest --json"),
     )(digest)
     app.add_typer(group, name="progress")
 

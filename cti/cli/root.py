@@ -49,6 +49,7 @@ Root.modules = {
     "ticket": "ticket",
     "outward": "outward",
     "progress": "progress",
+    "digest": "progress",
     "section": "sections",
     "asterisk": "asterisk",
     "deploy": "deploy",

@@ -598,7 +598,7 @@ async def test_a_case_is_put_right_and_waited_for(desk: Desk) -> None:
     assert "運営会社" in signed
     assert "Looked through by gyosha" in signed
     assert json.loads((await desk.run("progress", "show", "--json")).stdout)["checked"]["by"] == "gyosha"
-    digest = (await desk.run("progress", "digest", "2026-04")).stdout.decode()
+    digest = (await desk.run("digest", "2026-04")).stdout.decode()
     assert digest.startswith("2026-04: ")
     listed = json.loads((await desk.run("section", "list", "--json")).stdout.splitlines()[1])
     assert (listed["title"], listed["categories"]) == ("給水課", ["漏水"])

@@ -220,7 +220,7 @@ async def test_others_see_a_case_and_are_asked_by_the_command_line(desk: Desk) -
     said = await desk.run("case", "answer", number, "--result", "検討します", "--keep-open")
     assert (said.returncode, "neither yes nor no: 検討します" in said.stderr.decode()) == (0, True)
     month = desk.served.api.office.desk.now().astimezone(JST).strftime("%Y-%m")
-    digest = (await desk.run("progress", "digest", month, LC_ALL="ja_JP.UTF-8")).stdout.decode()
+    digest = (await desk.run("digest", month, LC_ALL="ja_JP.UTF-8")).stdout.decode()
     for part in ("検討します", "受付日に回答", "件数が少ない"):
         assert part in digest, digest
     shown = (await desk.run("case", "show", number, LC_ALL="ja_JP.UTF-8")).stdout.decode()
