@@ -161,6 +161,14 @@ class Outbox:
         async with self._engine.begin() as connection:
             return int((await connection.execute(row)).rowcount)
 
+    async def soon(self, destination: Destination) -> None:
+        """The destination is back: nobody waits to try once more."""
+        mine = select(outbox.c.case).where(outbox.c.site == self._site)
+        waits = deliveries.c.failed_at.is_not(None) & deliveries.c.dead_at.is_(None)
+        wanted = (deliveries.c.destination == destination.name) & waits & deliveries.c.case.in_(mine)
+        async with self._engine.begin() as connection:
+            await connection.execute(update(deliveries).where(wanted).values(next_at=None))
+
     async def in_the_way(self, destination: Destination, case: int) -> Delivery | None:
         """What of a case a destination does not take; None where it takes it, or it is told everything."""
         wanted = (deliveries.c.case == case) & (deliveries.c.failed_at.is_not(None) | deliveries.c.error.is_not(None))

@@ -7,7 +7,7 @@ import asyncio
 import re
 import ssl
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -38,6 +38,8 @@ WHOLE: Final = 30.0
 AT_ONCE: Final = 4
 """Cases that a destination is told of at the same time."""
 MANY: Final = 100
+AWAY: Final = timedelta(minutes=1)
+"""Who took nothing for so long was away: one case that is refused, and others now and then, are not that."""
 _TOKEN: Final = re.compile(r"[\x21-\x7e]{1,500}")
 
 
@@ -52,6 +54,8 @@ class Sending:
         self._queue, self._book, self._policy, self._tell = queue, book, policy, tell
         self._site, self._now = site, now
         self._working: dict[str, asyncio.Task[None]] = {}
+        self._away: dict[str, datetime] = {}
+        """Since when a destination has taken nothing of all that it was told."""
 
     async def look(self) -> None:
         """Once: what is to be told is begun, and what everybody has is forgotten. Waits for no destination."""
@@ -90,21 +94,30 @@ class Sending:
             for delivery in due:
                 if (taken := await self._queue.take(delivery, self._now())) is not None:
                     await self._failed(destination, taken, _why(error))
+            self._away.setdefault(destination.name, self._now())
             return
 
-        async def one(delivery: Delivery) -> None:
+        async def one(delivery: Delivery) -> bool | None:
             async with turn:
-                await self._deliver(http, destination, delivery)
+                return await self._deliver(http, destination, delivery)
 
         async with http:
-            await asyncio.gather(*(one(delivery) for delivery in due))
+            came = await asyncio.gather(*(one(delivery) for delivery in due))
+        if True in came:
+            since = self._away.pop(destination.name, None)
+            if since is not None and self._now() - since >= AWAY:  # or each would wait for itself, for half an hour
+                await self._queue.soon(destination)
+        elif False in came:
+            self._away.setdefault(destination.name, self._now())
 
-    async def _deliver(self, http: httpx.AsyncClient, destination: Destination, delivery: Delivery) -> None:
-        """Never raises: what is in the way of one case is in the way of no other."""
+    async def _deliver(
+        self, http: httpx.AsyncClient, destination: Destination, delivery: Delivery
+    ) -> bool | None:  # fmt: skip
+        """Whether all of it was told; None: somebody else has it. What is in the way of one case is so of no other."""
         try:
             taken = await self._queue.take(delivery, self._now())
             if taken is None:
-                return
+                return None
             try:
                 whole = (await self._book.get(taken.case)).case
                 if destination.kind == "folder":
@@ -120,8 +133,10 @@ class Sending:
                 await self._failed(destination, taken, _why(error))
             else:
                 await self._queue.release(taken)
+                return True
         except SQLAlchemyError as error:
             log.error("what was told could not be put down", destination=destination.name, error=explain(error))
+        return False
 
     async def _gone(self, destination: Destination) -> bool:
         """Whether it is in the policy no more: whoever takes it out wants it to end now."""

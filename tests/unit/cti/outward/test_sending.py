@@ -194,6 +194,25 @@ async def test_a_receiver_that_is_away_for_an_hour_misses_nothing_and_holds_up_n
         assert mine == [1, 2, 3, 4, 5]
 
 
+async def test_a_receiver_that_is_back_is_told_of_everything_at_once(post: Post, receiver: Receiver) -> None:
+    post.to(receiver)
+    receiver.answer = lambda _request: (503, b"busy")
+    sender, first = post.sender(), await post.shelf.handed_over()
+    for _ in range(60):
+        await post.round(sender)
+        post.shelf.at += timedelta(minutes=1)
+    (waiting,) = await post.queue.waiting(post.one())
+    assert waiting.next_at is not None
+    assert waiting.next_at > post.shelf.at + timedelta(minutes=10), "of itself it would wait long"
+    receiver.answer = lambda request: (200, b"") if request.json["subject"] != bad.case.id else (500, b"")
+    second, bad = await post.shelf.handed_over(), await post.shelf.handed_over()
+    for _ in range(3):
+        await post.round(sender)
+    assert {one["subject"] for one in receiver.events()} == {first.case.id, second.case.id}
+    (stuck,) = await post.queue.waiting(post.one())
+    assert (stuck.case, stuck.tries) == (bad.number, 2), "what it refuses of one case is not tried all the time"
+
+
 async def test_what_nobody_takes_is_given_up_shown_and_told_when_somebody_says_so(
     post: Post, receiver: Receiver
 ) -> None:
