@@ -34,7 +34,7 @@ class Demands:
 
     def __init__(self, book: CaseBook, holding: Holding) -> None:
         """`holding` is anybody's: each hold is set in the name of whoever entered the demand."""
-        self._book, self._holding = book, holding
+        self._book, self.holding = book, holding
         self._done: dict[int, int] = {}
 
     async def look(self) -> None:
@@ -54,7 +54,7 @@ class Demands:
         """Hold every conversation of its demands, each once for each demand; whether all is done."""
         try:
             for identity, conversation, by in _demands(kept):
-                await self._holding.by(by).demanded(identity, conversation, f"案件 {kept.number}")
+                await self.holding.by(by).demanded(identity, conversation, f"案件 {kept.number}")
         except (KikitoriError, AccessError, VaultError, OSError) as error:
             log.error("the recordings of an unjust demand are not held yet", case=kept.number, error=explain(error))
             return False
@@ -66,7 +66,7 @@ class Demands:
         if not wanted:
             return None
         try:
-            found = [hold for hold in (await self._holding.holds()).all if hold.id in wanted]
+            found = [hold for hold in (await self.holding.holds()).all if hold.id in wanted]
         except OSError:
             return Held.NOT_YET
         if len(found) < len(wanted):

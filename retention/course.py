@@ -215,12 +215,9 @@ class _Fold:
     why: list[Why] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        ended, system = day_of(self.recorded_at), self.policy.system
-        self.first = after(ended, system.first_months)
+        system = self.policy.system
+        self.first = after(day_of(self.recorded_at), system.first_months)
         self.second = after(self.first, system.second_months)
-        if ended < self.policy.effective_from:
-            self.why.append(Why(Reason.BEFORE_RULE, self.policy.effective_from))
-        self.why.append(Why(Reason.FIRST, self.first))
 
     def all(self, events: Sequence[Event]) -> Course:
         for at, place, event in sorted(_moments(events), key=lambda moment: moment[:2]):
@@ -231,12 +228,13 @@ class _Fold:
         self._expire(None)
         if self.erased_at is None:
             self.why += [Why(reason, self.second) for reason in self._stopping()]
-        moved = self.erased_at is None or self.erased_at >= over(self.first)
-        if moved:
-            self.why.insert(self.why.index(Why(Reason.FIRST, self.first)) + 1, Why(Reason.SECOND, self.second))
+        moved, rule = self.erased_at is None or self.erased_at >= over(self.first), self.policy.effective_from
+        begins = [Why(Reason.FIRST, self.first), *([Why(Reason.SECOND, self.second)] if moved else [])]
+        if day_of(self.recorded_at) < rule:
+            begins.insert(0, Why(Reason.BEFORE_RULE, rule))
         return Course(
             primary_until=self.first, secondary_until=self.second if moved else None, erased_at=self.erased_at,
-            external_until=self.external, refused=tuple(sorted(self.refused)), why=tuple(self.why),
+            external_until=self.external, refused=tuple(sorted(self.refused)), why=(*begins, *self.why),
         )  # fmt: skip
 
     def _expire(self, now: datetime | None) -> None:

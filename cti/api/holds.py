@@ -1,7 +1,6 @@
 """Holds on recordings: what may have to be looked at later is not erased (6条1項ただし書; B-18)."""
 
-from dataclasses import asdict
-from typing import Annotated, Final
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
 
@@ -15,7 +14,6 @@ from recorder.access.sessions import Session
 router = APIRouter(route_class=Once, tags=["holds"])
 
 Which = Annotated[str, Path(max_length=36, description="Its id, or the beginning of it")]
-_OF_A_QUESTION: Final = tuple(Question.model_fields)
 
 
 @router.get("/holds")
@@ -85,7 +83,5 @@ def _hold(shown: Shown) -> Hold:
     return Hold(
         id=of.id, conversation=of.conversation, recordings=list(shown.recordings), at=of.at, by=of.by,
         ground=of.ground, reason=of.reason, state=state,
-        questions=[
-            Question.model_validate({name: asdict(one)[name] for name in _OF_A_QUESTION}) for one in of.questions
-        ],
+        questions=[Question.model_validate(one, from_attributes=True) for one in of.questions],
     )  # fmt: skip

@@ -10,8 +10,9 @@ from cti.api.app import application
 from cti.api.server import serve
 from cti.api.service import Service
 from cti.app.clock import Clock
-from cti.app.desk import accounts_at, book_at, keys_at, next_day_at, reviewing_at, teller
+from cti.app.desk import accounts_at, keys_at, next_day_at, reviewing_at, teller
 from cti.app.site import want_of
+from cti.cases.book import CaseBook
 from cti.cases.calling import Calling
 from cti.cases.desk import CaseDesk
 from cti.cases.putting import Putting
@@ -20,14 +21,13 @@ from cti.demands import Demands
 from cti.desk import Desk
 from cti.doctor import storage
 from cti.guard import Guard
-from cti.holding import Holding
 from cti.hours import HoursBook
 from cti.settings import Settings
 from policies.load import Fresh
 
 
-async def run_api(settings: Settings, desk: Desk, clock: Clock) -> None:
-    """The API, while the desk runs."""
+async def run_api(settings: Settings, desk: Desk, clock: Clock, book: CaseBook, demands: Demands) -> None:
+    """The API, while the desk runs; `book` and `demands`: those of its process, of which there is one."""
     if not settings.api.port:
         return
 
@@ -40,8 +40,6 @@ async def run_api(settings: Settings, desk: Desk, clock: Clock) -> None:
         recorder = dict(seen.recorder) if isinstance(seen.recorder, Mapping) else None
         return {"recorder": recorder, "findings": findings}
 
-    book, holding = book_at(desk, settings), Holding(desk, lambda: policies.now().retention)
-    demands = Demands(book, holding)
     cases = CaseDesk(
         book, lambda: policies.now().sections, desk.catalogue.pbx, teller(desk), clock,
         next_day_at(settings, clock), demands.hold,
@@ -53,7 +51,7 @@ async def run_api(settings: Settings, desk: Desk, clock: Clock) -> None:
         cases=cases,
         calling=Calling(cases, desk.ask, policies.now, desk.catalogue.pbx, clock, desk.intake.due),
         putting=Putting(cases, desk.ask, HoursBook(settings.paths.policies, settings.paths.hours).now, clock),
-        holding=holding, demands=demands,
+        holding=demands.holding, demands=demands,
     )  # fmt: skip
     async with asyncio.TaskGroup() as group:
         group.create_task(service.keep())

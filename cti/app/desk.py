@@ -164,8 +164,10 @@ async def run_desk(settings: Settings, clock: Clock, notifier: Notifier) -> None
     await _key_of_cases(settings, book)
     adopting = Adopting(desk.intake, book, desk.keep, clock)
     sending = sending_at(desk, settings, book, clock)
+    policies = Fresh(settings.paths.policies)
+    demands = Demands(book, Holding(desk, lambda: policies.now().retention))
     ticketing = Ticketing(
-        desk.intake, book, Fresh(settings.paths.policies).now, clock, next_day_at(settings, clock), _noted(desk)
+        desk.intake, book, policies.now, clock, next_day_at(settings, clock), _noted(desk)
     )  # fmt: skip
 
     async def look() -> None:
@@ -176,9 +178,6 @@ async def run_desk(settings: Settings, clock: Clock, notifier: Notifier) -> None
         await adopting.look()
         await ticketing.look()
 
-    policies = Fresh(settings.paths.policies)
-    demands = Demands(book, Holding(desk, lambda: policies.now().retention))
-
     async with asyncio.TaskGroup() as group:
         beating = group.create_task(notifier.beat())
         indexing = group.create_task(every(1.0, look, (OSError, *TROUBLE)))
@@ -187,7 +186,7 @@ async def run_desk(settings: Settings, clock: Clock, notifier: Notifier) -> None
         holding = group.create_task(every(HOLD_SECONDS, demands.look, (OSError, *TROUBLE)))
         outward = group.create_task(every(1.0, sending.look, (OSError, *TROUBLE, PolicyError)))
         watching = group.create_task(_watching(settings, desk, clock))
-        asked = group.create_task(run_api(settings, desk, clock))
+        asked = group.create_task(run_api(settings, desk, clock, book, demands))
         stating = group.create_task(every(STATEMENT_SECONDS, Stating(desk, clock).look, (OSError, *TROUBLE)))
         notifier.send("READY=1")
         await terminated()

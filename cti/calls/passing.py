@@ -193,17 +193,18 @@ class Passing:
 
     def _put_through(self, values: Mapping[str, str], row: Mapping[str, str], at: datetime) -> Iterator[Passed]:
         """To a 所管課, by an operator's `*8`, or by what the caller pressed."""
-        own, before, channel = row["uniqueid"], self.pending.get(row["uniqueid"]), self.channels.get(row["uniqueid"])
+        own, menu = row["uniqueid"], values.get("via") == _MENU
+        before, channel = self.pending.get(own), self.channels.get(own)
         where = {name: values.get(name, "") for name in _WHERE} | {"to": _number(values.get("phone", ""))}
-        if values.get("via") != _MENU and before is not None and before.values and before.leg != own:
+        if not menu and before is not None and before.values and before.leg != own:
             yield from self._goes(before, row, at, where)
             return
         where |= {
-            "leg": own, "kind": _MENU if values.get("via") == _MENU else "blind",
+            "leg": own, "kind": _MENU if menu else "blind",
             "party": channel.endpoint if channel else "", "number": channel.number if channel else "",
         }  # fmt: skip
         pending = self.pending[own] = _Pending(own, row["linkedid"], values=where)
-        if where["kind"] == _MENU:
+        if menu:
             yield from self._goes(pending, row, at, where)
 
     def _goes(

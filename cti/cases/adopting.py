@@ -34,7 +34,7 @@ from cti.cases.book import CaseBook, ChangedError
 from cti.cases.case import Case
 from cti.cases.contact import Contact, Missing, calling
 from cti.cases.lists import Standing
-from cti.cases.model import missed_since
+from cti.cases.model import waits_since
 from cti.intake import Intake, IntakeBook
 from policies.calendar import midnight
 
@@ -128,7 +128,7 @@ def _done(case: Case, row: Intake, now: datetime) -> list[Act]:
     note, done_at = row.note or "-", min(max(row.done_at or now, case.received_at), now)
     asked: list[Act] = [] if case.inquiry else [Amend(at=now, by=SYSTEM, unit=case.owner, inquiry=note)]
     reply = Reply(at=now, by=SYSTEM, unit=case.owner, channel=Channel.PHONE, answered_at=done_at)
-    if any(one.outcome is None and missed_since(one, done_at) for one in case.tickets):  # they are still to be called
+    if waits_since(case, done_at):  # they are still to be called
         return [] if any(isinstance(act, Reply) for act in case.history) else [*asked, reply]
     return [
         *asked,

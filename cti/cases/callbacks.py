@@ -31,7 +31,7 @@ def dialled(case: Case, act: Dialled) -> Case:
         raise RuleError("A-16", "how the customer is reached comes first")
     if case.reach.by == SYSTEM and case.reach.contact.costly:
         raise RuleError("A-16", "the network alone says that number, which costs: a person enters it first")
-    if case.consent is not None and not case.consent.given:
+    if case.refused:
         raise RuleError("A-17", "the customer does not want to be called back")
     if not _at_their_hours(case, act.at) and not agreed(ticket, act.at):
         raise RuleError("E-16", "the customer does not want to be called at this hour")
@@ -52,8 +52,7 @@ def takes(case: Case, due: datetime) -> bool:
 
     Certain is that of a call which the centre itself owes, and at an hour at which the customer may be called for it.
     """
-    refused = case.consent is not None and not case.consent.given
-    if refused or not _at_their_hours(case, due):
+    if case.refused or not _at_their_hours(case, due):
         return False
     return any(one.outcome is None and one.kind in CALLED and one.unit == CONTRACTOR for one in case.tickets)
 

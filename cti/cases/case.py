@@ -132,6 +132,11 @@ class Case:
         """Whether a 所管課 took it itself (5条, A-26, A-32)."""
         return self.received_by not in UNITS
 
+    @property
+    def refused(self) -> bool:
+        """Whether the customer does not want to be called (A-17)."""
+        return self.consent is not None and not self.consent.given
+
     def owes(self, kind: TicketKind) -> list[Ticket]:
         """The tickets of that kind that nobody has settled yet."""
         return [one for one in self.tickets if one.kind is kind and one.outcome is None]

@@ -56,7 +56,7 @@ def acts(duplicate: Case, number: int, case: Case, into: int, by: Mapping[str, A
 
 def _agree(duplicate: Case, case: Case) -> None:
     """Raises RuleError where the customer said something of how they are called that the other case does not know."""
-    if duplicate.consent is not None and not duplicate.consent.given:
+    if duplicate.refused:
         raise RuleError("A-17", "the customer does not want to be called back")
     said, known = duplicate.reach, case.reach
     if said is None:
@@ -87,7 +87,7 @@ def come(case: Case, act: Joined) -> Case:
         return case
     if case.reach is None or not isinstance(case.reach.contact, Contact):
         raise RuleError("A-16", "how the customer is reached comes first")
-    if case.consent is not None and not case.consent.given:
+    if case.refused:
         raise RuleError("A-17", "the customer does not want to be called back")
     tickets = list(case.tickets)
     for nth, promise in enumerate(act.promises, start=1):

@@ -83,10 +83,8 @@ def taken(case: Case | None, act: Act, *, identity: str = "", kept: bool = False
         raise RuleError("A-18", "it lies before what was done last")
     if case.state is State.CLOSED and not isinstance(act, _ANY_TIME):
         raise RuleError("A-14", "the case is closed: reopen it first, with a reason")
-    if isinstance(act, Reply | Close):
-        after = _replied(case, act, kept=kept) if isinstance(act, Reply) else _closed(case, act, kept=kept)
-    else:
-        after = _AFTER[type(act)](case, act)
+    how = {"kept": kept} if isinstance(act, Reply | Close) else {}  # some rules are newer than what was done
+    after = _AFTER[type(act)](case, act, **how)
     return replace(after, last_at=act.at, history=(*case.history, act))
 
 
@@ -272,7 +270,7 @@ def _replied(case: Case, act: Reply, *, kept: bool) -> Case:
         call=None,
         tickets=settled(
             case, answered_at, TicketEnd.KEPT,
-            lambda one: _of_the_case(one) and one not in again and not missed_since(one, answered_at),
+            lambda one: _of_the_case(one) and one not in again and not _missed_since(one, answered_at),
         ),
     )  # fmt: skip
 
@@ -300,11 +298,9 @@ def _closed(case: Case, act: Close, *, kept: bool) -> Case:
     _working(case, act)
     if case.result is None:
         raise RuleError("A-14", "a case ends with a result, or is handed over")
-    refused = case.consent is not None and not case.consent.given
-    if case.reply is not None and not kept and not refused and case.result.outcome is not Outcome.WITHDRAWN:
-        answered_at = case.reply.answered_at or case.reply.at
-        if any(one.outcome is None and missed_since(one, answered_at) for one in case.tickets):
-            raise RuleError("C-06", "the customer has called since they were answered, and nobody answered: call them")
+    reply, may_be_called = case.reply, not case.refused and case.result.outcome is not Outcome.WITHDRAWN
+    if reply is not None and not kept and may_be_called and waits_since(case, reply.answered_at or reply.at):
+        raise RuleError("C-06", "the customer has called since they were answered, and nobody answered: call them")
     if asked_again(case, act.at):
         raise RuleError("A-14", "the customer is still to be called, as they were told")
     if case.due is not None:
@@ -476,8 +472,13 @@ def _has_to_do(case: Case, act: Act) -> None:
         raise RuleError("A-31", "whoever sees to the case does that")
 
 
-def missed_since(ticket: Ticket, answered_at: datetime) -> bool:
-    """Whether nobody answered the customer after that, at the centre or where they were put through.
+def waits_since(case: Case, answered_at: datetime) -> bool:
+    """Whether the customer is to be called whom nobody answered after that."""
+    return any(one.outcome is None and _missed_since(one, answered_at) for one in case.tickets)
+
+
+def _missed_since(ticket: Ticket, answered_at: datetime) -> bool:
+    """Whether nobody answered them after that, at the centre or where they were put through.
 
     Answers are entered by the minute.
     """
@@ -506,7 +507,9 @@ _AFTER: Final[dict[type[Act], Callable[..., Case]]] = {
     Assign: _assigned,
     HandOver: _handed_over,
     Accept: _accepted,
+    Reply: _replied,
     Result: _resulted,
+    Close: _closed,
     Reopen: _reopened,
     Expect: _expected,
     Join: _joined_into,

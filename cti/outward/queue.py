@@ -152,9 +152,7 @@ class Outbox:
 
     async def again(self, destination: Destination, case: int | None = None) -> int:
         """Try at once what fails, and what nobody tried any more; how many."""
-        wanted = (deliveries.c.destination == destination.name) & deliveries.c.failed_at.is_not(None)
-        mine = select(outbox.c.case).where(outbox.c.site == self._site)
-        wanted &= deliveries.c.case.in_(mine)
+        wanted = self._failing(destination)
         if case is not None:
             wanted &= deliveries.c.case == case
         row = update(deliveries).where(wanted).values(dead_at=None, failed_at=None, next_at=None, tries=0)
@@ -163,11 +161,15 @@ class Outbox:
 
     async def soon(self, destination: Destination) -> None:
         """The destination is back: nobody waits to try once more."""
-        mine = select(outbox.c.case).where(outbox.c.site == self._site)
-        waits = deliveries.c.failed_at.is_not(None) & deliveries.c.dead_at.is_(None)
-        wanted = (deliveries.c.destination == destination.name) & waits & deliveries.c.case.in_(mine)
+        wanted = self._failing(destination) & deliveries.c.dead_at.is_(None)
         async with self._engine.begin() as connection:
             await connection.execute(update(deliveries).where(wanted).values(next_at=None))
+
+    def _failing(self, destination: Destination) -> ColumnElement[bool]:
+        """What the destination did not take of this site's cases."""
+        mine = select(outbox.c.case).where(outbox.c.site == self._site)
+        of = (deliveries.c.destination == destination.name) & deliveries.c.case.in_(mine)
+        return of & deliveries.c.failed_at.is_not(None)
 
     async def in_the_way(self, destination: Destination, case: int) -> Delivery | None:
         """What of a case a destination does not take; None where it takes it, or it is told everything."""
