@@ -24,6 +24,7 @@ from cti.api.caseshapes import (
     JoinIn,
     Looked,
     Owner,
+    Ownerless,
     Progress,
     Put,
     PutThrough,
@@ -237,7 +238,8 @@ async def _progress(service: Service, found: Standing) -> Progress:
     counts = {name: int(last.detail.get(name, 0)) for name in found.counts} if last else {}
     return Progress(
         at=found.at, since=found.since, unasked=list(found.unasked), unsent=list(found.unsent),
-        counts=found.counts,
+        unresolved=list(found.unresolved), counts=found.counts,
+        ownerless=[Ownerless(**asdict(one)) for one in found.ownerless],
         owners=[Owner(**asdict(one)) for one in found.owners],
         unentered=[Recorded(**asdict(one)) for one in found.unentered],
         checked=Check(by=last.actor, at=last.ts, counts=counts) if last else None,

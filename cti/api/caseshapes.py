@@ -696,6 +696,14 @@ class Recorded(BaseModel):
     agent: str | None
 
 
+class Ownerless(BaseModel):
+    """A case, or its ticket of that kind, of which the unit is no more."""
+
+    case: int
+    kind: str | None
+    unit: str
+
+
 class Check(BaseModel):
     """Who looked it through last, and what there was then."""
 
@@ -707,7 +715,8 @@ class Check(BaseModel):
 class Progress(BaseModel):
     """How the cases stand. `unasked`: nobody entered what a call was about; `unentered`: recorded, without a case.
 
-    `unsent`: a draft of theirs should have been checked by now, or sent.
+    `unsent`: a draft of theirs should have been checked by now, or sent; `unresolved`: answered, and nobody entered
+    what came of it; `ownerless`: their unit has ended, or is none of `sections.toml` any more.
     """
 
     at: datetime
@@ -716,6 +725,8 @@ class Progress(BaseModel):
     unasked: list[int]
     unentered: list[Recorded]
     unsent: list[int]
+    unresolved: list[int]
+    ownerless: list[Ownerless]
     counts: dict[str, int]
     checked: Check | None
 

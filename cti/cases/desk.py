@@ -143,7 +143,9 @@ class CaseDesk:
 
     async def progress(self, who: Account, since: datetime, *, sign: bool = False) -> Progress:
         """How all cases stand; `sign`: somebody has looked it through, and the log has what there was (A-34)."""
-        found = await self.book.progress(since, self._now())
+        now = self._now()
+        there = UNITS | {one.name for one in self.sections().taking(now.astimezone(JST).date())}
+        found = await self.book.progress(since, now, there)
         action = "progress.checked" if sign else "progress.read"
         await self._say(who, action, self._site, found.counts | {"since": since.isoformat()})
         return found

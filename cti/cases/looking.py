@@ -370,9 +370,9 @@ class Looking:
                 return kept.number
         return None
 
-    async def progress(self, since: datetime, now: datetime) -> Progress:
-        """How all cases stand."""
-        return await progress(self._engine, since, now)
+    async def progress(self, since: datetime, now: datetime, units: Collection[str]) -> Progress:
+        """How all cases stand; `units`: those that there are now."""
+        return await progress(self._engine, since, now, units)
 
     async def month(
         self, since: datetime, until: datetime, *, phrases: Sequence[str] = (), fewest: int = 1

@@ -3,12 +3,12 @@
 Counts, units and ids alone: no key is needed, and nobody is named.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, case, exists, func, literal_column, select
+from sqlalchemy import ColumnElement, case, exists, func, literal_column, null, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from cti.calls.board import conversation_id
@@ -20,6 +20,8 @@ from recorder.catalogue import plain, recordings
 
 MOST: Final = 200
 """Of what was left out, so many are named."""
+SETTLING: Final = timedelta(hours=1)
+"""Whoever talks just now enters it afterwards."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,11 +47,22 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ownerless:
+    """A case that is open, or a ticket of it of that `kind`, and a unit that sees to it no more."""
+
+    case: int
+    kind: str | None
+    unit: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
     """At `at`. `unasked`: cases that a call left, and of which nobody has entered what was asked.
 
     `unentered`: conversations recorded since `since`, an hour old at least, without a case. `unsent`: cases of which a
-    draft should have been checked by now, or sent (C-04). The first MOST of each.
+    draft should have been checked by now, or sent (C-04). `unresolved`: answered an hour ago at least, and nobody has
+    entered what came of it. `ownerless`: whose unit `sections.toml` has no more, or that has ended. The first MOST of
+    each.
     """
 
     at: datetime
@@ -58,6 +71,8 @@ class Progress:
     unasked: tuple[int, ...]
     unentered: tuple[Recorded, ...]
     unsent: tuple[int, ...]
+    unresolved: tuple[int, ...]
+    ownerless: tuple[Ownerless, ...]
 
     @property
     def counts(self) -> dict[str, int]:
@@ -68,16 +83,19 @@ class Progress:
             "unasked": len(self.unasked),
             "unentered": len(self.unentered),
             "unsent": len(self.unsent),
+            "unresolved": len(self.unresolved),
+            "ownerless": len(self.ownerless),
         }
 
 
-async def progress(engine: AsyncEngine, since: datetime, now: datetime) -> Progress:
-    """How it stands."""
+async def progress(engine: AsyncEngine, since: datetime, now: datetime, units: Collection[str]) -> Progress:
+    """How it stands; `units`: those that there are now."""
     async with engine.connect() as connection:
         return Progress(
             at=now, since=since, owners=tuple(await _owners(connection, now)),
             unasked=tuple(await _unasked(connection)), unentered=tuple(await _unentered(connection, since, now)),
-            unsent=tuple(await _unsent(connection, now)),
+            unsent=tuple(await _unsent(connection, now)), unresolved=tuple(await _unresolved(connection, now)),
+            ownerless=tuple(await _ownerless(connection, units)),
         )  # fmt: skip
 
 
@@ -110,7 +128,7 @@ async def _unentered(connection: AsyncConnection, since: datetime, now: datetime
         str(conversation_id(row.site, leg_of(row.case, row.act, row.at.replace(tzinfo=UTC))))
         for row in await connection.execute(dialled)
     }
-    until = now - timedelta(hours=1)  # whoever talks just now enters it afterwards
+    until = now - SETTLING
     query = select(recordings).where(
         recordings.c.start >= plain(since), recordings.c.start < plain(until), recordings.c.direction != "internal",
         ~exists(entered), ~exists(told),
@@ -129,6 +147,21 @@ async def _unsent(connection: AsyncConnection, now: datetime) -> list[int]:
     late = tickets.c.outcome.is_(None) & (tickets.c.due < plain(now)) & tickets.c.kind.in_(TICKETS)
     query = select(tickets.c.case).where(late).distinct()
     return list(await connection.scalars(query.order_by(tickets.c.case).limit(MOST)))
+
+
+async def _unresolved(connection: AsyncConnection, now: datetime) -> list[int]:
+    answered = (cases.c.replied_at < plain(now - SETTLING)) & cases.c.outcome.is_(None)
+    query = select(cases.c.number).where(cases.c.state != State.CLOSED, answered)
+    return list(await connection.scalars(query.order_by(cases.c.number).limit(MOST)))
+
+
+async def _ownerless(connection: AsyncConnection, units: Collection[str]) -> list[Ownerless]:
+    own = select(cases.c.number, null(), cases.c.owner)
+    own = own.where(cases.c.state != State.CLOSED, cases.c.owner.not_in(units))
+    owed = select(tickets.c.case, tickets.c.kind, tickets.c.unit)
+    owed = owed.where(tickets.c.outcome.is_(None), tickets.c.unit.not_in(units))
+    found = await connection.execute(own.union_all(owed).order_by(cases.c.number).limit(MOST))
+    return [Ownerless(case=case, kind=kind, unit=unit) for case, kind, unit in found]
 
 
 async def month(engine: AsyncEngine, since: datetime, until: datetime) -> dict[str, Any]:

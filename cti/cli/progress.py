@@ -30,8 +30,8 @@ def register(app: typer.Typer) -> None:
     group.command(
         "show",
         help=_(
-            "Open cases by unit and age, cases of which nobody entered what was asked, drafts that were not sent, "
-            "recordings without a case."
+            "Open cases by unit and age, cases of which nobody entered what was asked or what came of it, drafts that "
+            "were not sent, cases and tickets of a unit that is no more, recordings without a case."
         ),
         epilog=_("Examples: kikitori progress show · kikitori progress show --from 2027-04-01 --json"),
     )(show)
@@ -81,6 +81,17 @@ def _progress(since: str | None, *, sign: bool, as_json: bool) -> None:
     if found.unsent:
         numbers = ", ".join(map(str, found.unsent))
         out.print(_("A draft should have been checked by now, or sent: {cases}").format(cases=numbers), style="yellow")
+    if found.unresolved:
+        numbers = ", ".join(map(str, found.unresolved))
+        out.print(_("Answered, and nobody has entered what came of it: {cases}").format(cases=numbers), style="yellow")
+    if found.ownerless:
+        out.print()
+        out.print(_("Their unit has ended, or is none of sections.toml any more:"), style="yellow")
+        table(
+            (_("Case"), _("Ticket"), _("Unit")),
+            ((one.case, word(one.kind) if one.kind else "-", names.get(one.unit, one.unit)) for one in found.ownerless),
+        )
+        out.print(_("`kikitori case assign`, then `case hand-over`, gives a case to another 所管課."), style="dim")
     if found.unentered:
         out.print()
         out.print(_("Recorded, and without a case:"), style="yellow")

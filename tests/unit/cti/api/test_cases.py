@@ -323,16 +323,27 @@ async def test_words_find_what_one_may_see(api: Api) -> None:
 async def test_who_looks_through_the_progress_is_in_the_log_with_what_there_was(api: Api) -> None:
     await entered(api, **REACHED, main="庶務課")
     found = (await api.ask("gyosha", "GET", "/v1/progress")).json()
-    assert found["counts"] == {"open": 1, "late": 0, "unasked": 0, "unentered": 3, "unsent": 0}, "three recordings"
+    assert found["counts"] == {"open": 1, "late": 0, "unasked": 0, "unentered": 3, "unsent": 0} | {
+        "unresolved": 0, "ownerless": 0,
+    }, "three recordings"  # fmt: skip
     assert (found["owners"][0]["unit"], found["checked"]) == ("contractor", None)
     signed = (await api.ask("gyosha", "POST", "/v1/progress/check", json={})).json()
     assert (signed["checked"]["by"], signed["checked"]["counts"]) == ("gyosha", found["counts"])
     seen_by_cc = (await api.ask("sato", "GET", "/v1/progress")).json()
     assert seen_by_cc["checked"] == signed["checked"]
     assert api.entries("progress.checked")[-1] | {"actor": "gyosha", "open": 1} == api.entries("progress.checked")[-1]
+    number = (await entered(api, **REACHED, main="給水課"))["number"]
+    promised = (api.office.desk.now() + timedelta(hours=2)).isoformat()
+    await done(api, "gyosha", number, {"kind": "hand-over", "way": "callback", "promised": promised})
+    path = api.policies / "sections.toml"
+    path.write_text(path.read_text().replace('name = "kyusui"', 'name = "kyusui"\nuntil = 2026-01-01'))
+    ended = (await api.ask("gyosha", "GET", "/v1/progress")).json()
+    assert ended["ownerless"] == [
+        {"case": number, "kind": None, "unit": "kyusui"}, {"case": number, "kind": "callback", "unit": "kyusui"},
+    ]  # fmt: skip
     month = api.office.desk.now().strftime("%Y-%m")
     numbers = (await api.ask("sato", "GET", f"/v1/digests/{month}")).json()
-    assert (numbers["cases"], numbers["channel"]) == (1, {"phone": 1})
+    assert (numbers["cases"], numbers["channel"]) == (2, {"phone": 2})
     for word in ("山田", "検針票"):
         assert word not in str(numbers) + str(found)
 

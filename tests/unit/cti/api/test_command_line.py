@@ -603,6 +603,14 @@ async def test_a_case_is_put_right_and_waited_for(desk: Desk) -> None:
     listed = json.loads((await desk.run("section", "list", "--json")).stdout.splitlines()[1])
     assert (listed["title"], listed["categories"]) == ("給水課", ["漏水"])
 
+    assert (await desk.run("case", "help", number, "--to", "給水課", "--why", "古い図面")).returncode == 0
+    sections = desk.served.api.policies / "sections.toml"
+    sections.write_text(sections.read_text().replace('name = "kyusui"', 'name = "kyusui"\nuntil = 2026-01-01'))
+    ended = (await desk.run("progress", "show", LC_ALL="ja_JP.UTF-8")).stdout.decode()
+    assert "担当する部署が廃止された" in ended
+    (row,) = [line.split() for line in ended.splitlines() if line.startswith(f"{number} ")]
+    assert row == [number, "応援要請", "給水課"], ended
+
 
 @pytest.mark.rule("B-18")
 async def test_a_recording_is_held_and_released_by_two(desk: Desk) -> None:

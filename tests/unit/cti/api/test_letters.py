@@ -103,10 +103,10 @@ async def test_what_is_not_checked_or_sent_in_time_is_named(api: Api) -> None:
     at = desk_.now()
     letter = (await api.ask("gyosha", "GET", f"/v1/cases/{number}")).json()["letter"]
     await done(api, "sato", number, {"kind": "check", "draft": letter["draft"], "ok": True})
-    late = await api.service.cases.book.progress(at, at.replace(year=at.year + 1))
+    late = await api.service.cases.book.progress(at, at.replace(year=at.year + 1), ())
     assert (late.unsent, late.counts["unsent"]) == ((number,), 1)
     await done(api, "gyosha", number, {"kind": "reply", "channel": "web"})
-    assert (await api.service.cases.book.progress(at, at.replace(year=at.year + 1))).unsent == ()
+    assert (await api.service.cases.book.progress(at, at.replace(year=at.year + 1), ())).unsent == ()
 
 
 @pytest.mark.rule("A-44", "C-04")
