@@ -11,10 +11,11 @@ Along the way of a call, read:
     recorder.rounds, sealer     what is new in these files, into the vault
     desk                        what staff do with recordings: find, play, export, verify, each with its log line
     health, watch               once a minute: what is not well, to the log, to Prometheus, by mail; `doctor` judges
+    moving                      what is due by the rules, to the keeper (app.keeper, retention.mover)
     recovery                    after a power failure: the keys that went with the RAM, back to the recorder
     app                         the composition root: builds all of it, and reads the only clock
 
-`cli` is the command line, one file a noun; `supervise` runs the three processes; `demo` shows it all on real calls.
+`cli` is the command line, one file a noun; `supervise` runs the four processes; `demo` shows it all on real calls.
 `prompts` is what callers hear, `routing.speech` how a time and a number are said with it. `cases` is what becomes of a
 question.
 """

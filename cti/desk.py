@@ -5,6 +5,7 @@ A play, an export: manifests checked -> intent in the access log, durable -> fir
 
 import asyncio
 import errno
+import io
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -42,10 +43,20 @@ from recorder.access.errors import AccessError, CheckpointError, RewoundLogError
 from recorder.access.log import AccessLog
 from recorder.catalogue import Catalogue, Place, Wanted
 from recorder.catalogue import row as catalogue_row
-from recorder.replay import Part, Player, layout, manifests, side, wav_head
+from recorder.replay import Part, Player, layout, side, wav_head
 from recorder.vault.age import Recipient
 from recorder.vault.errors import VaultError
-from recorder.vault.folder import CALLS, KEPT, STATEMENTS, STEPS, VaultFolder, one_at_a_time, prepared, split_name
+from recorder.vault.folder import (
+    CALLS,
+    KEPT,
+    STATEMENTS,
+    STEPS,
+    VaultFolder,
+    manifests,
+    one_at_a_time,
+    prepared,
+    split_name,
+)
 from recorder.vault.keys import Keys, load_recipients, load_signer, load_verifier
 from recorder.vault.manifest import Manifest, ManifestError, digest, load
 from recorder.verify import Finding, Verifying
@@ -164,15 +175,22 @@ class Desk:
         """Make the catalogue anew from the vault folder alone; how many segments it holds."""
         await self.catalogue.clear()
         await self.intake.clear()
-        count = 0
+        count, gone = 0, list[str]()
         for path in self.vault.manifests():
             if (row := self._row(path)) is not None:
                 await self.catalogue.put([row])
+                if not self.vault.body_path(row["recording"], row["segment"]).exists():
+                    gone.append(row["recording"])
                 count += 1
             progress(1)
+        await self.catalogue.moved([name for name in gone if not self.lies_here(name)])
         await self._read_calls()
         await self.read_steps()
         return count
+
+    def lies_here(self, recording: str) -> bool:
+        """Whether any of a recording's sound is on the first medium."""
+        return any(path.with_suffix(".agebody").exists() for path in self.vault.manifests_of(recording))
 
     def _row(self, path: Path) -> dict[str, Any] | None:
         """None for a manifest that cannot be used: it must not hide the others; `kikitori verify` names it."""
@@ -364,7 +382,9 @@ class Desk:
         path = self.vault.manifest_path(*split_name(name))
         try:
             found, _text = self._manifest(path)
-            if path.with_suffix(".agebody").stat().st_size != found.body_size:
+            with self.vault.open_body(found.recording, found.segment) as body:
+                size = body.seek(0, io.SEEK_END)
+            if size != found.body_size:
                 raise ManifestError(str(path), "body_size", "the body is of another size")  # noqa: TRY301  # as the others
         except (ManifestError, OSError) as error:
             log.error("a segment does not count as kept", segment=name, error=str(error))
@@ -650,6 +670,7 @@ class Desk:
             *self._verify_keys(),
             *checks.slots(),
             *checks.strays(await self.unfinished()),
+            *checks.second(),
             *await self._verify_open(),
             *checks.lines(),
             *self._verify_rest(checks),

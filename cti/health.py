@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
+from cti import moving
 from cti.cases.looking import known, late, unreached
 from cti.desk import Desk
 from cti.doctor import host, keeping, kernel, running, service, storage
@@ -55,8 +56,9 @@ class HealthSeen:
     """What was seen. `statements`: exceptions of each day's latest, None where there is none, of days that need one.
 
     `untold`: segments that wait to be told, by outbox. `overdue`: callers who wait longer than they were promised.
-    `untaken`: cases that a destination of outward.toml does not take. `gate` None: it is asked by a script,
-    over a socket that is Asterisk's alone.
+    `untaken`: cases that a destination of outward.toml does not take. `unmoved`, `stopped`: recordings that should be
+    on the second medium, and those whose period is over and that are held. `gate` None: it is asked by a script, over a
+    socket that is Asterisk's alone.
     """
 
     recorder: Mapping[str, Any] | Unseen
@@ -71,6 +73,8 @@ class HealthSeen:
     unreviewed: tuple[str, ...] | Unseen
     untaken: int | Unseen
     unreached: Unreached | Unseen
+    unmoved: int | Unseen
+    stopped: int | Unseen
 
 
 async def look(settings: Settings, desk: Desk | None, now: datetime, stock: StockSeen | Unseen) -> HealthSeen:
@@ -80,6 +84,7 @@ async def look(settings: Settings, desk: Desk | None, now: datetime, stock: Stoc
     """
     nobody = Unseen(_("there is no database to ask"))
     disks = await asyncio.to_thread(lambda: storage.disks(settings, kernel.mounts()))
+    unmoved, stopped = await _kept(settings, desk, now) if desk else (nobody, nobody)
     return HealthSeen(
         recorder=await host.recorder(settings),
         gate=await host.gate(settings) if settings.asterisk.gate == "fastagi" else None,
@@ -93,6 +98,8 @@ async def look(settings: Settings, desk: Desk | None, now: datetime, stock: Stoc
         untaken=await _untaken(settings, desk, now) if desk else nobody,
         unreached=await _unreached(settings, desk) if desk else nobody,
         unreviewed=await asyncio.to_thread(_unreviewed, settings, desk) if desk else nobody,
+        unmoved=unmoved,
+        stopped=stopped,
     )
 
 
@@ -164,6 +171,18 @@ async def _untaken(settings: Settings, desk: Desk, now: datetime) -> int | Unsee
         return Unseen(explain(problem))
 
 
+async def _kept(settings: Settings, desk: Desk, now: datetime) -> tuple[int, int] | tuple[Unseen, Unseen]:
+    try:
+        policy = Policies(settings.paths.policies).retention
+        async with asyncio.timeout(PATIENCE):
+            return await moving.late(desk, policy, now)
+    except TimeoutError:
+        unseen = Unseen(_("no answer in time"))
+    except (OSError, PolicyError, *TROUBLE) as problem:
+        unseen = Unseen(explain(problem))
+    return unseen, unseen
+
+
 def _unreviewed(settings: Settings, desk: Desk) -> tuple[str, ...] | Unseen:
     policies = Policies(settings.paths.policies)
     try:
@@ -197,6 +216,8 @@ def judge(seen: HealthSeen, want: Want, now: datetime) -> list[Finding]:
         _met(seen.unreached),
         _taken(seen.untaken),
         _reviewed(seen.unreviewed),
+        _moved(seen.unmoved),
+        _held(seen.stopped),
     ]
     return findings
 
@@ -312,6 +333,29 @@ def _reviewed(seen: tuple[str, ...] | Unseen) -> Finding:
     return well("review", _("every month that is due was looked through"))
 
 
+def _moved(seen: int | Unseen) -> Finding:
+    remedy = _("`kikitori retention run` says what is wrong; docs/operations.ja.md, chapter 5")
+    if isinstance(seen, Unseen):
+        return unmade("moved", seen, remedy)
+    found = ngettext(
+        "{count} recording should be on the second medium", "{count} recordings should be on the second medium", seen
+    ).format(count=seen)
+    why = _("The first medium keeps for six months (6条1), and fills up.")
+    return error("moved", found, why, remedy) if seen else well("moved", _("whatever was due has moved"))
+
+
+def _held(seen: int | Unseen) -> Finding:
+    remedy = _("`kikitori retention plan` names them: save them to an external medium, or release them")
+    if isinstance(seen, Unseen):
+        return unmade("held", seen, remedy)
+    found = ngettext(
+        "the period of {count} recording is over, and it is held",
+        "the period of {count} recordings is over, and they are held", seen,
+    ).format(count=seen)  # fmt: skip
+    why = _("They are not erased until that is done (6条1ただし書).")
+    return warning("held", found, why, remedy) if seen else well("held", _("no hold stops an erasure"))
+
+
 def titles() -> dict[str, str]:
     """What each check is called: the doctor's, and those that only time shows."""
     return (
@@ -329,5 +373,7 @@ def titles() -> dict[str, str]:
             "unreached": _("customers who are not reached"),
             "outward": _("other systems that are told of cases"),
             "review": _("review of the access log"),
+            "moved": _("moving to the second medium"),
+            "held": _("held at the end of the period"),
         }
     )

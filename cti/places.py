@@ -11,6 +11,7 @@ from recorder.vault.folder import HELD, KEPT, LINES, OUTBOXES, STATEMENTS, WITNE
 from recorder.vault.keys import number_of
 
 SOCKET: Final = "recorder.sock"  # in paths.run
+KEEPER_SOCKET: Final = "keeper.sock"  # in paths.vault, whose group the gate is not in
 GATE_SOCKET: Final = "gate.sock"  # in paths.gate
 SECRET_FILES: Final = (
     "recorder.key",
@@ -40,7 +41,8 @@ def mirror(settings: Settings) -> dict[Path, Owned]:
     """The second medium's folders."""
     who, root = settings.users, settings.paths.mirror
     return {
-        root: Owned(who.recorder, VAULT, 0o2770),
+        # Sticky: whoever makes a file there takes away none of another.
+        root: Owned(who.recorder, VAULT, 0o3770),
         root / "checkpoints": Owned(who.desk, LOG, 0o2770),
         root / "escrow": Owned(who.desk, VAULT, 0o700),
     }

@@ -124,10 +124,16 @@ class Database(_Section):
         return None if value == "" else value
 
 
-class Users(_Section):
-    """System users, one a process."""
+class Keeper(_Section):
+    """Moves recordings to the second medium."""
 
-    recorder: str = Field("kikitori-recorder", description=mark("runs the recorder"))
+    rate: int = Field(20, ge=1, le=10_000, description=mark("MiB a second that it reads and writes at most"))
+
+
+class Users(_Section):
+    """System users: the keeper runs as the recorder's."""
+
+    recorder: str = Field("kikitori-recorder", description=mark("runs the recorder and the keeper"))
     gate: str = Field("kikitori-gate", description=mark("runs the gate"))
     desk: str = Field("kikitori-desk", description=mark("runs the desk"))
     asterisk: str = Field("asterisk", description=mark("runs Asterisk"))
@@ -212,6 +218,7 @@ class Settings(_Section):
     pbx: Pbx = Pbx()
     asterisk: Asterisk = Asterisk()
     gate: Gate = Gate()
+    keeper: Keeper = Keeper()
     users: Users = Users()
     database: Database = Database()
     api: Api = Api()

@@ -25,16 +25,16 @@ from cti.users import Identity
 log = structlog.get_logger()
 
 # Seconds without a sign of life. The gate holds callers while it hangs; the recorder may wait for a disk.
-WATCHDOG = {"gate": 2.0, "recorder": 10.0, "desk": 60.0}
+WATCHDOG = {"gate": 2.0, "recorder": 10.0, "keeper": 60.0, "desk": 60.0}
 # How many of these limits one that waits for a processor is given: it does not hang, and another in its place would
 # wait as long. A gate is given none: its death lets its callers go on.
-PATIENCE = {"gate": 1, "recorder": 6, "desk": 6}
+PATIENCE = {"gate": 1, "recorder": 6, "keeper": 6, "desk": 6}
 # Of a process within its session: callers wait for the gate, and for the recorder's thread that listens; that one's
-# other threads stand back (recorder.priority).
-NICENESS = {"gate": -10, "recorder": -10, "desk": 0}
+# other threads stand back (recorder.priority). The keeper has months for what it does.
+NICENESS = {"gate": -10, "recorder": -10, "keeper": 10, "desk": 0}
 # Of a session among others. The recorder's gets no more than Asterisk's: hours of sound to catch up with are minutes of
 # work, and in these Asterisk has to play on.
-SESSION = {"gate": -10, "recorder": 0, "desk": 0}
+SESSION = {"gate": -10, "recorder": 0, "keeper": 10, "desk": 0}
 SUPERVISED = "KIKITORI_SUPERVISED"  # a process that finds it ends when its parent does
 STOP_SECONDS = 30.0
 BACKOFF_MOST = 10.0
@@ -89,7 +89,7 @@ class Supervisor:
             # A keeper ends by itself only where a process cannot be started at all: that is not to be kept quiet.
             await asyncio.wait([told, *keepers.values()], return_when=asyncio.FIRST_COMPLETED)
             self.notifier.send("STOPPING=1")
-            for role in sorted(self.roles, key=["gate", "recorder", "desk"].index):
+            for role in sorted(self.roles, key=["gate", "recorder", "keeper", "desk"].index):
                 keepers[role].cancel()
                 await asyncio.wait([keepers[role]])
             for task in (told, beat):

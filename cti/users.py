@@ -1,7 +1,9 @@
-"""System users and groups: one user a process, groups for what two of them share.
+"""System users and groups: a user a process, but for the keeper; groups for what two of them share.
 
-kikitori-spool   Asterisk writes sound, the recorder takes it        kikitori-vault  the desk reads what is sealed
-kikitori-log     recorder and desk append to the access log          kikitori-run    gate and desk ask the recorder
+kikitori-spool   Asterisk writes sound, the recorder takes it
+kikitori-vault   the desk reads what is sealed, and asks the keeper
+kikitori-log     recorder, keeper and desk append to the access log
+kikitori-run     gate and desk ask the recorder
 """
 
 import fcntl
@@ -20,9 +22,16 @@ from cti.errors import InitError
 from cti.i18n import _
 from cti.settings import Users
 
+ROLES = ("recorder", "gate", "keeper", "desk")
+"""The processes of `kikitori serve`."""
 SPOOL, VAULT, LOG, RUN = "kikitori-spool", "kikitori-vault", "kikitori-log", "kikitori-run"
 
 _LOCK = Path("/run/kikitori-users.lock")
+
+
+def runs_as(users: Users, role: str) -> str:
+    """The user of a process. The keeper's is the recorder's: what that has written, nobody else can take away."""
+    return str(getattr(users, "recorder" if role == "keeper" else role))
 
 
 def memberships(users: Users) -> Mapping[str, tuple[str, ...]]:

@@ -3,7 +3,7 @@
 Several sites, a PBX and a vault each, may share a database: each writes its own rows, and sees those of all in lists.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
@@ -31,6 +31,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from recorder.level import joined
+from recorder.medium import Medium
 from recorder.vault.manifest import Loudness, Manifest
 
 metadata = MetaData()
@@ -74,10 +75,15 @@ recordings = Table(
     Column("seconds", Float, nullable=False),
     Column("segments", Integer, nullable=False),
     Column("loudness", JSON(none_as_null=True)),
+    Column("medium", String(8), nullable=False, server_default=Medium.FIRST),
     Index("recordings_start", "start", "recording"),
+    Index("recordings_medium", "pbx", "medium", "end", "recording"),
     Index("recordings_number", "number", "start", "recording"),
 )
-"""The segments of each, summed up; a search by the time or by a designated number reads nothing else."""
+"""The segments of each, summed up; a search by the time or by a designated number reads nothing else.
+
+`medium`: where its sound lies.
+"""
 
 calls = Table(
     "calls",
@@ -190,7 +196,39 @@ class Catalogue:
             sums = (await connection.execute(_sums().where(segments.c.recording.in_(names)))).mappings().all()
             heard = await self._loudness(connection, names)
             for found in sums:
-                await put(connection, recordings, {**found, "loudness": heard.get(found["recording"])})
+                # What is new was recorded: it lies on the first medium, whatever else there is of the recording.
+                more = {"loudness": heard.get(found["recording"]), "medium": Medium.FIRST}
+                await put(connection, recordings, {**found, **more})
+
+    async def late(self, before: datetime) -> int:
+        """How many of this PBX's recordings ended before that and lie on the first medium."""
+        here = (recordings.c.pbx == self.pbx) & (recordings.c.medium == Medium.FIRST)
+        wanted = select(func.count()).select_from(recordings).where(here, recordings.c.end < plain(before))
+        async with self.engine.connect() as connection:
+            return int((await connection.execute(wanted)).scalar_one())
+
+    async def moved(self, names: Collection[str]) -> None:
+        """These recordings lie on the second medium now."""
+        every = sorted(names)
+        async with self.engine.begin() as connection:
+            for first in range(0, len(every), 500):
+                some = recordings.c.recording.in_(every[first : first + 500])
+                await connection.execute(update(recordings).where(some).values(medium=Medium.SECOND))
+
+    async def ended_before(self, first: datetime, either: datetime) -> AsyncIterator[dict[str, Any]]:
+        """This PBX's recordings that lie on the first medium and ended before `first`, or on either before `either`.
+
+        Those of each medium in the order of their ends; held in memory is none.
+        """
+        columns = [recordings.c[name] for name in ("recording", "conversation", "end", "seconds", "medium")]
+        async with self.engine.connect() as connection:
+            for medium, before in ((Medium.FIRST, max(first, either)), (Medium.SECOND, either)):
+                wanted = select(*columns).where(
+                    recordings.c.pbx == self.pbx, recordings.c.medium == medium, recordings.c.end < plain(before)
+                )
+                found = await connection.stream(wanted.order_by(recordings.c.end, recordings.c.recording))
+                async for row in found.mappings():
+                    yield {**row, "end": row["end"].replace(tzinfo=UTC)}
 
     async def _loudness(self, connection: AsyncConnection, names: Collection[str]) -> dict[str, Any]:
         """Of each of these recordings, its segments' joined."""

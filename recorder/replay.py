@@ -12,10 +12,9 @@ import soundfile
 from recorder.audio import STREAMINFO_AT, STREAMINFO_SIZE
 from recorder.vault.age import unwrap
 from recorder.vault.errors import VaultError
-from recorder.vault.folder import VaultFolder, segment_name
+from recorder.vault.folder import VaultFolder
 from recorder.vault.keys import Keys
-from recorder.vault.manifest import Manifest, ManifestError, load
-from recorder.vault.note import Verifier
+from recorder.vault.manifest import Manifest
 from recorder.vault.stream import Reader
 
 if TYPE_CHECKING:
@@ -81,19 +80,6 @@ class _Overlaid(io.RawIOBase):
         return count
 
 
-def manifests(vault: VaultFolder, verifiers: Sequence[Verifier], recording: str) -> list[Manifest]:
-    """The segments of `recording` in order, signatures checked. Raises ManifestError."""
-    found = []
-    for path in vault.manifests_of(recording):
-        manifest = load(path.read_text("utf-8"), verifiers, str(path))
-        if path.name != f"{segment_name(manifest.recording, manifest.segment)}.manifest":
-            raise ManifestError(str(path), "recording", f"is that of {manifest.recording}, segment {manifest.segment}")
-        if manifest.recording != recording:
-            raise ManifestError(str(path), "recording", f"is that of {manifest.recording}, not of {recording}")
-        found.append(manifest)
-    return found
-
-
 def layout(segments: Sequence[Manifest]) -> list[Part]:
     """How `segments` join, with the gaps between them: takes by their beginning, each in the order of its samples.
 
@@ -135,9 +121,9 @@ class Player:
 
     def body(self, manifest: Manifest) -> BinaryIO:
         """The encrypted body, opened. Raises BodyMismatchError."""
-        path = self.vault.folder(manifest.recording) / f"{segment_name(manifest.recording, manifest.segment)}.agebody"
+        path = self.vault.where(manifest.recording, manifest.segment)
         try:
-            file = path.open("rb")
+            file = self.vault.open_body(manifest.recording, manifest.segment)
         except OSError as error:
             raise BodyMismatchError(f"{path}: {error.strerror}") from error
         size = file.seek(0, io.SEEK_END)

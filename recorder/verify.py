@@ -13,7 +13,7 @@ from recorder import callfile
 from recorder.catalogue import row
 from recorder.replay import Player
 from recorder.vault.errors import PayloadError, VaultError
-from recorder.vault.folder import LINES, VaultFolder, is_segment_name, segment_name
+from recorder.vault.folder import LINES, VaultFolder, is_segment_name, split_name
 from recorder.vault.keys import Keys
 from recorder.vault.manifest import Manifest, ManifestError, digest, load
 from recorder.vault.note import Verifier
@@ -67,19 +67,18 @@ class Verifying:
             yield from self._chunks(manifest, self._player, intact=not damage)
 
     def _body(self, manifest: Manifest) -> Iterator[Finding]:
-        path = self._body_path(manifest)
+        where = self.vault.where(manifest.recording, manifest.segment)
         try:
-            with path.open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
+            with self.vault.open_body(manifest.recording, manifest.segment) as file:
+                found, size = hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
         except OSError as error:
-            yield Finding(what=str(path), problem=f"cannot be read: {error.strerror}")
+            yield Finding(what=where, problem=f"cannot be read: {error.strerror}")
             return
         if found != manifest.body_sha256:
-            size = path.stat().st_size
             problem = f"has {size} bytes, its manifest says {manifest.body_size}"
             if size == manifest.body_size:
                 problem = "was changed: its SHA-256 is not the one that its manifest names"
-            yield Finding(what=str(path), problem=problem)
+            yield Finding(what=where, problem=problem)
 
     def _chunks(self, manifest: Manifest, player: Player, *, intact: bool) -> Iterator[Finding]:
         slot = f"{self.vault.slots.primary}: slot {manifest.slot}"
@@ -99,14 +98,10 @@ class Verifying:
             yield (
                 Finding(what=slot, problem=problem)
                 if intact
-                else Finding(what=str(self._body_path(manifest)), problem=str(error))
+                else Finding(what=self.vault.where(manifest.recording, manifest.segment), problem=str(error))
             )
         except (VaultError, OSError) as error:
-            yield Finding(what=str(self._body_path(manifest)), problem=str(error))
-
-    def _body_path(self, manifest: Manifest) -> Path:
-        name = segment_name(manifest.recording, manifest.segment)
-        return self.vault.folder(manifest.recording) / f"{name}.agebody"
+            yield Finding(what=self.vault.where(manifest.recording, manifest.segment), problem=str(error))
 
     def strays(self, unfinished: Collection[str]) -> Iterator[Finding]:
         """The segments of `unfinished`, which nobody is writing, and files that belong to none."""
@@ -123,6 +118,14 @@ class Verifying:
                     yield Finding(what=str(folder / name), problem="has no body")
                 elif kind not in KINDS or not is_segment_name(stem):
                     yield Finding(what=str(folder / name), problem="is no file of a vault")
+
+    def second(self) -> Iterator[Finding]:
+        """Files on the second medium that belong to no segment of the vault."""
+        for name in self.vault.second.names():
+            stem, _, kind = name.rpartition(".")
+            known = is_segment_name(stem) and self.vault.manifest_path(*split_name(stem)).exists()
+            if kind not in ("agebody", "manifest") or not known:
+                yield Finding(what=self.vault.second.where(name), problem="belongs to no segment of the vault")
 
     def lines(self) -> Iterator[Finding]:
         """Every line of every file of call records, of steps, of promises kept and of holds."""

@@ -35,10 +35,10 @@ from cti.pbxconfig import Decided
 from policies.calendar import JST
 from policies.load import Policies
 from policies.overrides import Kind, Override, Overrides
-from recorder.replay import Part, Player, layout, manifests
+from recorder.replay import Part, Player, layout
 from recorder.vault.age import Identity
 from recorder.vault.errors import VaultError
-from recorder.vault.folder import VaultFolder
+from recorder.vault.folder import VaultFolder, manifests
 from recorder.vault.keys import load_verifier, unlock
 from tests import figures
 

@@ -8,7 +8,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from starlette.types import ASGIApp
 
-from cti.api import arriving, cases, holds, hours, imports, live, office, problems, signing, sound
+from cti.api import arriving, cases, holds, hours, imports, live, moving, office, problems, signing, sound
 from cti.api.edge import Edge
 from cti.api.service import May, Service
 from recorder.version import VERSION
@@ -57,7 +57,7 @@ def _assembled() -> FastAPI:
     )  # fmt: skip
     for router in (
         signing.open_to_all, signing.router, sound.router, sound.files, office.router, hours.router, cases.router,
-        imports.router, live.router, arriving.router, holds.router,
+        imports.router, live.router, arriving.router, holds.router, moving.router,
     ):  # fmt: skip
         for route in router.routes:
             if not (isinstance(route, APIRoute) and _guarded(route)):

@@ -61,6 +61,8 @@ from cti.api.shapes import (
     Recording,
     Recordings,
     Retention,
+    RetentionPlan,
+    RetentionRun,
     Review,
     Reviews,
     Rotation,
@@ -286,6 +288,18 @@ class Client:
     def retention(self, recording: str) -> Retention:
         """Until when a recording is kept."""
         return self._get(f"/v1/recordings/{_segment(recording)}/retention", Retention)
+
+    def plan(self) -> RetentionPlan:
+        """What is due by the rules."""
+        return self._get("/v1/retention/plan", RetentionPlan)
+
+    def run(self) -> RetentionRun:
+        """Begin to move what is due."""
+        return self._post("/v1/retention/run", None, RetentionRun)
+
+    def run_state(self) -> RetentionRun:
+        """How far it is."""
+        return self._get("/v1/retention/run", RetentionRun)
 
     # --- the access log -----------------------------------------------------------------------------------------------
 

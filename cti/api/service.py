@@ -29,6 +29,7 @@ from cti.errors import LogUnavailableError, UsageError
 from cti.guard import Guard
 from cti.holding import Holding
 from cti.i18n import _
+from cti.moving import Moving
 from cti.reviewing import Reviewing
 from cti.vaultkeys import VaultKeys
 from policies.rights import Act
@@ -74,11 +75,12 @@ class Service:
         putting: Putting,
         holding: Holding,
         demands: Demands,
+        moving: Moving,
     ) -> None:
         """`terminals` reads the policy in force; `health` looks and judges (status)."""
         self.tending, self.reviewing, self.deciding = Tending(keys, guard), reviewing, deciding
         self.cases, self.calling, self.putting, self.importing = cases, calling, putting, Importing(cases)
-        self.holding, self.demands = holding, demands
+        self.holding, self.demands, self.moving = holding, demands, moving
         self.desk, self.guard, self.terminals, self.health = desk, guard, terminals, health
         self.sessions, self.hearings = Sessions(), Hearings(desk)
         self.exporting, self.levelling = asyncio.Semaphore(1), asyncio.Semaphore(1)

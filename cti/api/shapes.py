@@ -180,6 +180,60 @@ class Retention(BaseModel):
     holds: list[Hold]
 
 
+class RetentionDue(BaseModel):
+    """Recordings of which the same is due: how many, their seconds, and since when the oldest is."""
+
+    count: int
+    seconds: float
+    since: datetime | None
+
+
+class RetentionStopped(BaseModel):
+    """A recording whose period is over since then, and that a hold keeps."""
+
+    recording: str
+    conversation: str
+    since: datetime
+
+
+class RetentionPlan(BaseModel):
+    """What is due. `erase`: the period is over, and this version does not erase.
+
+    `recordings`: of the stopped, the first.
+    """
+
+    at: datetime
+    move: RetentionDue
+    erase: RetentionDue
+    stopped: RetentionDue
+    recordings: list[RetentionStopped]
+
+
+class NotMoved(BaseModel):
+    """A recording that stays where it is, and why."""
+
+    recording: str
+    at: datetime
+    problem: str
+
+
+class RetentionRun(BaseModel):
+    """Recordings on their way: `planned` were due when it began; `done` of them looked at, `moved` moved.
+
+    `problem`: why it ended before its end. All null and 0: nothing was on its way since the desk was started.
+    """
+
+    running: bool
+    began: datetime | None = None
+    ended: datetime | None = None
+    planned: int = 0
+    done: int = 0
+    moved: int = 0
+    bytes: int = 0
+    problem: str | None = None
+    failed: list[NotMoved] = []
+
+
 class Gap(BaseModel):
     """So many seconds are missing there."""
 

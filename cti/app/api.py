@@ -22,12 +22,15 @@ from cti.desk import Desk
 from cti.doctor import storage
 from cti.guard import Guard
 from cti.hours import HoursBook
+from cti.moving import Moving
 from cti.settings import Settings
 from policies.load import Fresh
 
 
-async def run_api(settings: Settings, desk: Desk, clock: Clock, book: CaseBook, demands: Demands) -> None:
-    """The API, while the desk runs; `book` and `demands`: those of its process, of which there is one."""
+async def run_api(
+    settings: Settings, desk: Desk, clock: Clock, book: CaseBook, demands: Demands, moving: Moving
+) -> None:
+    """The API, while the desk runs; `book`, `demands` and `moving`: those of its process, of which there is one."""
     if not settings.api.port:
         return
 
@@ -51,7 +54,7 @@ async def run_api(settings: Settings, desk: Desk, clock: Clock, book: CaseBook, 
         cases=cases,
         calling=Calling(cases, desk.ask, policies.now, desk.catalogue.pbx, clock, desk.intake.due),
         putting=Putting(cases, desk.ask, HoursBook(settings.paths.policies, settings.paths.hours).now, clock),
-        holding=demands.holding, demands=demands,
+        holding=demands.holding, demands=demands, moving=moving,
     )  # fmt: skip
     async with asyncio.TaskGroup() as group:
         group.create_task(service.keep())

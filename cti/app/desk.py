@@ -31,11 +31,12 @@ from cti.hours import known as known_hours
 from cti.i18n import _
 from cti.intake import IntakeBook
 from cti.metrics import Metrics
+from cti.moving import Moving
 from cti.notify import Notifier
 from cti.noting import POLL
 from cti.outward.queue import Outbox
 from cti.outward.sending import Sending
-from cti.places import SOCKET
+from cti.places import KEEPER_SOCKET, SOCKET
 from cti.reviewing import Reviewing
 from cti.settings import Settings
 from cti.store import TROUBLE, database_answers, engine, migrate
@@ -56,6 +57,7 @@ log = structlog.get_logger()
 STATEMENT_SECONDS = 600
 WATCH_SECONDS = 60
 HOLD_SECONDS = 300
+MOVE_SECONDS = 3600
 STATEMENT_AFTER = timedelta(hours=4)  # the end of the day: calls over midnight have ended, logrotate is done
 STATEMENT_AGAIN = timedelta(hours=6)  # between two attempts for one day
 
@@ -123,6 +125,14 @@ def sending_at(desk: Desk, settings: Settings, book: CaseBook, clock: Clock) -> 
     return Sending(queue, book, lambda: policies.now().outward, teller(desk), desk.catalogue.pbx, clock)
 
 
+def moving_at(desk: Desk, settings: Settings, policies: Fresh) -> Moving:
+    """What is due of the recordings of `desk`, and the keeper that does it."""
+    socket = settings.paths.vault / KEEPER_SOCKET
+    return Moving(
+        desk, lambda: policies.now().retention, lambda question, deadline: control.ask(socket, question, deadline)
+    )  # fmt: skip
+
+
 def next_day_at(settings: Settings, clock: Clock) -> NextDay:
     """翌営業日, of whichever calendar; None where the opening hours are not known."""
     book = HoursBook(settings.paths.policies, settings.paths.hours)
@@ -166,6 +176,7 @@ async def run_desk(settings: Settings, clock: Clock, notifier: Notifier) -> None
     sending = sending_at(desk, settings, book, clock)
     policies = Fresh(settings.paths.policies)
     demands = Demands(book, Holding(desk, lambda: policies.now().retention))
+    moving = moving_at(desk, settings, policies)
     ticketing = Ticketing(
         desk.intake, book, policies.now, clock, next_day_at(settings, clock), _noted(desk)
     )  # fmt: skip
@@ -185,15 +196,17 @@ async def run_desk(settings: Settings, clock: Clock, notifier: Notifier) -> None
         noting = group.create_task(_noting(desk, ticketing))
         holding = group.create_task(every(HOLD_SECONDS, demands.look, (OSError, *TROUBLE)))
         outward = group.create_task(every(1.0, sending.look, (OSError, *TROUBLE, PolicyError)))
+        keeping = group.create_task(every(MOVE_SECONDS, moving.look, (OSError, *TROUBLE, PolicyError)))
         watching = group.create_task(_watching(settings, desk, clock))
-        asked = group.create_task(run_api(settings, desk, clock, book, demands))
+        asked = group.create_task(run_api(settings, desk, clock, book, demands, moving))
         stating = group.create_task(every(STATEMENT_SECONDS, Stating(desk, clock).look, (OSError, *TROUBLE)))
         notifier.send("READY=1")
         await terminated()
         notifier.send("STOPPING=1")
-        for task in (beating, indexing, entering, noting, holding, outward, stating, watching, asked):
+        for task in (beating, indexing, entering, noting, holding, outward, keeping, stating, watching, asked):
             task.cancel()
         await sending.close()
+        await moving.close()
     await desk.close()
 
 

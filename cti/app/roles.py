@@ -32,6 +32,10 @@ def _process(role: str, settings: Settings, notifier: Notifier) -> Coroutine[Any
         from cti.app.gate import run_gate
 
         return run_gate(settings, wall_clock, notifier)
+    if role == "keeper":
+        from cti.app.keeper import run_keeper
+
+        return run_keeper(settings, wall_clock, notifier)
     from cti.app.desk import run_desk
 
     return run_desk(settings, wall_clock, notifier)

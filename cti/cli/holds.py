@@ -51,7 +51,7 @@ def register(group: typer.Typer) -> None:
     )(keep)
     group.command(
         "show",
-        help=_("Until when a recording is kept, what stops its end, and its holds. Nothing is moved or erased yet."),
+        help=_("Until when a recording is kept, what stops its end, and its holds. Nothing is erased by this version."),
         epilog=_("Example: kikitori retention show 3f2a"),
     )(show)
 
@@ -147,7 +147,7 @@ def show(recording: Recording, as_json: Json = False) -> None:
     for one in found.holds:
         told = " ".join(filter(None, (one.id[:8], when(one.at), word(one.ground), one.reason, one.by, _state(one))))
         out.print(one_line(f"  {held}: {told}"), highlight=False)
-    out.print(_("So the rules say. Nothing is moved or erased by Kikitori yet."), style="dim", highlight=False)
+    out.print(_("So the rules say. Nothing is erased by this version."), style="dim", highlight=False)
 
 
 def _state(one: "Hold") -> str:

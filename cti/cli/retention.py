@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 import typer
 from pydantic import ValidationError
 
-from cti.cli import holds
+from cti.cli import holds, moving
 from cti.cli.common import Commands, Json, PolicyFolder, complain, installed, out, say_json
 from cti.cli.terminal import one_line
 from cti.courses import worded
@@ -27,7 +27,10 @@ LONGEST: Final = 1 << 20
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     group = Commands(
-        help=_("How long recordings are to be kept, and holds that stop their end. Nothing is erased by this version.")
+        help=_(
+            "How long recordings are kept and where: moved to the second medium, and held. Nothing is erased by this "
+            "version."
+        )
     )
     group.command(
         "simulate",
@@ -37,6 +40,7 @@ def register(app: typer.Typer) -> None:
         ),
         epilog=_("Example: kikitori retention simulate - --json"),
     )(simulate)
+    moving.register(group)
     holds.register(group)
     app.add_typer(group, name="retention")
 

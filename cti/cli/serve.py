@@ -14,7 +14,6 @@ from cti.app.roles import run_role
 from cti.cli.common import Json, out, say_json, settings
 from cti.i18n import _
 from cti.notify import Notifier
-from cti.settings import Settings
 from cti.setup import prepare_spool
 from cti.supervise import Supervisor, own_command
 
@@ -24,6 +23,7 @@ class Role(StrEnum):
 
     recorder = "recorder"
     gate = "gate"
+    keeper = "keeper"
     desk = "desk"
     all = "all"
 
@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command(
         "serve",
-        help=_("Run the recorder, the gate and the desk, each as its own user. SIGTERM seals what is open."),
+        help=_("Run the recorder, the gate, the keeper and the desk. SIGTERM seals what is open."),
         epilog=_("Examples: kikitori serve · kikitori serve --role recorder"),
     )(serve)
 
@@ -57,12 +57,12 @@ def serve(
         # RAM forgets its folders, and a fresh mount belongs to root.
         prepare_spool(loaded.settings.paths.spool, loaded.settings)
     if role is not Role.all:
-        users.become(_user(loaded.settings, role.value))
+        users.become(users.runs_as(loaded.settings.users, role.value))
         run_role(role.value, loaded.settings)
         return
-    roles = [Role.gate.value, Role.recorder.value, Role.desk.value]
+    roles = [Role.gate.value, Role.recorder.value, Role.keeper.value, Role.desk.value]
     root = os.geteuid() == 0
-    identities = {name: users.identity(_user(loaded.settings, name)) if root else None for name in roles}
+    identities = {name: users.identity(users.runs_as(loaded.settings.users, name)) if root else None for name in roles}
     if loaded.file is None:
         raise typer.Exit(78)
     config = loaded.file
@@ -74,7 +74,3 @@ def serve(
         on_ready=lambda: say_json({"ready": roles}) if as_json else out.print(_("Kikitori is ready."), style="green"),
     )
     asyncio.run(supervisor.run())
-
-
-def _user(settings: Settings, role: str) -> str:
-    return str(getattr(settings.users, role))

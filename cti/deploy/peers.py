@@ -9,6 +9,7 @@ from collections.abc import Callable
 from sqlalchemy.engine import make_url
 
 from cti.settings import Settings
+from cti.users import ROLES
 from policies.errors import PolicyError
 from policies.load import Policies
 
@@ -23,6 +24,7 @@ def hosts(settings: Settings, role: str) -> tuple[str, ...]:
     named = {
         "recorder": [settings.pbx.host],
         "gate": [settings.pbx.host],
+        "keeper": [],
         "desk": [_database(settings), _mail(settings), *_told(settings), *settings.api.networks],
     }[role]
     return tuple(host for host in named if host and host != "localhost")
@@ -60,7 +62,7 @@ def _database(settings: Settings) -> str:
 def networks(settings: Settings, resolve: Resolve) -> tuple[Network, ...]:
     """Everything that any process may talk to."""
     found = list(LOOPBACK)
-    for role in ("recorder", "gate", "desk"):
+    for role in ROLES:
         for host in hosts(settings, role):
             try:
                 found.append(ipaddress.ip_network(host))

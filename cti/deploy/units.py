@@ -21,21 +21,22 @@ from cti.places import Owned
 from cti.settings import Settings
 from cti.supervise import NICENESS, SESSION, STOP_SECONDS, WATCHDOG
 
-ROLES: Final = ("recorder", "gate", "desk")
 UNITS: Final = "etc/systemd/system"
 MADE: Final = "Made by `kikitori deploy render`: change the settings, or add a drop-in (systemctl edit)."
 
-_WEIGHTS: Final = {0: 100, -10: 932}
-"""CPUWeight that favours a group as that niceness favours a process: the kernel's weights are 1024 and 9548."""
+_WEIGHTS: Final = {10: 11, 0: 100, -10: 932}
+"""CPUWeight that favours a group as that niceness favours a process: the kernel's weights are 110, 1024 and 9548."""
 
 _WRITES: Final = {
     "recorder": ("vault", "mirror", "log", "spool", "run"),
     "gate": ("gate",),
+    "keeper": ("vault", "mirror", "log"),
     "desk": ("vault", "mirror", "log", "desk", "hours"),
 }
 _HIDDEN: Final = {
     "recorder": ("desk", "gate"),
     "gate": ("vault", "mirror", "log", "spool", "keys", "desk"),
+    "keeper": ("spool", "desk", "gate"),
     "desk": ("spool", "gate"),
 }
 _PATH = re.compile(r"(/[A-Za-z0-9_.+-]+)+")
@@ -57,7 +58,7 @@ def files(settings: Settings, host: Host) -> dict[str, bytes]:
     """Every file by its name below `/`. Raises DeployError."""
     _check(settings, host)
     spool = settings.paths.spool
-    texts = {f"{UNITS}/kikitori-{role}.service": _role(role, settings, host) for role in ROLES}
+    texts = {f"{UNITS}/kikitori-{role}.service": _role(role, settings, host) for role in users.ROLES}
     texts[f"{UNITS}/kikitori.service"] = _text(
         "kikitori.service.j2", users=settings.users, home=_home(host.program, host.config)
     )
@@ -80,10 +81,10 @@ def unit_name(path: Path) -> str:
 
 
 def _role(role: str, settings: Settings, host: Host) -> str:
-    user = str(getattr(settings.users, role))
+    user = users.runs_as(settings.users, role)
     paths = settings.paths
     told = folders(settings) if role == "desk" else ()
-    needed = {"recorder": [paths.vault, paths.spool], "gate": [], "desk": [paths.vault]}[role]
+    needed = {"recorder": [paths.vault, paths.spool], "gate": []}.get(role, [paths.vault])
     return _text(
         "role.service.j2",
         role=role,
@@ -157,7 +158,7 @@ def _check(settings: Settings, host: Host) -> None:
             )
     if not _SIZE.fullmatch(host.spool_size):
         raise DeployError(_("{size} is no size of the spool: 2g or 1980m").format(size=host.spool_size))
-    for user in (*(getattr(settings.users, role) for role in (*ROLES, "asterisk")), host.asterisk_group):
+    for user in (*(users.runs_as(settings.users, role) for role in (*users.ROLES, "asterisk")), host.asterisk_group):
         if not re.fullmatch(r"[a-z_][a-z0-9_-]{0,31}", str(user)):
             raise DeployError(_("{user} is no name of a system user").format(user=user))
 

@@ -5,7 +5,6 @@ import socket
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
 
 from cti.deploy.peers import Network, networks
 from cti.doctor.machine import Peer, ProcessLimits
@@ -13,9 +12,9 @@ from cti.doctor.seen import Unseen
 from cti.explain import explain
 from cti.i18n import _
 from cti.settings import Settings
+from cti.users import ROLES
 
 PROC = Path("/proc")
-ROLES: Final = ("recorder", "gate", "desk")
 _LISTENS, _UNCONNECTED = "0A", "07"  # states of /proc/net/tcp; UDP's 07 is a socket that was never connected
 
 

@@ -114,10 +114,14 @@ class AccessLog:
         callers. Raises EntryError, LogBusyError, LogWriteError, LogFileError, LogDamagedError; then nothing is written.
         """
         draft = Draft(ts=ts, actor=actor, action=action, object=object, detail=detail)
+        return self.append_all([draft])[0]
+
+    def append_all(self, drafts: Sequence[Draft]) -> list[Entry]:
+        """As `append`, of several: all are durable, with one wait for the disk, or none is written."""
         with self._lock, _writing(self.path, self._connection) as connection:
             if _identity(self.path) != self._file:
                 raise LogFileError(f"{self.path}: was replaced under a running process; restart it and run verify")
-            return _append(connection, draft)
+            return [_append(connection, draft) for draft in drafts]
 
     def head(self) -> Head:
         """The end of the log as its head row has it. Raises LogDamagedError."""

@@ -1,7 +1,7 @@
 """The vault folder: where segments, slots and manifests lie, and what is still to be told to log and catalogue.
 
     <vault>/keys.slots                        headers, one slot a segment; mirrored on the second medium
-    <vault>/segments/3f/<recording>.001.agebody   (.tail0 .tail1 while it is open)
+    <vault>/segments/3f/<recording>.001.agebody   (.tail0 .tail1 while it is open); later on the second medium alone
     <vault>/segments/3f/<recording>.001.manifest  written last: with it, the segment is finished
     <vault>/outbox/log/<recording>.001        the access log does not know this manifest yet
     <vault>/outbox/index/<recording>.001      the catalogue does not
@@ -22,15 +22,17 @@ import os
 import re
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 
 from recorder.vault.age import Recipient, wrap
 from recorder.vault.errors import SlotError
-from recorder.vault.manifest import Manifest, dump
-from recorder.vault.note import Signer
+from recorder.vault.manifest import Manifest, ManifestError, dump, load
+from recorder.vault.note import Signer, Verifier
+from recorder.vault.second import Folder, Second
 from recorder.vault.slots import Slots
 
 _MANIFEST = re.compile(r"^([0-9a-f-]{36})\.(\d{3,})\.manifest$")
@@ -53,6 +55,11 @@ class SegmentKey:
 def segment_name(recording: str, number: int) -> str:
     """`<recording>.001`: what the files of a segment are named by."""
     return f"{recording}.{number:03d}"
+
+
+def body_name(recording: str, number: int) -> str:
+    """`<recording>.001.agebody`, on either medium."""
+    return f"{segment_name(recording, number)}.agebody"
 
 
 def is_segment_name(text: str) -> bool:
@@ -143,9 +150,10 @@ class VaultFolder:
     """Reading needs no key; what the recorder needs to write is in `Writer`."""
 
     def __init__(self, root: Path, mirror: Path) -> None:
-        """`mirror` is the folder on the second medium that holds the slots' copy."""
+        """`mirror`: the second medium, which has the slots' copy, and the bodies that have left the first."""
         self.root = root
         self.slots = Slots(root / "keys.slots", mirror / "keys.slots")
+        self.second: Second = Folder(mirror / "segments", self.slots.mirror)
 
     def folder(self, recording: str) -> Path:
         """Where the segments of `recording` lie."""
@@ -154,6 +162,27 @@ class VaultFolder:
     def manifest_path(self, recording: str, number: int) -> Path:
         """The manifest of one segment."""
         return self.folder(recording) / f"{segment_name(recording, number)}.manifest"
+
+    def body_path(self, recording: str, number: int) -> Path:
+        """Where the body of a segment lies on the first medium, until it moves."""
+        return self.folder(recording) / body_name(recording, number)
+
+    def where(self, recording: str, number: int) -> str:
+        """Where the body of a segment lies, for people; where it is to lie first, if it is nowhere."""
+        path = self.body_path(recording, number)
+        return self.second.where(path.name) if not path.exists() and self.second.has(path.name) else str(path)
+
+    def open_body(self, recording: str, number: int) -> BufferedReader:
+        """The body of a segment, wherever it lies. Raises OSError."""
+        path = self.body_path(recording, number)
+        try:
+            return path.open("rb")
+        except FileNotFoundError:
+            # It is there before it is gone here.
+            try:
+                return self.second.open(path.name)
+            except FileNotFoundError:
+                raise FileNotFoundError(errno.ENOENT, "lies on neither medium", str(path)) from None
 
     def manifests(self) -> Iterator[Path]:
         """Every manifest in the vault, in the order of names."""
@@ -200,6 +229,19 @@ class VaultFolder:
     def told(self, outbox: str, name: str) -> None:
         """`outbox` knows now."""
         (self.root / "outbox" / outbox / name).unlink(missing_ok=True)
+
+
+def manifests(vault: VaultFolder, verifiers: Sequence[Verifier], recording: str) -> list[Manifest]:
+    """The segments of `recording` in order, signatures checked. Raises ManifestError."""
+    found = []
+    for path in vault.manifests_of(recording):
+        manifest = load(path.read_text("utf-8"), verifiers, str(path))
+        if path.name != f"{segment_name(manifest.recording, manifest.segment)}.manifest":
+            raise ManifestError(str(path), "recording", f"is that of {manifest.recording}, segment {manifest.segment}")
+        if manifest.recording != recording:
+            raise ManifestError(str(path), "recording", f"is that of {manifest.recording}, not of {recording}")
+        found.append(manifest)
+    return found
 
 
 class Writer:

@@ -55,6 +55,7 @@ from tests.unit.cti.office import (
     cases_of,
     holding_of,
     keys_of,
+    moving_of,
     open_office,
     putting_of,
     reviewing_of,
@@ -126,7 +127,7 @@ def served(root: Path, port: int) -> Iterator[tuple[httpx.Client, float]]:
             reviewing=reviewing_of(desk, shipped()), deciding=Deciding(shipped(), root),
             cases=(cases := cases_of(desk, shipped())), calling=calling_of(desk, cases, shipped()),
             putting=putting_of(desk, cases, shipped()), holding=(holding := holding_of(desk, shipped())),
-            demands=Demands(cases.book, holding),
+            demands=Demands(cases.book, holding), moving=moving_of(desk, shipped()),
         )  # fmt: skip
         api = Api(port=port, certificate=root / "api.crt", key=root / "api.key")
         state["task"] = asyncio.create_task(server.serve(application(service), api))

@@ -110,7 +110,7 @@ def site(wire: Wire) -> Iterator[Site]:
 
 @pytest.mark.rule("B-04")
 def test_nothing_tries_to_leave(site: Site, wire: Wire) -> None:
-    assert {"recorder", "gate", "desk"} == set(processes.running(site.config).values())
+    assert {"recorder", "gate", "keeper", "desk"} == set(processes.running(site.config).values())
     assert json.loads(site.kikitori("status", "--json").stdout)["pid"]
     for command in (("recordings", "list"), ("verify", "--all"), ("hours", "check"), ("audit", "verify")):
         site.kikitori(*command)

@@ -1,9 +1,11 @@
 """A desk over a vault with three recordings, of one, two and three segments."""
 
+import asyncio
 import io
+import json
 import subprocess
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,9 +23,11 @@ from cti.demands import Demands
 from cti.desk import Desk, Purpose, Sound
 from cti.holding import Holding
 from cti.intake import IntakeBook
+from cti.moving import Moving
 from cti.reviewing import Reviewing
 from cti.vaultkeys import VaultKeys
 from policies.load import Policies
+from policies.retention import Retention
 from recorder.access.accounts import Accounts
 from recorder.access.credentials import Cost
 from recorder.access.known import DECIDING, Known, known
@@ -31,9 +35,13 @@ from recorder.access.log import AccessLog
 from recorder.catalogue import Catalogue
 from recorder.vault.age import Identity
 from recorder.vault.epochs import Listed, told_by
-from recorder.vault.folder import VaultFolder
-from recorder.vault.keys import by_passphrase
+from recorder.vault.errors import VaultError
+from recorder.vault.folder import HELD, VaultFolder
+from recorder.vault.keys import by_passphrase, load_verifier
 from recorder.verify import Finding
+from retention.held import HeldFolder
+from retention.mover import Mover, problem_of
+from retention.plan import Plan
 from tests import databases
 from tests.unit.recorder.rig import RATE, START, interleave, noise, uuid
 
@@ -159,6 +167,32 @@ def cases_of(desk: Desk, policies: Path) -> CaseDesk:
 def holding_of(desk: Desk, policies: Path) -> Holding:
     """The holds of the office's vault."""
     return Holding(desk, lambda: Policies(policies).retention)
+
+
+def moving_of(desk: Desk, policies: Path) -> Moving:
+    """With the keeper's own mover behind it, in this process."""
+    held = HeldFolder(desk.vault.root / HELD)
+
+    def retention() -> Retention:
+        return Policies(policies).retention
+
+    def tell(lines: Sequence[tuple[str, str, Mapping[str, Any]]]) -> None:
+        for action, about, detail in lines:
+            desk.log(action, about, detail, actor="keeper")
+
+    def plan() -> Plan:
+        return Plan(retention(), held.now(), desk.now())
+
+    mover = Mover(desk.vault, [load_verifier(desk.keys / "recorder.pub")], plan, tell, lambda _size: None)
+
+    async def keeper(question: Mapping[str, Any], _deadline: float) -> dict[str, Any]:
+        try:
+            found = await asyncio.to_thread(mover.move, question["recordings"], question["act"])
+        except VaultError as error:
+            return {"problem": problem_of(error)}
+        return {"outcomes": json.loads(json.dumps([asdict(one) for one in found]))}
+
+    return Moving(desk, retention, keeper)
 
 
 def calling_of(desk: Desk, cases: CaseDesk, policies: Path) -> Calling:

@@ -33,6 +33,8 @@ SEEN = HealthSeen(
     overdue=0,
     untaken=0,
     unreached=Unreached(0, 3, ("佐藤",)),
+    unmoved=0,
+    stopped=0,
     unreviewed=(),
 )
 
@@ -64,6 +66,8 @@ def test_all_is_well() -> None:
         ("overdue", {"overdue": 1}, Severity.warning),
         ("outward", {"untaken": 1}, Severity.warning),
         ("unreached", {"unreached": Unreached(2, 3, ("佐藤",))}, Severity.warning),
+        ("moved", {"unmoved": 1}, Severity.error),
+        ("held", {"stopped": 2}, Severity.warning),
         ("review", {"unreviewed": ("2027-04",)}, Severity.warning),
     ],
 )
@@ -83,7 +87,9 @@ def test_a_disk_that_fills_up_is_an_error_before_it_is_full() -> None:
     assert found(vault=replace(VAULT, free=1 << 20))["days"].severity is Severity.error
 
 
-@pytest.mark.parametrize("name", ["untold", "statements", "overdue", "unreviewed", "untaken", "unreached"])
+@pytest.mark.parametrize(
+    "name", ["untold", "statements", "overdue", "unreviewed", "untaken", "unreached", "unmoved", "stopped"]
+)
 def test_what_cannot_be_seen_is_not_taken_for_well(name: str) -> None:
     assert [finding for finding in found(**{name: Unseen("Permission denied")}).values() if not finding.made]
 

@@ -24,7 +24,7 @@ R, D = "kikitori-recorder", "kikitori-desk"
 TABLE = {
     ".": ("root", "root", 0o755),
     "kikitori.toml": ("root", "root", 0o644),
-    "mirror": (R, users.VAULT, 0o2770),
+    "mirror": (R, users.VAULT, 0o3770),
     "mirror/keys.slots": (R, users.VAULT, 0o660),
     "mirror/checkpoints": (D, users.LOG, 0o2770),
     "mirror/escrow": (D, users.VAULT, 0o700),

@@ -15,12 +15,12 @@ from uuid import UUID, uuid5
 import numpy as np
 
 from policies.model import Recording
-from recorder.replay import Part, Player, layout, manifests
+from recorder.replay import Part, Player, layout
 from recorder.sealer import Sealer, Work
 from recorder.spool import Spool
 from recorder.take import History, Order, Take
 from recorder.vault.age import Identity
-from recorder.vault.folder import OUTBOXES, VaultFolder, Writer, segment_name
+from recorder.vault.folder import OUTBOXES, VaultFolder, Writer, manifests, segment_name
 from recorder.vault.manifest import Manifest
 from recorder.vault.note import Signer
 from recorder.vault.slots import Slots

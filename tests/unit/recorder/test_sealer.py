@@ -18,14 +18,13 @@ from hypothesis import strategies as st
 from recorder import sealer as sealer_module
 from recorder import segment as segment_module
 from recorder.about import About
-from recorder.replay import manifests
 from recorder.sealer import PUNCH_BYTES, Sealer, Work
 from recorder.spool import SAMPLE, Spool
 from recorder.take import History, Take
 from recorder.vault import folder as folder_module
 from recorder.vault.age import Identity
 from recorder.vault.errors import SlotErasedError
-from recorder.vault.folder import Writer
+from recorder.vault.folder import Writer, manifests
 from recorder.vault.note import Signer
 from recorder.vault.stream import Reader
 from recorder.vault.writer import BodyWriter

@@ -37,6 +37,7 @@ from tests.unit.cti.office import (
     cases_of,
     holding_of,
     keys_of,
+    moving_of,
     putting_of,
     reviewing_of,
 )
@@ -112,7 +113,7 @@ async def api(office: Office, tmp_path: Path) -> AsyncIterator[Api]:
         reviewing=reviewing_of(desk, policies), deciding=Deciding(policies, tmp_path),
         cases=(cases := cases_of(desk, policies)), calling=calling_of(desk, cases, policies),
         putting=putting_of(desk, cases, policies), holding=holding_of(desk, policies),
-        demands=Demands(cases.book, holding_of(desk, policies)),
+        demands=Demands(cases.book, holding_of(desk, policies)), moving=moving_of(desk, policies),
     )  # fmt: skip
     transport = httpx.ASGITransport(application(service), raise_app_exceptions=False, client=("192.0.2.10", 40000))
     async with httpx.AsyncClient(transport=transport, base_url="https://localhost") as http:

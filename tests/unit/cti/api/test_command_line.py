@@ -612,6 +612,37 @@ async def test_a_case_is_put_right_and_waited_for(desk: Desk) -> None:
     assert row == [number, "応援要請", "給水課"], ended
 
 
+@pytest.mark.rule("B-16", "B-18")
+async def test_what_is_due_is_shown_and_moved(desk: Desk) -> None:
+    office = desk.served.api.office
+    await desk.login("sato")
+    assert (await desk.run("retention", "run")).stdout.decode() == "Nothing is due.\n"
+    assert json.loads((await desk.run("retention", "plan", "--json")).stdout)["move"] == {
+        "count": 0, "seconds": 0, "since": None,
+    }  # fmt: skip
+    office.desk.now = lambda: datetime(2026, 10, 2, tzinfo=JST)
+    shown = (await desk.run("retention", "plan")).stdout.decode()
+    assert shown.splitlines()[1].split() == ["to", "the", "second", "medium", "3", "0.0", "2026-10-02", "00:00:00"]
+    assert "`kikitori retention run`" in shown
+    slots = office.root / "mirror/keys.slots"
+    slots.rename(office.root / "away")
+    away = await desk.run("retention", "run", LC_ALL="ja_JP.UTF-8")
+    assert (away.returncode, away.stdout.decode()) == (75, "0 件の音声記録を移送しました（0.0 MiB）。\n")
+    assert "第2媒体に書き込めません" in away.stderr.decode()
+    assert "マウントしてください" in away.stderr.decode()
+    (office.root / "away").rename(slots)
+    done = await desk.run("retention", "run", "--json")
+    assert (done.returncode, json.loads(done.stdout)["moved"]) == (0, 3), done.stderr
+    assert (
+        await desk.run("retention", "run", LC_ALL="ja_JP.UTF-8")
+    ).stdout.decode() == "期日の来たものはありません。\n"
+    office.desk.now = lambda: datetime(2027, 4, 2, tzinfo=JST)
+    assert (await desk.run("retention", "hold", "be3b", "--ground", "unresolved")).returncode == 0
+    late_ = (await desk.run("retention", "plan", LC_ALL="ja_JP.UTF-8")).stdout.decode()
+    assert "保存期間が終わった保留中の記録です" in late_
+    assert "be3bd2a0" in late_
+
+
 @pytest.mark.rule("B-18")
 async def test_a_recording_is_held_and_released_by_two(desk: Desk) -> None:
     async def one(*command: str) -> dict[str, Any]:

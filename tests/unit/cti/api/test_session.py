@@ -194,7 +194,7 @@ async def test_another_desk_knows_nothing_of_a_session(api: Api) -> None:
         keys=api.service.tending.keys, reviewing=api.service.reviewing, deciding=api.service.deciding,
         cases=api.service.cases, calling=api.service.calling,
         putting=api.service.putting, holding=api.service.holding,
-        demands=api.service.demands,
+        demands=api.service.demands, moving=api.service.moving,
     )  # fmt: skip
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(application(other)), base_url="https://localhost"

@@ -11,7 +11,7 @@ from tests.unit.cti.cli.conftest import Kikitori
 from tests.unit.cti.cli.served import installation
 
 NAMES = {
-    *(f"{UNITS}/kikitori{role}.service" for role in ("", "-recorder", "-gate", "-desk")),
+    *(f"{UNITS}/kikitori{role}.service" for role in ("", "-recorder", "-gate", "-keeper", "-desk")),
     f"{UNITS}/asterisk.service.d/kikitori.conf",
     *("etc/tmpfiles.d/kikitori.conf", "etc/sysctl.d/kikitori.conf"),
 }

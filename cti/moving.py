@@ -1,0 +1,232 @@
+"""What is due by the catalogue, and having it done by the keeper (6条1項; B-16): each hour by itself, or when asked."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import uuid4
+
+import structlog
+
+from cti.desk import Ask, Desk
+from cti.store import TROUBLE
+from policies.retention import Retention
+from recorder.catalogue import Wanted
+from recorder.medium import Medium
+from recorder.vault.folder import HELD
+from retention.held import HeldFolder
+from retention.mover import Fate, problem_of
+from retention.plan import Deed, Due, Kept, Plan, ends_before, moves_before
+
+log = structlog.get_logger()
+
+BATCH: Final = 32
+"""Recordings that the keeper is asked for at once: some 15 MiB."""
+DEADLINE: Final = 600.0
+"""Seconds for the keeper's answer: a call of a day has 600 MiB."""
+NAMED: Final = 200
+"""Of what is stopped or failed, so many are named."""
+AGAIN: Final = timedelta(days=1)
+"""What failed is tried again after that, or when somebody asks."""
+LATE: Final = timedelta(days=2)
+"""Whatever is still on the first medium so long after its day is an alarm."""
+
+
+@dataclass(slots=True)
+class Sum:
+    """Of one deed: how many recordings, their seconds, and since when the oldest is due."""
+
+    count: int = 0
+    seconds: float = 0.0
+    since: datetime | None = None
+
+    def add(self, due: Due, seconds: float) -> None:
+        """One more."""
+        self.count, self.seconds = self.count + 1, self.seconds + seconds
+        self.since = due.since if self.since is None else min(self.since, due.since)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped:
+    """A recording whose period is over, and that a hold keeps."""
+
+    recording: str
+    conversation: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """What is due at an instant. `stopped`: the first NAMED."""
+
+    at: datetime
+    sums: Mapping[Deed, Sum]
+    stopped: tuple[Stopped, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """A recording that stays where it is, and why."""
+
+    recording: str
+    at: datetime
+    problem: str
+
+
+@dataclass(slots=True)
+class Run:
+    """Recordings on their way: `planned` that were due when it began; `done` looked at, `moved` of them moved.
+
+    `problem`: why it ended before its end.
+    """
+
+    began: datetime
+    planned: int
+    done: int = 0
+    moved: int = 0
+    bytes: int = 0
+    ended: datetime | None = None
+    problem: str | None = None
+    failed: list[Failed] = field(default_factory=list)
+
+
+class Moving:
+    """Asks the keeper for what is due, a few at a time; one run at a time."""
+
+    def __init__(self, desk: Desk, policy: Callable[[], Retention], keeper: Ask) -> None:
+        """`policy` reads the one in force; `keeper` asks, with a deadline in seconds."""
+        self.desk, self._policy, self._keeper = desk, policy, keeper
+        self._held = HeldFolder(desk.vault.root / HELD)
+        self._alone = asyncio.Lock()
+        self._failed: dict[str, datetime] = {}
+        self._begun: asyncio.Task[None] | None = None
+        self.last: Run | None = None
+
+    async def plan(self) -> Planned:
+        """What is due now. Raises OSError."""
+        now, sums, stopped = self.desk.now(), {deed: Sum() for deed in Deed}, list[Stopped]()
+        async for due, seconds in self._due(now):
+            sums[due.deed].add(due, seconds)
+            if due.deed is Deed.STOPPED and len(stopped) < NAMED:
+                kept = due.kept
+                stopped.append(Stopped(recording=kept.recording, conversation=kept.conversation, since=due.since))
+        return Planned(at=now, sums=sums, stopped=tuple(stopped))
+
+    @property
+    def running(self) -> bool:
+        """Whether recordings are on their way just now."""
+        return self._alone.locked() or (self._begun is not None and not self._begun.done())
+
+    def begin(self) -> None:
+        """Have all that is due done, and do not wait for it; where it is being done, let it go on."""
+        if not self.running:
+            self.last = None
+            self._begun = asyncio.create_task(self._run_to_its_end())
+
+    async def _run_to_its_end(self) -> None:
+        try:
+            await self.run()
+        except (OSError, *TROUBLE) as error:
+            log.error("nothing moved", error=str(error))
+            self.last = self.last or Run(began=self.desk.now(), planned=0, ended=self.desk.now())
+            self.last.problem = problem_of(error)
+
+    async def close(self) -> None:
+        """End what was begun; what is half done is done again another time."""
+        if self._begun is not None:
+            self._begun.cancel()
+            await asyncio.wait([self._begun])
+
+    async def look(self) -> None:
+        """By itself: what is due, but for what failed a short while ago."""
+        if not self.running:
+            await self.run(lambda name: self.desk.now() - self._failed.get(name, _NEVER) >= AGAIN)
+
+    async def run(self, wanted: Callable[[str], bool] = lambda _name: True) -> Run:
+        """All that is due and `wanted`, oldest first. Raises OSError."""
+        async with self._alone:
+            now = self.desk.now()
+            due = [name async for name in self._moving(now) if wanted(name)]
+            run = Run(began=now, planned=len(due))
+            if due or self.last is None:
+                self.last = run
+            try:
+                for first in range(0, len(due), BATCH):
+                    if not await self._some(run, due[first : first + BATCH]):
+                        break
+            finally:
+                run.ended = self.desk.now()
+            if due:
+                log.info("moved", recordings=run.moved, bytes=run.bytes, failed=len(run.failed), problem=run.problem)
+            return run
+
+    async def _some(self, run: Run, names: Sequence[str]) -> bool:
+        """A batch; whether it goes on."""
+        try:
+            answer = await self._keeper({"ask": "move", "recordings": list(names), "act": str(uuid4())}, DEADLINE)
+        except (OSError, TimeoutError) as error:
+            run.problem = f"keeper: {error.strerror or error or type(error).__name__}"
+            return False
+        if "outcomes" not in answer:
+            run.problem = str(answer.get("problem") or answer.get("error"))
+            return False
+        there = []
+        for one in answer["outcomes"]:
+            name, fate = str(one["recording"]), Fate(one["fate"])
+            if fate in (Fate.MOVED, Fate.THERE):
+                there.append(name)
+                self._failed.pop(name, None)
+            else:
+                self._say(run, name, fate, one.get("problem"))
+            run.moved += fate is Fate.MOVED
+            run.bytes += int(one["size"])
+        await self.desk.catalogue.moved(there)
+        run.done += len(names)
+        return True
+
+    def _say(self, run: Run, name: str, fate: Fate, problem: str | None) -> None:
+        at = self.desk.now()
+        self._failed[name] = at
+        if len(run.failed) < NAMED:
+            run.failed.append(Failed(recording=name, at=at, problem=problem or fate.value))
+        log.error("not moved", recording=name, fate=fate.value, problem=problem)
+
+    async def _moving(self, now: datetime) -> AsyncIterator[str]:
+        async for due, _seconds in self._due(now):
+            if due.deed is Deed.MOVE:
+                yield due.kept.recording
+
+    async def _due(self, now: datetime) -> AsyncIterator[tuple[Due, float]]:
+        """What the catalogue has of it, one by one."""
+        policy = await asyncio.to_thread(self._policy)
+        plan = Plan(policy, await asyncio.to_thread(self._held.now), now)
+        async for row in self.desk.catalogue.ended_before(moves_before(policy, now), ends_before(policy, now)):
+            if (found := plan.of(_kept(row))) is not None:
+                yield found, row["seconds"]
+
+
+async def late(desk: Desk, policy: Retention, now: datetime) -> tuple[int, int]:
+    """Recordings that should have left the first medium LATE ago, and those whose period is over and that are held.
+
+    Raises OSError.
+    """
+    holds = await asyncio.to_thread(HeldFolder(desk.vault.root / HELD).now)
+    plan, held = Plan(policy, holds, now), {hold.conversation for hold in holds.all if hold.released is None}
+    stopped = 0
+    for names in (await desk.catalogue.recordings_of(held)).values():
+        for name in names:
+            (row,) = await desk.catalogue.recordings(Wanted(recording=name))
+            # Wherever it lies: what is held is stopped on both media.
+            found = plan.of(_kept(row | {"medium": Medium.SECOND}))
+            stopped += found is not None and found.deed is Deed.STOPPED
+    return await desk.catalogue.late(moves_before(policy, now - LATE)), stopped
+
+
+def _kept(row: Mapping[str, Any]) -> Kept:
+    return Kept(
+        recording=row["recording"], conversation=row["conversation"], ended=row["end"], medium=Medium(row["medium"])
+    )  # fmt: skip
+
+
+_NEVER: Final = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
