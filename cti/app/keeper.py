@@ -4,6 +4,7 @@ The desk says what is due, by its catalogue; whether it is, the keeper reads fro
 """
 
 import asyncio
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -42,13 +43,14 @@ class Pace:
         """`rate`: bytes a second."""
         self._rate = rate
         self._free = time.monotonic()
+        self._never = threading.Event()
 
     def moved(self, size: int) -> None:
         """Wait, where it goes too fast. Called in a thread."""
         now = time.monotonic()
         self._free = max(self._free, now) + size / self._rate
         if self._free - now > 0.05:
-            time.sleep(self._free - now)
+            self._never.wait(self._free - now)
 
 
 def teller(settings: Settings, clock: Clock) -> Tell:

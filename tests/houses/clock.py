@@ -1,8 +1,14 @@
 """A clock of libfaketime's, for those processes that are given its environment."""
 
+import contextlib
 import shutil
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
+
+from tests.real import House
 
 LIBRARY = list(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
 
@@ -36,3 +42,18 @@ class Clock:
     def set(self, seconds: int) -> None:
         """So far off is it from now on."""
         self.file.write_text(f"{seconds:+d}\n")
+
+
+@contextlib.asynccontextmanager
+async def served_by(house: House, **more: str) -> AsyncIterator[Clock]:
+    """The service of `house` goes by a clock of its own, and has `more` in its environment."""
+    lab, folder = house.lab, house.lab.folder / "clock"
+    folder.mkdir(mode=0o755)
+    clock = Clock.of(folder)
+    await lab.stop_service()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (clock.environ | more).items():
+            patch.setenv(name, value)
+        await lab.serve()
+    yield clock
+    await lab.stop_service()

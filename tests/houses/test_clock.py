@@ -15,7 +15,7 @@ import pytest_asyncio
 from cti.app.clock import wall_clock
 from policies.calendar import JST
 from tests.figures import SEED, times
-from tests.houses.clock import Clock
+from tests.houses.clock import Clock, served_by
 from tests.real import RATE, House, a_house
 from tests.traffic import traffic
 
@@ -34,17 +34,8 @@ async def house() -> AsyncIterator[House]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def clock(house: House) -> AsyncIterator[Clock]:
-    lab, folder = house.lab, house.lab.folder / "clock"
-    folder.mkdir(mode=0o755)
-    clock = Clock.of(folder)
-    await lab.stop_service()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TZ", ZONE)
-        for name, value in clock.environ.items():
-            patch.setenv(name, value)
-        await lab.serve()
-    yield clock
-    await lab.stop_service()
+    async with served_by(house, TZ=ZONE) as clock:
+        yield clock
 
 
 @pytest.mark.parametrize("time", range(times(short=1, long=5)))
