@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any, Final
+from datetime import UTC, datetime, timedelta
+from typing import Final
 from uuid import uuid4
 
 import structlog
@@ -12,7 +12,7 @@ import structlog
 from cti.desk import Ask, Desk
 from cti.store import TROUBLE
 from policies.retention import Retention
-from recorder.catalogue import Wanted
+from recorder.catalogue import Ended, Wanted
 from recorder.medium import Medium
 from recorder.vault.folder import HELD
 from retention.held import HeldFolder
@@ -201,9 +201,10 @@ class Moving:
         """What the catalogue has of it, one by one."""
         policy = await asyncio.to_thread(self._policy)
         plan = Plan(policy, await asyncio.to_thread(self._held.now), now)
-        async for row in self.desk.catalogue.ended_before(moves_before(policy, now), ends_before(policy, now)):
-            if (found := plan.of(_kept(row))) is not None:
-                yield found, row["seconds"]
+        async for rows in self.desk.catalogue.ended_before(moves_before(policy, now), ends_before(policy, now)):
+            for row in rows:
+                if (found := plan.of(kept(row))) is not None:
+                    yield found, row.seconds
 
 
 async def late(desk: Desk, policy: Retention, now: datetime) -> tuple[int, int]:
@@ -218,14 +219,17 @@ async def late(desk: Desk, policy: Retention, now: datetime) -> tuple[int, int]:
         for name in names:
             (row,) = await desk.catalogue.recordings(Wanted(recording=name))
             # Wherever it lies: what is held is stopped on both media.
-            found = plan.of(_kept(row | {"medium": Medium.SECOND}))
+            ended = row["end"].replace(tzinfo=None)
+            found = plan.of(kept(Ended(name, row["conversation"], ended, row["seconds"], Medium.SECOND)))
             stopped += found is not None and found.deed is Deed.STOPPED
     return await desk.catalogue.late(moves_before(policy, now - LATE)), stopped
 
 
-def _kept(row: Mapping[str, Any]) -> Kept:
+def kept(row: Ended) -> Kept:
+    """A row of the catalogue, for the plan."""
     return Kept(
-        recording=row["recording"], conversation=row["conversation"], ended=row["end"], medium=Medium(row["medium"])
+        recording=row.recording, conversation=row.conversation, ended=row.end.replace(tzinfo=UTC),
+        medium=Medium(row.medium),
     )  # fmt: skip
 
 

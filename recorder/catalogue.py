@@ -6,7 +6,7 @@ Several sites, a PBX and a vault each, may share a database: each writes its own
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     JSON,
@@ -146,6 +146,18 @@ async def positions(engine: AsyncEngine, table: Table, pbx: str) -> dict[str, in
 
 FEW = 1000
 """Segments that are looked up as a list."""
+
+
+class Ended(NamedTuple):
+    """A recording by its end (UTC without its zone)."""
+
+    recording: str
+    conversation: str
+    end: datetime
+    seconds: float
+    medium: str
+
+
 Place = tuple[datetime, str]
 """Where a recording stands in the order of lists: its beginning, and its id."""
 
@@ -215,20 +227,21 @@ class Catalogue:
                 some = recordings.c.recording.in_(every[first : first + 500])
                 await connection.execute(update(recordings).where(some).values(medium=Medium.SECOND))
 
-    async def ended_before(self, first: datetime, either: datetime) -> AsyncIterator[dict[str, Any]]:
+    async def ended_before(self, first: datetime, either: datetime) -> AsyncIterator[Sequence["Ended"]]:
         """This PBX's recordings that lie on the first medium and ended before `first`, or on either before `either`.
 
-        Those of each medium in the order of their ends; held in memory is none.
+        A thousand at a time, those of each medium in the order of their ends.
         """
-        columns = [recordings.c[name] for name in ("recording", "conversation", "end", "seconds", "medium")]
+        columns = [recordings.c[name] for name in Ended._fields]
         async with self.engine.connect() as connection:
             for medium, before in ((Medium.FIRST, max(first, either)), (Medium.SECOND, either)):
                 wanted = select(*columns).where(
                     recordings.c.pbx == self.pbx, recordings.c.medium == medium, recordings.c.end < plain(before)
                 )
-                found = await connection.stream(wanted.order_by(recordings.c.end, recordings.c.recording))
-                async for row in found.mappings():
-                    yield {**row, "end": row["end"].replace(tzinfo=UTC)}
+                ordered = wanted.order_by(recordings.c.end, recordings.c.recording).execution_options(yield_per=FEW)
+                found = await connection.stream(ordered)
+                async for rows in found.partitions():
+                    yield [Ended(*row) for row in rows]
 
     async def _loudness(self, connection: AsyncConnection, names: Collection[str]) -> dict[str, Any]:
         """Of each of these recordings, its segments' joined."""

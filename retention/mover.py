@@ -18,7 +18,7 @@ from recorder.vault.manifest import Manifest
 from recorder.vault.manifest import digest as digest_of
 from recorder.vault.note import Verifier
 from recorder.vault.second import Copy, Moved, SecondMediumError
-from recorder.vault.shred import NotProvenError, leave_first
+from recorder.vault.shred import NotProvenError, leave_first, settle
 from retention.plan import Deed, Kept, Plan
 
 _RECORDING: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
@@ -91,6 +91,7 @@ class Mover:
             about, names = going[0].segments[0].pbx, [one.recording for one in going]
             self._tell([("move.intent", about, {"act": act, "recordings": names})])
             found.update((outcome.recording, outcome) for outcome in self._go(going))
+            settle(self.vault)
         outcomes = [one for one in found.values() if isinstance(one, Outcome)]
         # One that is there already was interrupted between its end and its line.
         self._tell([

@@ -17,7 +17,6 @@ The folder of a recording follows from its id alone, so that a process that has 
 
 import errno
 import fcntl
-import glob
 import os
 import re
 import secrets
@@ -191,8 +190,15 @@ class VaultFolder:
 
     def manifests_of(self, recording: str) -> list[Path]:
         """The manifests of `recording`, first segment first."""
-        named = f"{glob.escape(recording)}.*.manifest"
-        return sorted(self.folder(recording).glob(named), key=lambda path: int(path.suffixes[0][1:]))
+        folder = self.folder(recording)
+        # By hand: a pattern costs five times as much, and a folder holds thousands in a year.
+        begin = f"{recording}."
+        try:
+            found = os.listdir(folder)  # noqa: PTH208  # names, and no objects
+            names = [name for name in found if name.startswith(begin) and name.endswith(".manifest")]
+        except FileNotFoundError:
+            return []
+        return [folder / name for name in sorted(names, key=lambda name: int(name.split(".")[1]))]
 
     def unfinished(self) -> list[str]:
         """The names of bodies without a manifest, or with tails beside it: being written, or left so by a crash."""

@@ -14,7 +14,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Final, Protocol
 
-from recorder.vault.disk import DISK
+from recorder.vault.disk import DISK, sync_all
 from recorder.vault.errors import VaultError
 
 BLOCK: Final = 1 << 20
@@ -87,7 +87,7 @@ class Folder:
 
     def take(self, copies: Sequence[Copy], moved: Moved) -> list[str]:
         """As `Second.take`. All are written before the first is synced: the disk then waits once for all of them."""
-        wrong, written = [], list[tuple[Path, Path]]()
+        wrong, names = [], list[tuple[Path, Path]]()
         for folder in {self.path(copy.name).parent for copy in copies}:
             self._prepare(folder)
         try:
@@ -95,21 +95,19 @@ class Folder:
                 path = self.path(copy.name)
                 temporary = path.with_name(f".{path.name}.new")
                 temporary.unlink(missing_ok=True)
-                written.append((temporary, path))
+                names.append((temporary, path))
                 if _write(copy.source, temporary, moved) != copy.sha256:
-                    written.pop()
+                    names.pop()
                     temporary.unlink()
                     wrong.append(copy.name)
-            for temporary, _path in written:
-                _sync(temporary)
-            for temporary, path in written:
+            sync_all(self.root)
+            for temporary, path in names:
                 temporary.rename(path)
         except BaseException:
-            for temporary, _path in written:
+            for temporary, _path in names:
                 temporary.unlink(missing_ok=True)
             raise
-        for folder in {path.parent for _temporary, path in written}:
-            DISK.sync_folder(folder)
+        sync_all(self.root)
         return wrong
 
     def digest(self, name: str, moved: Moved) -> str | None:
@@ -176,11 +174,3 @@ def _write(source: Path, path: Path, moved: Moved) -> str:
             moved(len(block))
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     return found.hexdigest()
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

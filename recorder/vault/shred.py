@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from recorder.vault.disk import sync_all
 from recorder.vault.errors import VaultError
-from recorder.vault.folder import VaultFolder, body_name, sync_folder
+from recorder.vault.folder import VaultFolder, body_name
 from recorder.vault.manifest import Manifest
 from recorder.vault.second import Moved
 
@@ -18,7 +19,7 @@ def leave_first(vault: VaultFolder, segments: Sequence[Manifest], moved: Moved) 
     """Remove the bodies of `segments` from the first medium; how many lay there.
 
     Each is read from the second medium first, and is the one that its manifest names (B-16): else NotProvenError, and
-    none is removed. Raises OSError.
+    none is removed. Raises OSError. `settle` makes it durable.
     """
     for one in segments:
         name = body_name(one.recording, one.segment)
@@ -27,13 +28,13 @@ def leave_first(vault: VaultFolder, segments: Sequence[Manifest], moved: Moved) 
             raise NotProvenError(f"{where}: is not there")
         if found != one.body_sha256:
             raise NotProvenError(f"{where}: is not the one that its manifest names")
-    gone, folders = 0, set()
-    for one in segments:
-        path = vault.body_path(one.recording, one.segment)
-        if path.exists():
-            path.unlink()
-            gone += 1
-            folders.add(path.parent)
-    for folder in folders:
-        sync_folder(folder)
-    return gone
+    paths = [vault.body_path(one.recording, one.segment) for one in segments]
+    here = [path for path in paths if path.exists()]
+    for path in here:
+        path.unlink()
+    return len(here)
+
+
+def settle(vault: VaultFolder) -> None:
+    """What `leave_first` removed stays so, whatever becomes of the power. Raises OSError."""
+    sync_all(vault.root)

@@ -44,6 +44,8 @@ def run(given: argparse.Namespace) -> Run:
         "search_postgresql": measure("search", "--postgresql", "--rows", given.rows, *disk),
         "cases": measure("cases", "--rows", given.rows, *disk),
         "cases_postgresql": measure("cases", "--postgresql", "--rows", given.rows, *disk),
+        "keeping": measure("keeping", "--rows", given.rows, "--files", given.files, *disk),
+        "keeping_postgresql": measure("keeping", "--postgresql", "--rows", given.rows, "--files", 0, *disk),
         "listen": measure("listen", "--seconds", given.listened, *disk),
         "pbx": measure("pbx", "--calls", given.calls, "--window", given.window, *disk),
         "flood": measure("pbx", "--calls", 0, "--flood", given.flood, "--window", given.window, *disk),
@@ -103,6 +105,21 @@ def _cases(database: str, which: str) -> Iterator[tuple[str, str, Callable[[Run]
             return found
 
         yield f"{title} ({database})", "", rate
+
+
+def _plan(database: str, which: str) -> Iterator[tuple[str, str, Callable[[Run], float]]]:
+    for key, title in (("day", "a day's are due"), ("all", "all are due")):
+
+        def seconds(run: Run, key: str = key) -> float:
+            found: float = run[which][key]["seconds"]
+            return found
+
+        def memory(run: Run, key: str = key) -> float:
+            found: float = run[which][key]["mib"]
+            return found
+
+        yield f"Plan over 1,000,000 recordings ({database}), {title}: s", "10", seconds
+        yield "- memory that it holds at most, MiB", "", memory
 
 
 CASES = (
@@ -204,6 +221,10 @@ ROWS: tuple[tuple[str, str, Callable[[Run], float]], ...] = (
     *_search("PostgreSQL", "search_postgresql"),
     *_cases("SQLite", "cases"),
     *_cases("PostgreSQL", "cases_postgresql"),
+    *_plan("SQLite", "keeping"),
+    *_plan("PostgreSQL", "keeping_postgresql"),
+    ("Moved to the second medium, read back and logged: MiB a second", "", lambda run: run["keeping"]["moved"]),
+    ("- of what `rsync`, `sha256sum` and `rm` move", "1", lambda run: run["keeping"]["ratio"]),
     ("An hour over the API, first byte at random: p50 ms", "", lambda run: run["listen"]["first_byte_p50_ms"]),
     ("- p99 ms", "20", lambda run: run["listen"]["first_byte_p99_ms"]),
     ("- `age -d` of the whole, ms", "", lambda run: run["listen"]["age_seconds"] * 1e3),
@@ -254,13 +275,14 @@ def main() -> None:
     parser.add_argument("--window", type=float, default=20.0, help="seconds in which Asterisk's calls are measured")
     parser.add_argument("--events", type=int, default=200_000, help="manager events of the full stream")
     parser.add_argument("--rows", type=int, default=1_000_000, help="recordings in the catalogue that is searched")
+    parser.add_argument("--files", type=int, default=1000, help="recordings that are moved to the second medium")
     parser.add_argument("--listened", type=int, default=3600, help="seconds of the recording that is heard")
     parser.add_argument("--disk", type=Path, default=Path("/var/tmp"), help="where vaults lie; no RAM")
     parser.add_argument("--json", type=Path, help="keep what every run found")
     given = parser.parse_args()
     if given.quick:
         given.runs, given.calls, given.flood, given.seconds, given.window = 1, 20, 40, 10.0, 5.0
-        given.events, given.rows, given.listened = 20_000, 20_000, 120
+        given.events, given.rows, given.files, given.listened = 20_000, 20_000, 50, 120
     runs = []
     for number in range(given.runs):
         print(f"run {number + 1} of {given.runs}", file=sys.stderr, flush=True)
