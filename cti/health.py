@@ -65,6 +65,7 @@ class HealthSeen:
     gate: GateSeen | Unseen | None
     clock: ClockSeen | Unseen
     vault: DiskSeen | Unseen
+    mirror: DiskSeen | Unseen
     stock: StockSeen | Unseen
     keys: KeysSeen
     untold: Mapping[str, int] | Unseen
@@ -90,6 +91,7 @@ async def look(settings: Settings, desk: Desk | None, now: datetime, stock: Stoc
         gate=await host.gate(settings) if settings.asterisk.gate == "fastagi" else None,
         clock=kernel.clock(),
         vault=disks["vault"],
+        mirror=disks["mirror"],
         stock=stock,
         keys=await asyncio.to_thread(storage.keys, settings),
         untold=await asyncio.to_thread(_untold, settings),
@@ -203,6 +205,7 @@ def judge(seen: HealthSeen, want: Want, now: datetime) -> list[Finding]:
         findings.append(service.gate(seen.gate, want))
     findings += [
         keeping.days(seen.vault, seen.stock, want),
+        keeping.second_days(seen.mirror, seen.stock, want),
         running.time(seen.clock, want),
         keeping.keys(seen.keys, want, now),
         keeping.sealed(seen.keys.sealed),

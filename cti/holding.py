@@ -19,6 +19,7 @@ from cti.i18n import _
 from policies.retention import Retention
 from recorder import callfile
 from recorder.catalogue import Wanted
+from recorder.medium import Medium
 from recorder.vault.folder import HELD, one_at_a_time
 from retention.course import Course
 from retention.errors import HoldError
@@ -46,6 +47,7 @@ class Retained:
     recording: str
     conversation: str
     ended: datetime
+    medium: Medium
     course: Course
     holds: tuple[Shown, ...]
 
@@ -169,6 +171,7 @@ class Holding:
         await asyncio.to_thread(self.desk.log, "recordings.shown", row["recording"], {})
         return Retained(
             recording=row["recording"], conversation=row["conversation"], ended=row["end"],
+            medium=Medium(row["medium"]),
             course=course_of(row["recording"], row["end"], row["conversation"], holds, policy),
             holds=tuple(await self._shown(*holds.of(row["conversation"]))),
         )  # fmt: skip

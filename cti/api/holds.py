@@ -66,7 +66,8 @@ async def retention(recording: str, request: Request, session: Session = may(Act
     found = await _by(request, session).course(recording)
     of = found.course
     return Retention(
-        recording=found.recording, conversation=found.conversation, ended=found.ended, primary_until=of.primary_until,
+        recording=found.recording, conversation=found.conversation, ended=found.ended, medium=found.medium,
+        primary_until=of.primary_until,
         secondary_until=of.secondary_until, erased_at=of.erased_at,
         why=[worded(why, placed=False) for why in of.why],
         holds=[_hold(one) for one in found.holds],

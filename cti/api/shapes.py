@@ -15,6 +15,7 @@ from cti.i18n import _
 from policies.overrides import Kind
 from policies.rights import Act, Role
 from recorder.catalogue import Place
+from recorder.medium import Medium
 from retention.holds import Answer, Ground
 
 Word = Annotated[str, Field(min_length=1, max_length=200)]
@@ -165,7 +166,7 @@ class Holds(BaseModel):
 
 
 class Retention(BaseModel):
-    """Until when a recording is kept, and what stops its end. Days are the last on which it is kept.
+    """Until when a recording is kept, where it lies, and what stops its end. Days are the last on which it is kept.
 
     `erased_at`: when its erasure is due, null while something stops it; `why`: in sentences.
     """
@@ -173,6 +174,7 @@ class Retention(BaseModel):
     recording: str
     conversation: str
     ended: datetime
+    medium: Medium
     primary_until: date
     secondary_until: date | None
     erased_at: datetime | None

@@ -10,6 +10,7 @@ from cti.cli.session import at_api
 from cti.cli.terminal import one_line
 from cti.explain import word
 from cti.i18n import _
+from recorder.medium import Medium
 from retention.holds import Ground
 
 if TYPE_CHECKING:
@@ -140,8 +141,10 @@ def show(recording: Recording, as_json: Json = False) -> None:
         say_json(found.model_dump(mode="json"))
         return
     out.print(found.recording, style="bold", highlight=False)
-    ended, held = _("Ended"), _("Hold")
+    ended, held, lies = _("Ended"), _("Hold"), _("Lies on")
+    media = {Medium.FIRST: _("the first medium"), Medium.SECOND: _("the second medium")}
     out.print(f"  {ended}: {when(found.ended)}", highlight=False)
+    out.print(f"  {lies}: {media[found.medium]}", highlight=False)
     for sentence in found.why:
         out.print(f"  {one_line(sentence)}", highlight=False)
     for one in found.holds:

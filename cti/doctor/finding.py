@@ -60,6 +60,7 @@ def house_titles() -> dict[str, str]:
         "modes": _("owners and modes"),
         "disk-speed": _("speed of the disk"),
         "days": _("days that the disk lasts"),
+        "second-days": _("days that the second medium lasts"),
         "keys": _("age of the keys"),
         "sealed": _("whom recordings are sealed to"),
         "certificate": _("certificate of the PBX"),

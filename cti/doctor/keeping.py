@@ -27,6 +27,7 @@ SEALED: Final = 10_620  # bytes a call-second (docs/benchmarks.md); 7 to 15 kB b
 STEP: Final = 2.0  # seconds of sound that Asterisk hands over at a time: for each, one sync
 WEEK: Final = 7.0  # days of recordings of which an average tells something
 SOON: Final = 14.0  # days in which a disk can be had
+SEASON: Final = 90.0  # days in which one is ordered, where nobody hurries
 
 
 def judge(seen: MachineSeen, want: Want, group: str, now: datetime) -> Iterator[Finding]:
@@ -36,6 +37,7 @@ def judge(seen: MachineSeen, want: Want, group: str, now: datetime) -> Iterator[
     yield _modes(seen, want, group)
     yield _speed(seen.speed, want)
     yield days(seen.disks["vault"], seen.stock, want)
+    yield second_days(seen.disks["mirror"], seen.stock, want)
     yield keys(seen.keys, want, now)
     yield sealed(seen.keys.sealed)
     yield certificate(seen.keys, want, now)
@@ -133,20 +135,39 @@ def days(vault: DiskSeen | Unseen, stock: StockSeen | Unseen, want: Want) -> Fin
         return unmade("days", vault, remedy)
     if isinstance(stock, Unseen):
         return unmade("days", stock, remedy)
-    a_day, basis = _a_day(stock, want)
-    left = vault.free / a_day
-    found = _("{free} GB free: {days} days at {mb} MB a day ({basis})").format(
-        free=round(vault.free / 1e9, 1), days=int(left), mb=round(a_day / 1e6, 1), basis=basis
+    left, found = _lasts(vault, stock, want)
+    why = _("Recordings lie there for {days} days, then they move: what does not fit waits in RAM.").format(
+        days=upkeep.keep_days
     )
-    why = _(
-        "Recordings are kept for {days} days, and this version erases none: what does not fit waits in RAM."
-    ).format(days=upkeep.keep_days)
     if left < SOON:
         return error("days", found, why, remedy)
     # What lies there already takes room for the rest of its time.
     if left < upkeep.keep_days - min(stock.days, upkeep.keep_days):
         return warning("days", found, why, remedy)
     return well("days", found)
+
+
+def second_days(mirror: DiskSeen | Unseen, stock: StockSeen | Unseen, want: Want) -> Finding:
+    """How long the second medium's disk lasts: as much comes to it as is recorded, half a year later."""
+    remedy = _("a larger disk for the second medium; docs/operations.ja.md, chapter 5")
+    if isinstance(mirror, Unseen):
+        return unmade("second-days", mirror, remedy)
+    if isinstance(stock, Unseen):
+        return unmade("second-days", stock, remedy)
+    left, found = _lasts(mirror, stock, want)
+    why = _("Recordings move there after six months, and this version erases none: what does not fit does not move.")
+    if left < SOON:
+        return error("second-days", found, why, remedy)
+    return warning("second-days", found, why, remedy) if left < SEASON else well("second-days", found)
+
+
+def _lasts(disk: DiskSeen, stock: StockSeen, want: Want) -> tuple[float, str]:
+    """Days, and a sentence."""
+    a_day, basis = _a_day(stock, want)
+    left = disk.free / a_day
+    return left, _("{free} GB free: {days} days at {mb} MB a day ({basis})").format(
+        free=round(disk.free / 1e9, 1), days=int(left), mb=round(a_day / 1e6, 1), basis=basis
+    )
 
 
 def _a_day(seen: StockSeen, want: Want) -> tuple[float, str]:

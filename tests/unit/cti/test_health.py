@@ -26,6 +26,7 @@ SEEN = HealthSeen(
     gate=good.SEEN.gate,
     clock=good_house.SEEN.clock,
     vault=VAULT,
+    mirror=good_house.SEEN.disks["mirror"],
     stock=good_house.SEEN.stock,
     keys=good_house.SEEN.keys,
     untold={"log": 0, "index": 3},
@@ -85,6 +86,7 @@ def test_a_late_event_of_an_hour_ago_is_no_alarm() -> None:
 def test_a_disk_that_fills_up_is_an_error_before_it_is_full() -> None:
     assert isinstance(VAULT, DiskSeen)
     assert found(vault=replace(VAULT, free=1 << 20))["days"].severity is Severity.error
+    assert found(mirror=replace(VAULT, free=1 << 20))["second-days"].severity is Severity.error
 
 
 @pytest.mark.parametrize(

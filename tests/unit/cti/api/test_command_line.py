@@ -636,6 +636,7 @@ async def test_what_is_due_is_shown_and_moved(desk: Desk) -> None:
     assert (
         await desk.run("retention", "run", LC_ALL="ja_JP.UTF-8")
     ).stdout.decode() == "期日の来たものはありません。\n"
+    assert "Lies on: the second medium" in (await desk.run("retention", "show", "be3b")).stdout.decode()
     office.desk.now = lambda: datetime(2027, 4, 2, tzinfo=JST)
     assert (await desk.run("retention", "hold", "be3b", "--ground", "unresolved")).returncode == 0
     late_ = (await desk.run("retention", "plan", LC_ALL="ja_JP.UTF-8")).stdout.decode()

@@ -107,6 +107,8 @@ CASES: list[tuple[MachineSeen, str, Severity, str, str]] = [
     (replace(SEEN, speed=SpeedSeen(median=0.5, longest=0.9)), "disk-speed", ERROR, "enough for 4 calls", "SSD"),
     (lies("vault", free=140 * 10**9), "days", WARNING, "140 days at 1000.0 MB a day (measured over 30", "larger disk"),
     (lies("vault", free=9 * 10**9), "days", ERROR, "9 days at 1000.0 MB", "larger disk"),
+    (lies("mirror", free=89 * 10**9), "second-days", WARNING, "89 days at 1000.0 MB", "larger disk"),
+    (lies("mirror", free=9 * 10**9), "second-days", ERROR, "9 days at 1000.0 MB", "larger disk"),
     (
         replace(lies("vault", free=300 * 10**9), stock=StockSeen(size=10**6, days=2.0)), "days", WARNING,
         "140 days at 2141.0 MB a day (no week of recordings yet: reckoned with 7 telephones that talk 8 hours a day)",
@@ -203,7 +205,8 @@ def test_what_is_well_all_the_same(seen: MachineSeen) -> None:
         (replace(SEEN, disks={**SEEN.disks, "vault": NOT_SEEN}), {"filesystems", "mirror", "days"}),
         (replace(SEEN, places={**SEEN.places, HOUSE / "log": NOT_SEEN}), {"modes"}),
         (replace(SEEN, speed=NOT_SEEN), {"disk-speed"}),
-        (replace(SEEN, stock=NOT_SEEN), {"days"}),
+        (replace(SEEN, stock=NOT_SEEN), {"days", "second-days"}),
+        (replace(SEEN, disks={**SEEN.disks, "mirror": NOT_SEEN}), {"filesystems", "mirror", "second-days"}),
         (keys(since=NOT_SEEN), {"keys"}),
         (keys(certificate=NOT_SEEN), {"certificate"}),
         (keys(api=NOT_SEEN), {"api-certificate"}),
