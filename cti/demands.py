@@ -4,14 +4,13 @@ Right after the act, and again at every look: the act stands, whatever the vault
 """
 
 from collections.abc import Iterator
-from enum import StrEnum
 from uuid import NAMESPACE_URL, uuid5
 
 import structlog
 
 from cti.cases.acts import UnjustDemand
 from cti.cases.book import CaseBook
-from cti.cases.lists import Kept
+from cti.cases.lists import Held, Kept
 from cti.errors import KikitoriError
 from cti.explain import explain
 from cti.holding import Holding
@@ -19,14 +18,6 @@ from recorder.access.errors import AccessError
 from recorder.vault.errors import VaultError
 
 log = structlog.get_logger()
-
-
-class Held(StrEnum):
-    """How it stands with what an unjust demand was made in."""
-
-    NOT_YET = "not-yet"
-    HELD = "held"
-    RELEASED = "released"
 
 
 class Demands:

@@ -12,7 +12,6 @@ from contextlib import asynccontextmanager, contextmanager
 from copy import copy
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
-from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -31,6 +30,7 @@ from cti.errors import LogUnavailableError, NotFoundError, NotRunningError, Usag
 from cti.explain import explain
 from cti.i18n import _
 from cti.intake import Intake, IntakeBook, Kept
+from cti.purpose import Purpose
 from cti.records import Day, WitnessError, load_day
 from cti.steps import at_of
 from policies.calendar import midnight
@@ -41,7 +41,7 @@ from recorder.access.checkpoint import Checkpoint
 from recorder.access.entry import Entry
 from recorder.access.errors import AccessError, CheckpointError, RewoundLogError
 from recorder.access.log import AccessLog
-from recorder.catalogue import Catalogue, Place, Wanted
+from recorder.catalogue import Catalogue, Place
 from recorder.catalogue import row as catalogue_row
 from recorder.replay import Part, Player, layout, side, wav_head
 from recorder.vault.age import Recipient
@@ -60,35 +60,12 @@ from recorder.vault.folder import (
 from recorder.vault.keys import Keys, load_recipients, load_signer, load_verifier
 from recorder.vault.manifest import Manifest, ManifestError, digest, load
 from recorder.verify import Finding, Verifying
+from recorder.wanted import Wanted
 
 log = structlog.get_logger()
 Progress = Callable[[int], None]
 Ask = Callable[[Mapping[str, Any], float], Awaitable[dict[str, Any]]]
 DAMAGED = "is being written, and is not as it was written"
-
-
-class Purpose(StrEnum):
-    """What a recording may be heard for (B-08, 4条; disclosure: 7条, 8条)."""
-
-    QUALITY = "quality"
-    CONTENT = "content"
-    DISCLOSURE = "disclosure"
-
-    @property
-    def wording(self) -> str:
-        """As 別表 and 7条 say it."""
-        return {"quality": "応対品質の管理", "content": "対応内容等の確認", "disclosure": "開示"}[self.value]
-
-    @classmethod
-    def parse(cls, text: str) -> "Purpose":
-        """From its key or its title. Raises UsageError."""
-        for purpose in cls:
-            if text in (purpose.value, purpose.wording):
-                return purpose
-        allowed = ", ".join(f"{purpose.value} ({purpose.wording})" for purpose in cls)
-        raise UsageError(
-            _("{text!r} is no purpose that 4条 knows. Name one of: {allowed}").format(text=text, allowed=allowed)
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

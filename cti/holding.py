@@ -18,9 +18,9 @@ from cti.errors import FieldError, NotFoundError
 from cti.i18n import _
 from policies.retention import Retention
 from recorder import callfile
-from recorder.catalogue import Wanted
 from recorder.medium import Medium
 from recorder.vault.folder import HELD, one_at_a_time
+from recorder.wanted import Wanted
 from retention.course import Course
 from retention.errors import HoldError
 from retention.held import HeldFolder

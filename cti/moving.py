@@ -12,9 +12,10 @@ import structlog
 from cti.desk import Ask, Desk
 from cti.store import TROUBLE
 from policies.retention import Retention
-from recorder.catalogue import Ended, Wanted
+from recorder.catalogue import Ended
 from recorder.medium import Medium
 from recorder.vault.folder import HELD
+from recorder.wanted import Wanted
 from retention.held import HeldFolder
 from retention.mover import Fate, problem_of
 from retention.plan import Deed, Due, Kept, Plan, ends_before, moves_before

@@ -4,7 +4,7 @@ Several sites, a PBX and a vault each, may share a database: each writes its own
 """
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -33,6 +33,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from recorder.level import joined
 from recorder.medium import Medium
 from recorder.vault.manifest import Loudness, Manifest
+from recorder.wanted import ANY, Wanted
 
 metadata = MetaData()
 
@@ -162,30 +163,6 @@ Place = tuple[datetime, str]
 """Where a recording stands in the order of lists: its beginning, and its id."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """Which recordings: those of whose segments one has all of `caller`, `callee` and `agent`. None: whichever.
-
-    `since` and `until`: it begins then, the latter not included; `shortest` and `longest`: seconds.
-    """
-
-    recording: str | None = None
-    number: str | None = None
-    direction: str | None = None
-    caller: str | None = None
-    callee: str | None = None
-    agent: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-    shortest: float | None = None
-    longest: float | None = None
-
-    @property
-    def by(self) -> list[str]:
-        """What is asked for, without what exactly: the access log names no caller."""
-        return [field.name for field in fields(self) if getattr(self, field.name) is not None]
-
-
 class Catalogue:
     """Looks up and keeps; one transaction a call."""
 
@@ -274,7 +251,7 @@ class Catalogue:
 
     async def recordings(
         self,
-        wanted: Wanted = Wanted(),
+        wanted: Wanted = ANY,
         *,
         limit: int | None = None,
         after: Place | None = None,

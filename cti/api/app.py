@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 from cti.api import arriving, cases, holds, hours, imports, live, moving, office, problems, signing, sound
 from cti.api.edge import Edge
 from cti.api.service import May, Service
+from cti.api.shapes import Problem
 from recorder.version import VERSION
 
 PREFIX: Final = "/v1"
@@ -76,7 +77,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
     schemas = made["components"]["schemas"]
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
-    schemas["Problem"] = problems.Problem.model_json_schema()
+    schemas["Problem"] = Problem.model_json_schema()
     made["components"]["securitySchemes"] = {"session": {"type": "http", "scheme": "bearer"}}
     for path, methods in made["paths"].items():
         for method, told in methods.items():

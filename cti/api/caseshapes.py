@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from datetime import date, datetime, time
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, model_validator
 
@@ -29,9 +29,10 @@ from cti.cases.acts import Joined as Came
 from cti.cases.case import Letter as InHand
 from cti.cases.contact import Contact as Number
 from cti.cases.contact import Missing
-from cti.cases.desk import Arrival as Coming
-from cti.cases.lists import Kept, Line, TicketLine
-from cti.demands import Held
+from cti.cases.lists import Held, Kept, Line, TicketLine
+
+if TYPE_CHECKING:
+    from cti.cases.desk import Arrival as Coming
 
 
 def _readable(text: str) -> str:
@@ -615,7 +616,7 @@ class Arrival(BaseModel):
     earlier: list[CaseLine]
 
     @classmethod
-    def of(cls, found: Coming, now: datetime) -> "Arrival":
+    def of(cls, found: "Coming", now: datetime) -> "Arrival":
         """As the store has it."""
         return cls(
             case=Case.whole(found.kept, now, found.others), phone=found.phone, why=found.why, words=found.words,

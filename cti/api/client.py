@@ -34,7 +34,6 @@ from cti.api.caseshapes import (
     TriedIn,
 )
 from cti.api.importshapes import Import, Imported
-from cti.api.problems import Problem
 from cti.api.shapes import (
     Account,
     Accounts,
@@ -58,6 +57,7 @@ from cti.api.shapes import (
     Override,
     Overrides,
     Play,
+    Problem,
     Recording,
     Recordings,
     Retention,
@@ -79,7 +79,7 @@ from cti.api.shapes import (
 from cti.errors import KikitoriError, SettingsError
 from cti.explain import explain
 from cti.i18n import _, reader
-from recorder.catalogue import Wanted
+from recorder.wanted import Wanted
 
 TIMEOUT: Final = httpx.Timeout(30.0, connect=5.0)
 Shape = TypeVar("Shape", bound=BaseModel)

@@ -12,9 +12,10 @@ from threading import Lock
 from typing import Any, Final
 from uuid import uuid4
 
-from cti.desk import Desk, Purpose, Sound
+from cti.desk import Desk, Sound
 from cti.errors import NotFoundError
 from cti.i18n import _
+from cti.purpose import Purpose
 from policies.rights import Act
 from recorder.access.sessions import Session
 from recorder.replay import Player, side, wav_head

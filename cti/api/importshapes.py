@@ -1,6 +1,6 @@
 """What goes in and out when rows of a sheet become cases, as OpenAPI shows it."""
 
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, Field
 
@@ -8,7 +8,9 @@ from cti.api.caseshapes import At, Short, Text, Typed, Unit, mail
 from cti.api.shapes import In
 from cti.cases.acts import Channel, Outcome
 from cti.cases.contact import Missing
-from cti.cases.importing import Became, Verdict
+
+if TYPE_CHECKING:
+    from cti.cases.importing import Verdict
 
 MOST: Final = 100
 """Rows of a request."""
@@ -62,14 +64,14 @@ class ImportedRow(BaseModel):
     """What became of a row, or would: new, there (a case already: `case`), or refused: `field` or `rule`, and why."""
 
     line: int
-    became: Became
+    became: Literal["new", "there", "refused"]
     case: int | None
     field: str | None
     rule: str | None
     problem: str | None
 
     @classmethod
-    def of(cls, verdict: Verdict) -> "ImportedRow":
+    def of(cls, verdict: "Verdict") -> "ImportedRow":
         """Of the store's."""
         return cls(**{name: getattr(verdict, name) for name in cls.model_fields})
 

@@ -8,7 +8,6 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
-from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
@@ -38,17 +37,6 @@ _STATUS: Final[Mapping[str, int]] = {
 NOT_VALID: Final = mark("The request has not the form that this address takes")
 NO_ADDRESS: Final = mark("There is no such address")
 INTERNAL: Final = mark("Something is wrong here; the service's journal says what")
-
-
-class Problem(BaseModel):
-    """RFC 9457, and `code`: the kind of error, as the command line names it. `errors`: where (`at`) what is wrong."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    code: str
-    errors: list[dict[str, str]] | None = None
 
 
 class NoSessionError(KikitoriError):

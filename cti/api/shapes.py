@@ -9,12 +9,11 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
-from cti.desk import Purpose
 from cti.errors import UsageError
 from cti.i18n import _
+from cti.purpose import Purpose
 from policies.overrides import Kind
 from policies.rights import Act, Role
-from recorder.catalogue import Place
 from recorder.medium import Medium
 from retention.holds import Answer, Ground
 
@@ -180,6 +179,17 @@ class Retention(BaseModel):
     erased_at: datetime | None
     why: list[str]
     holds: list[Hold]
+
+
+class Problem(BaseModel):
+    """RFC 9457, and `code`: the kind of error, as the command line names it. `errors`: where (`at`) what is wrong."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    errors: list[dict[str, str]] | None = None
 
 
 class RetentionDue(BaseModel):
@@ -540,12 +550,12 @@ class Granted(BaseModel):
     epochs: list[int]
 
 
-def to_cursor(place: Place) -> str:
+def to_cursor(place: tuple[datetime, str]) -> str:
     """A place in the order of recordings, as a page names it."""
     return base64.urlsafe_b64encode(json.dumps([place[0].isoformat(), place[1]]).encode()).decode().rstrip("=")
 
 
-def from_cursor(text: str) -> Place:
+def from_cursor(text: str) -> tuple[datetime, str]:
     """Raises UsageError."""
     try:
         at, recording = json.loads(base64.b64decode(text + "=" * (-len(text) % 4), "-_", validate=True))

@@ -19,14 +19,15 @@ from cti.api.ranges import UnsatisfiableError, span
 from cti.api.service import Once, Service, may, service_of
 from cti.api.shapes import Ask, Details, Export, Gap, Levels, Play, Recording, Recordings, from_cursor, to_cursor
 from cti.api.signing import address
-from cti.desk import Purpose, Sound
+from cti.desk import Sound
 from cti.errors import UsageError
 from cti.i18n import _
+from cti.purpose import Purpose
 from policies.rights import OPERATORS, Act
 from recorder.access.sessions import Session
-from recorder.catalogue import Wanted
 from recorder.level import level
 from recorder.vault.age import Recipient
+from recorder.wanted import Wanted
 
 router = APIRouter(route_class=Once, tags=["recordings"])
 files = APIRouter(tags=["recordings"])

@@ -2,10 +2,19 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from cti.cases.acts import Channel, Outcome, State, TicketEnd, TicketKind, Way
 from cti.cases.case import Case
 from cti.cases.contact import Contact, Missing
+
+
+class Held(StrEnum):
+    """How it stands with what an unjust demand was made in."""
+
+    NOT_YET = "not-yet"
+    HELD = "held"
+    RELEASED = "released"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

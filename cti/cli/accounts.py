@@ -13,9 +13,9 @@ import typer
 from cti.app.clock import wall_clock
 from cti.app.desk import accounts_at
 from cti.cli.common import Commands, Json, agree, out, say_json, settings, table, when
-from cti.cli.local import at_desk
+from cti.cli.local import at_desk, at_desk_for, entitled
 from cti.cli.session import Ca, Server, address, at_api, by_session
-from cti.cli.signin import HERE, By, Code, PasswordFile, Proof, asked, at_desk_for, entitled, line, proof, visible
+from cti.cli.signin import HERE, By, Code, PasswordFile, Proof, asked, line, proof, visible
 from cti.cli.terminal import one_line
 from cti.errors import UsageError
 from cti.explain import explain

@@ -11,9 +11,9 @@ import typer
 
 from cti.cli import review
 from cti.cli.common import Commands, Json, out, say_json, table, when
-from cti.cli.local import at_desk
+from cti.cli.local import allowed, at_desk
 from cti.cli.session import at_api, by_session
-from cti.cli.signin import By, Code, PasswordFile, Proof, allowed, proof
+from cti.cli.signin import By, Code, PasswordFile, Proof, proof
 from cti.cli.terminal import one_line
 from cti.desk import Desk
 from cti.errors import NotFoundError, UsageError

@@ -13,9 +13,10 @@ from cti.calls.model import Fact
 from cti.calls.tracker import Silence, Tracker
 from cti.cli import capture, live, why
 from cti.cli.common import Commands, Json, out, say_json, table, when
-from cti.cli.hours import day_of
-from cti.cli.signin import By, Code, PasswordFile, at_desk_for
+from cti.cli.local import at_desk_for
+from cti.cli.signin import By, Code, PasswordFile
 from cti.cli.terminal import one_line
+from cti.cli.typed import day_of
 from cti.explain import word
 from cti.i18n import _
 from cti.replay import Step, steps_of

@@ -15,9 +15,9 @@ from cti.cases.model import as_asked
 from cti.cli import importing
 from cti.cli.common import Commands, Json, err, out, say_json, table
 from cti.cli.history import called, done, spoken_channel
-from cti.cli.hours import time_of
 from cti.cli.session import at_api
 from cti.cli.terminal import one_line
+from cti.cli.typed import time_of
 from cti.errors import KikitoriError, UsageError
 from cti.explain import word
 from cti.i18n import _

@@ -10,8 +10,9 @@ import typer
 from cti import statement
 from cti.app.clock import wall_clock
 from cti.cli.common import Commands, Json, installed, out, say_json, settings, table
-from cti.cli.hours import day_of
-from cti.cli.signin import By, Code, PasswordFile, at_desk_for
+from cti.cli.local import at_desk_for
+from cti.cli.signin import By, Code, PasswordFile
+from cti.cli.typed import day_of
 from cti.completeness import Account
 from cti.errors import UsageError
 from cti.explain import localise, word

@@ -9,8 +9,8 @@ import typer
 from cti.app.clock import wall_clock
 from cti.app.desk import accounts_at, keys_at
 from cti.cli.common import Commands, Json, PassphraseFile, agree, out, passphrase, say_json, settings, table
-from cti.cli.local import at_desk
-from cti.cli.signin import By, Code, PasswordFile, asked, asking, entitled, line
+from cti.cli.local import at_desk, entitled
+from cti.cli.signin import By, Code, PasswordFile, asked, asking, line
 from cti.desk import Desk
 from cti.errors import UsageError
 from cti.escrow import Escrow, Two

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from cti.cli.common import Commands, Json, agree, err, out, say_json, settings, table
-from cti.cli.signin import By, Code, PasswordFile, at_desk_for
+from cti.cli.local import at_desk_for
+from cti.cli.signin import By, Code, PasswordFile
 from cti.cli.terminal import printable
 from cti.desk import Desk
 from cti.errors import UsageError

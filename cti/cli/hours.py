@@ -1,6 +1,5 @@
 """`kikitori hours`: open or closed, and why."""
 
-import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -14,17 +13,18 @@ from cti.app.clock import wall_clock
 from cti.cli import holidays, overrides
 from cti.cli.common import Commands, Json, PolicyFolder, complain, installed, out, say_json, table
 from cti.cli.terminal import one_line
+from cti.cli.typed import YEARS, time_of
 from cti.errors import UsageError
 from cti.explain import localise
 from cti.hours import known
 from cti.i18n import _, ngettext
 from cti.ics import year_ics
 from cti.sentences import certainty, day_text, moment_text, sentences
-from policies.calendar import JST, Hours
+from policies.calendar import Hours
 from policies.hours import HORIZON, Day, OpeningHours
 from policies.load import Policies, shipped
 from policies.load import check as fits
-from policies.overrides import Overrides, moment
+from policies.overrides import Overrides
 from policies.toml import read
 
 OverridesFile = Annotated[
@@ -32,7 +32,6 @@ OverridesFile = Annotated[
     typer.Option("--overrides", help=_("Decisions on other hours, JSON lines, instead of the installation's.")),
 ]
 CalendarName = Annotated[str, typer.Option("--calendar", help=_("Whose hours: centre, office, ..."))]
-YEARS = (1900, 9998)
 SYMBOLS = "#+o=%x"
 
 
@@ -91,28 +90,6 @@ def of(hours: OpeningHours, calendar: str) -> str:
     if calendar not in names:
         raise UsageError(_("no calendar {name!r}: there are {names}").format(name=calendar, names=", ".join(names)))
     return calendar
-
-
-def time_of(text: str, where: str = "TIME") -> datetime:
-    """An instant that was typed. Raises UsageError."""
-    try:
-        at = moment(text)
-    except ValueError as error:
-        raise UsageError(f"{where}: {localise(str(error))}") from error
-    if not YEARS[0] <= at.year <= YEARS[1]:
-        raise UsageError(
-            _("{where}: {text}: a year from {first} to {last} is needed").format(
-                where=where, text=text, first=YEARS[0], last=YEARS[1]
-            )
-        )
-    return at
-
-
-def day_of(text: str, where: str) -> date:
-    """A day in Japan that was typed. Raises UsageError."""
-    if not re.fullmatch(r"\d{4}-\d\d-\d\d", text):
-        raise UsageError(_("{where}: {text!r} is no day: write 2027-04-01").format(where=where, text=text))
-    return time_of(text, where).astimezone(JST).date()
 
 
 def times_of(given_times: list[str] | None) -> list[datetime]:

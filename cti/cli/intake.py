@@ -8,7 +8,8 @@ import typer
 
 from cti.app.clock import wall_clock
 from cti.cli.common import Commands, Json, out, say_json, table
-from cti.cli.signin import By, Code, PasswordFile, at_desk_for
+from cti.cli.local import at_desk_for
+from cti.cli.signin import By, Code, PasswordFile
 from cti.desk import Desk
 from cti.errors import NotFoundError, UsageError
 from cti.explain import word

@@ -10,8 +10,9 @@ import typer
 
 from cti.app.clock import wall_clock
 from cti.cli.common import Commands, Json, actor, agree, out, say_json, settings, table
+from cti.cli.local import at_desk_for
 from cti.cli.session import at_api, signed_in
-from cti.cli.signin import By, Code, PasswordFile, at_desk_for
+from cti.cli.signin import By, Code, PasswordFile
 from cti.cli.terminal import one_line
 from cti.deciding import Deciding, public
 from cti.desk import Desk

@@ -9,8 +9,8 @@ from cti.app.clock import wall_clock
 from cti.cli.case import names_of
 from cti.cli.common import Commands, Json, out, say_json, table
 from cti.cli.history import spoken_channel
-from cti.cli.hours import time_of
 from cti.cli.session import at_api
+from cti.cli.typed import time_of
 from cti.explain import word
 from cti.i18n import _
 from cti.review import Month

@@ -7,13 +7,13 @@ from typing import Annotated, Any, Final
 import typer
 
 from cti.cli.common import BLOCKS, Commands, Json, Recording, length, out, say_json, seconds, table, when
-from cti.cli.hours import time_of
 from cti.cli.signin import By, Code, PasswordFile
 from cti.cli.terminal import one_line
+from cti.cli.typed import time_of
 from cti.cli.ways import way
 from cti.explain import word
 from cti.i18n import _
-from recorder.catalogue import Wanted
+from recorder.wanted import Wanted
 
 QUIET: Final = 7
 """Bits of a sample that are no bar: -48 dBFS."""

@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from cti.cli.common import Json, PassphraseFile, err, length, out, passphrase, say_json
-from cti.cli.local import at_desk
-from cti.cli.signin import By, Code, PasswordFile, holding, proof
+from cti.cli.local import at_desk, holding
+from cti.cli.signin import By, Code, PasswordFile, proof
 from cti.desk import Desk
 from cti.explain import localise
 from cti.i18n import _, ngettext

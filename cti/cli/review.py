@@ -8,9 +8,9 @@ import typer
 from cti.app.clock import wall_clock
 from cti.app.desk import reviewing_at
 from cti.cli.common import Json, agree, out, say_json, settings, table
-from cti.cli.local import at_desk
+from cti.cli.local import allowed, at_desk
 from cti.cli.session import at_api, by_session
-from cti.cli.signin import By, Code, PasswordFile, allowed, proof
+from cti.cli.signin import By, Code, PasswordFile, proof
 from cti.cli.terminal import one_line
 from cti.desk import Desk
 from cti.errors import NotEntitledError, UsageError

@@ -1,29 +1,17 @@
-"""Who asks, and whether they may: ID, password and code, then the right of the role. In one place for every command."""
+"""Who asks: ID, password and code. Whether they may is looked up at the desk (`cti.cli.local`), or by its API."""
 
 import getpass
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 
-from cti.app.clock import wall_clock
-from cti.app.desk import accounts_at
-from cti.cli.common import first_line, settings
-from cti.cli.local import at_desk
-from cti.desk import Desk
-from cti.errors import NotEntitledError, UsageError
-from cti.guard import Guard
+from cti.cli.common import first_line
+from cti.errors import UsageError
 from cti.i18n import _
-from policies.load import Policies
-from policies.rights import Act
-from recorder.access.accounts import Accounts
-from recorder.access.grants import Held
-from recorder.access.people import SignedIn
-
-Result = TypeVar("Result")
 
 HERE = "console"
 """Where somebody signs in who sits at the recorder itself."""
@@ -72,49 +60,6 @@ def asking(by: str | None, password_file: Path | None, code: str | None) -> Call
         return Proof(account=by, password=password, code=code or visible(_("Code: ")))
 
     return ask
-
-
-async def entitled(accounts: Accounts, act: Act, who: Proof) -> SignedIn:
-    """Somebody who has proved who they are, and may do `act`. Raises NotEntitledError, RefusedError, TooSoonError."""
-    rights = Policies(settings().settings.paths.policies).rights  # before a code is used up
-    found = await accounts.sign_in(who.account, who.password, who.code, HERE)
-    Guard(accounts=accounts, rights=lambda: rights).entitled(found.account, act)
-    return found
-
-
-async def allowed(desk: Desk, act: Act, who: Proof | None) -> Held | None:
-    """As `holding`; None for nobody, as long as nobody ever had an account. Raises NotEntitledError.
-
-    The log is asked: whoever renews an account, or writes into the database, does not open the host to everybody.
-    """
-    if who is not None:
-        return await holding(desk, act, who)
-    if desk.ever("account.enrolled"):
-        raise NotEntitledError(
-            _("people have accounts here (B-06): name your own ID with --by, or for recordings `kikitori login ID`")
-        )
-    return None
-
-
-async def holding(desk: Desk, act: Act, who: Proof) -> Held:
-    """What somebody at the recorder itself can open, who may do `act`. Raises NotEntitledError."""
-    accounts = accounts_at(desk, wall_clock)
-    found = await entitled(accounts, act, who)
-    desk.actor = found.account.id
-    return await accounts.grants.held(found)
-
-
-def at_desk_for(
-    act: Act, by: str | None, password_file: Path | None, code: str | None, what: Callable[[Desk], Awaitable[Result]]
-) -> Result:
-    """`at_desk`, by whoever may do `act`; by anybody, as long as nobody has an account. Raises NotEntitledError."""
-    who = proof(by, password_file, code) if by else None
-
-    async def do(desk: Desk) -> Result:
-        await allowed(desk, act, who)
-        return await what(desk)
-
-    return at_desk(do)
 
 
 def asked(question: str) -> str:

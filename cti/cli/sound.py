@@ -14,9 +14,9 @@ from cti.cli.common import Json, PassphraseFile, Recording, err, length, say_jso
 from cti.cli.player import WIDTH, Player, program
 from cti.cli.signin import By, Code, PasswordFile
 from cti.cli.ways import Gaps, Heard, OverApi, Part, way
-from cti.desk import Purpose
 from cti.errors import UsageError
 from cti.i18n import _
+from cti.purpose import Purpose
 from recorder.export import whole_file
 from recorder.vault.age import Recipient
 

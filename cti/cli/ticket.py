@@ -9,9 +9,9 @@ import typer
 from cti.cases.acts import TicketEnd, TicketKind
 from cti.cli.case import asked_of, customer, given, named, names_of
 from cti.cli.common import Commands, Json, err, out, say_json, table
-from cti.cli.hours import time_of
 from cti.cli.session import at_api
 from cti.cli.terminal import one_line
+from cti.cli.typed import time_of
 from cti.explain import word
 from cti.i18n import _
 from cti.sentences import moment_text

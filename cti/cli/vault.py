@@ -13,9 +13,9 @@ from cti.app.clock import wall_clock
 from cti.app.desk import accounts_at, keys_at
 from cti.cli import escrow
 from cti.cli.common import Commands, Json, PassphraseFile, agree, err, out, passphrase, say_json, settings, table, when
-from cti.cli.local import at_desk
+from cti.cli.local import allowed, at_desk, holding
 from cti.cli.session import at_api, by_session, from_afar
-from cti.cli.signin import By, Code, PasswordFile, allowed, holding, proof
+from cti.cli.signin import By, Code, PasswordFile, proof
 from cti.cli.terminal import one_line
 from cti.desk import Desk
 from cti.i18n import _, ngettext

@@ -10,18 +10,19 @@ from pydantic import BaseModel, ValidationError
 from cti.api.shapes import Ask
 from cti.api.shapes import Export as ExportAsked
 from cti.cli.common import passphrase
-from cti.cli.local import at_desk
+from cti.cli.local import allowed, at_desk, at_desk_for
 from cti.cli.session import at_api, signed_in
-from cti.cli.signin import allowed, at_desk_for, proof
-from cti.desk import Desk, Purpose, Sound
+from cti.cli.signin import proof
+from cti.desk import Desk, Sound
 from cti.errors import UsageError
 from cti.explain import localise
 from cti.i18n import _
+from cti.purpose import Purpose
 from policies.rights import Act
-from recorder.catalogue import Wanted
 from recorder.export import total
 from recorder.vault.age import Recipient
 from recorder.vault.keys import Keys, by_passphrase
+from recorder.wanted import Wanted
 
 if TYPE_CHECKING:
     from cti.api.client import Client

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Final
 import typer
 
 from cti.cli.common import Json, out, say_json, settings
-from cti.cli.signin import By, Code, PasswordFile, at_desk_for
+from cti.cli.local import at_desk_for
+from cti.cli.signin import By, Code, PasswordFile
 from cti.cli.terminal import one_line
 from cti.explain import word
 from cti.hours import known

@@ -220,7 +220,7 @@ def with_age(root: Path, folder: Path) -> float:
 
 def office_purpose() -> Any:
     """Why."""
-    from cti.desk import Purpose
+    from cti.purpose import Purpose
 
     return Purpose.CONTENT
 

@@ -20,7 +20,8 @@ from uuid import UUID
 from sqlalchemy import text
 
 from cti import store
-from recorder.catalogue import Catalogue, Wanted, plain, segments
+from recorder.catalogue import Catalogue, plain, segments
+from recorder.wanted import Wanted
 from tests.databases import Postgres
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

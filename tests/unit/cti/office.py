@@ -20,10 +20,11 @@ from cti.cases.desk import CaseDesk
 from cti.cases.putting import Putting
 from cti.cases.sealing import FieldKeys
 from cti.demands import Demands
-from cti.desk import Desk, Purpose, Sound
+from cti.desk import Desk, Sound
 from cti.holding import Holding
 from cti.intake import IntakeBook
 from cti.moving import Moving
+from cti.purpose import Purpose
 from cti.reviewing import Reviewing
 from cti.vaultkeys import VaultKeys
 from policies.load import Policies

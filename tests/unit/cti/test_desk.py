@@ -22,17 +22,17 @@ from cti import statement, store
 from cti.app.desk import Stating
 from cti.callbook import CallRecord
 from cti.calls.said import said
-from cti.desk import DAMAGED, Desk, Purpose, closing
+from cti.desk import DAMAGED, Desk, closing
 from cti.errors import LogUnavailableError, NotFoundError, NotRunningError, UsageError
 from cti.intake import Intake
 from cti.journal import Journal
+from cti.purpose import Purpose
 from cti.records import WitnessError
 from cti.statement import StatementError
 from policies.calendar import JST
 from recorder import callfile
 from recorder.access import checkpoint
 from recorder.access.log import AccessLog
-from recorder.catalogue import Wanted
 from recorder.export import whole_file
 from recorder.replay import BodyMismatchError, DamagedAudioError, wav_head
 from recorder.vault import keys
@@ -42,6 +42,7 @@ from recorder.vault.folder import segment_name
 from recorder.vault.keys import by_passphrase
 from recorder.vault.manifest import dump, load
 from recorder.verify import UNFINISHED, Finding
+from recorder.wanted import Wanted
 from tests.unit.cti.office import BOTH, PASSPHRASE, SECONDS, SIDES, Office, decoded, open_office, opened, samples
 from tests.unit.recorder.rig import RATE, START, MixMonitor, Rig, ram_folder, run, take, uuid
 

@@ -12,7 +12,7 @@ from cti.holding import Holding
 from cti.moving import AGAIN, BATCH, LATE, Moving, late
 from policies.calendar import JST
 from policies.load import Policies, shipped
-from recorder.catalogue import Wanted
+from recorder.wanted import Wanted
 from retention.holds import Ground
 from retention.plan import Deed
 from tests.unit.cti.office import BOTH, Office, moving_of, samples

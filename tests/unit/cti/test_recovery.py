@@ -10,19 +10,21 @@ import pytest
 
 from cti import recovery, store
 from cti.callbook import CallRecord
-from cti.desk import Desk, Purpose
+from cti.desk import Desk
 from cti.errors import NotFoundError, NotRunningError
 from cti.intake import IntakeBook
 from cti.journal import Journal
+from cti.purpose import Purpose
 from cti.recovery import Outcome, Recovery
 from recorder.access.log import AccessLog
-from recorder.catalogue import Catalogue, Wanted
+from recorder.catalogue import Catalogue
 from recorder.recover import REASON
 from recorder.take import History
 from recorder.vault import keys
 from recorder.vault.age import Identity, wrap
 from recorder.vault.errors import VaultError
 from recorder.vault.keys import by_passphrase
+from recorder.wanted import Wanted
 from tests import databases
 from tests.unit.recorder.rig import (
     LEFT,

@@ -14,7 +14,7 @@ import pyotp
 import pytest
 from sqlalchemy import insert, update
 
-from cti.desk import Purpose
+from cti.purpose import Purpose
 from cti.vaultkeys import Giver, Rotated, VaultKeys
 from policies.rights import Role
 from recorder.access import tables

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from cti import store
-from recorder.catalogue import Catalogue, Wanted
+from recorder.catalogue import Catalogue
+from recorder.wanted import Wanted
 from tests import databases
 from tests.unit.recorder.rig import START, uuid
 

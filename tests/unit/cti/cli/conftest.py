@@ -84,7 +84,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    for module in (accounts, signin, vault, escrow, local, overrides, hours, review):
+    for module in (accounts, vault, escrow, local, overrides, hours, review):
         monkeypatch.setattr(module, "wall_clock", made.now)
     for module in (accounts, signin):
         monkeypatch.setattr(module, "visible", made.code)
