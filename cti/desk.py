@@ -7,6 +7,7 @@ import asyncio
 import errno
 import io
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from copy import copy
@@ -156,11 +157,12 @@ class Desk:
         for path in self.vault.manifests():
             if (row := self._row(path)) is not None:
                 await self.catalogue.put([row])
-                if not self.vault.body_path(row["recording"], row["segment"]).exists():
+                body = self.vault.body_path(row["recording"], row["segment"])
+                if not body.exists() and self.vault.second.has(body.name):  # what is nowhere stays due, and is named
                     gone.append(row["recording"])
                 count += 1
             progress(1)
-        await self.catalogue.moved([name for name in gone if not self.lies_here(name)])
+        await self.catalogue.moved({name: count for name, count in Counter(gone).items() if not self.lies_here(name)})
         await self._read_calls()
         await self.read_steps()
         return count

@@ -2,22 +2,22 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
 from uuid import uuid4
 
 import structlog
 
 from cti.desk import Ask, Desk
-from cti.store import TROUBLE
 from policies.retention import Retention
 from recorder.catalogue import Ended
 from recorder.medium import Medium
 from recorder.vault.folder import HELD
-from recorder.wanted import Wanted
 from retention.held import HeldFolder
-from retention.mover import Fate, problem_of
+from retention.mover import Fate, Outcome, problem_of
 from retention.plan import Deed, Due, Kept, Plan, ends_before, moves_before
 
 log = structlog.get_logger()
@@ -109,6 +109,8 @@ class Moving:
         now, sums, stopped = self.desk.now(), {deed: Sum() for deed in Deed}, list[Stopped]()
         async for due, seconds in self._due(now):
             sums[due.deed].add(due, seconds)
+            if due.deed is Deed.ERASE and due.kept.medium is Medium.FIRST:
+                sums[Deed.MOVE].add(due, seconds)  # nothing erases it yet, and it does not stay there either
             if due.deed is Deed.STOPPED and len(stopped) < NAMED:
                 kept = due.kept
                 stopped.append(Stopped(recording=kept.recording, conversation=kept.conversation, since=due.since))
@@ -120,7 +122,7 @@ class Moving:
         return self._alone.locked() or (self._begun is not None and not self._begun.done())
 
     def begin(self) -> None:
-        """Have all that is due done, and do not wait for it; where it is being done, let it go on."""
+        """Have all that is due done, and do not wait for it; where something is being done, let that go on."""
         if not self.running:
             self.last = None
             self._begun = asyncio.create_task(self._run_to_its_end())
@@ -128,8 +130,8 @@ class Moving:
     async def _run_to_its_end(self) -> None:
         try:
             await self.run()
-        except (OSError, *TROUBLE) as error:
-            log.error("nothing moved", error=str(error))
+        except Exception as error:  # nobody waits for it: what is wrong is shown, and the desk goes on
+            log.exception("nothing moved")
             self.last = self.last or Run(began=self.desk.now(), planned=0, ended=self.desk.now())
             self.last.problem = problem_of(error)
 
@@ -156,6 +158,9 @@ class Moving:
                 for first in range(0, len(due), BATCH):
                     if not await self._some(run, due[first : first + BATCH]):
                         break
+            except BaseException as error:
+                run.problem = str(error) or type(error).__name__
+                raise
             finally:
                 run.ended = self.desk.now()
             if due:
@@ -166,36 +171,35 @@ class Moving:
         """A batch; whether it goes on."""
         try:
             answer = await self._keeper({"ask": "move", "recordings": list(names), "act": str(uuid4())}, DEADLINE)
-        except (OSError, TimeoutError) as error:
-            run.problem = f"keeper: {error.strerror or error or type(error).__name__}"
+            if "outcomes" not in answer:
+                run.problem = str(answer.get("problem") or answer.get("error"))
+                return False
+            outcomes = [_outcome(one) for one in answer["outcomes"]]
+        except (OSError, TimeoutError, ValueError, KeyError, TypeError) as error:  # away, or of another version
+            run.problem = f"keeper: {getattr(error, 'strerror', None) or error or type(error).__name__}"
             return False
-        if "outcomes" not in answer:
-            run.problem = str(answer.get("problem") or answer.get("error"))
-            return False
-        there = []
-        for one in answer["outcomes"]:
-            name, fate = str(one["recording"]), Fate(one["fate"])
-            if fate in (Fate.MOVED, Fate.THERE):
-                there.append(name)
-                self._failed.pop(name, None)
-            else:
-                self._say(run, name, fate, one.get("problem"))
-            run.moved += fate is Fate.MOVED
-            run.bytes += int(one["size"])
+        there = {one.recording: one.segments for one in outcomes if one.fate in (Fate.MOVED, Fate.THERE)}
         await self.desk.catalogue.moved(there)
+        for one in outcomes:
+            if one.recording in there:
+                self._failed.pop(one.recording, None)
+            else:
+                self._say(run, one)
+            run.moved += one.fate is Fate.MOVED
+            run.bytes += one.size
         run.done += len(names)
         return True
 
-    def _say(self, run: Run, name: str, fate: Fate, problem: str | None) -> None:
-        at = self.desk.now()
-        self._failed[name] = at
+    def _say(self, run: Run, one: Outcome) -> None:
+        at, problem = self.desk.now(), one.problem or one.fate.value
+        self._failed[one.recording] = at
         if len(run.failed) < NAMED:
-            run.failed.append(Failed(recording=name, at=at, problem=problem or fate.value))
-        log.error("not moved", recording=name, fate=fate.value, problem=problem)
+            run.failed.append(Failed(recording=one.recording, at=at, problem=problem))
+        log.error("not moved", recording=one.recording, fate=one.fate.value, problem=problem)
 
     async def _moving(self, now: datetime) -> AsyncIterator[str]:
         async for due, _seconds in self._due(now):
-            if due.deed is Deed.MOVE:
+            if due.deed in (Deed.MOVE, Deed.ERASE) and due.kept.medium is Medium.FIRST:
                 yield due.kept.recording
 
     async def _due(self, now: datetime) -> AsyncIterator[tuple[Due, float]]:
@@ -213,17 +217,27 @@ async def late(desk: Desk, policy: Retention, now: datetime) -> tuple[int, int]:
 
     Raises OSError.
     """
-    holds = await asyncio.to_thread(HeldFolder(desk.vault.root / HELD).now)
+    holds = await asyncio.to_thread(_held_at(desk.vault.root / HELD).now)
     plan, held = Plan(policy, holds, now), {hold.conversation for hold in holds.all if hold.released is None}
-    stopped = 0
-    for names in (await desk.catalogue.recordings_of(held)).values():
-        for name in names:
-            (row,) = await desk.catalogue.recordings(Wanted(recording=name))
-            # Wherever it lies: what is held is stopped on both media.
-            ended = row["end"].replace(tzinfo=None)
-            found = plan.of(kept(Ended(name, row["conversation"], ended, row["seconds"], Medium.SECOND)))
-            stopped += found is not None and found.deed is Deed.STOPPED
+    over = await desk.catalogue.ended_of(held, ends_before(policy, now))
+    # Wherever it lies: what is held is stopped on both media.
+    found = [plan.of(replace(kept(row), medium=Medium.SECOND)) for row in over]
+    stopped = sum(due is not None and due.deed is Deed.STOPPED for due in found)
     return await desk.catalogue.late(moves_before(policy, now - LATE)), stopped
+
+
+@cache
+def _held_at(folder: Path) -> HeldFolder:
+    """One for a folder: it reads no file twice that has not changed."""
+    return HeldFolder(folder)
+
+
+def _outcome(said: Mapping[str, Any]) -> Outcome:
+    """Raises KeyError, TypeError, ValueError."""
+    return Outcome(
+        recording=str(said["recording"]), fate=Fate(said["fate"]), segments=int(said["segments"]),
+        size=int(said["size"]), problem=said["problem"],
+    )  # fmt: skip
 
 
 def kept(row: Ended) -> Kept:

@@ -119,12 +119,14 @@ OURS = (
     # retention.mover, recorder.vault.second, recorder.vault.shred
     mark("{medium} is empty: mount it"),
     mark("it has room for {room} bytes, and {needed} are to go there"),
-    mark("{file}: is not there"),
     mark("{file}: is not the one that its manifest names"),
     mark("{file} is not what its manifest says; `kikitori verify` says more"),
     mark("{file} lies on neither medium"),
     mark("lies on neither medium"),
     mark("belongs to no segment of the vault"),
+    mark("lies on both media: `kikitori catalogue rebuild`, then `kikitori retention run`, takes it from here"),
+    mark("{file} is no file of the second medium"),
+    mark("{folder} is no folder of its own: whoever has it can take recordings away"),
     mark("keeper: {problem}"),
     mark("not-due"),
     # retention.holds

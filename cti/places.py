@@ -43,6 +43,7 @@ def mirror(settings: Settings) -> dict[Path, Owned]:
     return {
         # Sticky: whoever makes a file there takes away none of another.
         root: Owned(who.recorder, VAULT, 0o3770),
+        root / "segments": Owned(who.recorder, VAULT, 0o2750),
         root / "checkpoints": Owned(who.desk, LOG, 0o2770),
         root / "escrow": Owned(who.desk, VAULT, 0o700),
     }

@@ -185,7 +185,7 @@ class Catalogue:
             sums = (await connection.execute(_sums().where(segments.c.recording.in_(names)))).mappings().all()
             heard = await self._loudness(connection, names)
             for found in sums:
-                # What is new was recorded: it lies on the first medium, whatever else there is of the recording.
+                # What is new was recorded: it lies on the first medium. Whoever makes all anew looks (`moved`).
                 more = {"loudness": heard.get(found["recording"]), "medium": Medium.FIRST}
                 await put(connection, recordings, {**found, **more})
 
@@ -196,13 +196,24 @@ class Catalogue:
         async with self.engine.connect() as connection:
             return int((await connection.execute(wanted)).scalar_one())
 
-    async def moved(self, names: Collection[str]) -> None:
-        """These recordings lie on the second medium now."""
-        every = sorted(names)
+    async def moved(self, segments_of: Mapping[str, int]) -> None:
+        """These recordings lie on the second medium now, with so many segments: where there are more, not all do."""
         async with self.engine.begin() as connection:
+            for name, count in segments_of.items():
+                one = (recordings.c.recording == name) & (recordings.c.segments == count)
+                await connection.execute(update(recordings).where(one).values(medium=Medium.SECOND))
+
+    async def ended_of(self, conversations: Collection[str], before: datetime) -> list["Ended"]:
+        """The recordings of these conversations that ended before that, wherever they lie."""
+        found, every = list[Ended](), sorted(conversations)
+        async with self.engine.connect() as connection:
             for first in range(0, len(every), 500):
-                some = recordings.c.recording.in_(every[first : first + 500])
-                await connection.execute(update(recordings).where(some).values(medium=Medium.SECOND))
+                some = recordings.c.conversation.in_(every[first : first + 500])
+                wanted = select(*(recordings.c[name] for name in Ended._fields)).where(
+                    recordings.c.pbx == self.pbx, recordings.c.end < plain(before), some
+                )
+                found += [Ended(*row) for row in await connection.execute(wanted)]
+        return found
 
     async def ended_before(self, first: datetime, either: datetime) -> AsyncIterator[Sequence["Ended"]]:
         """This PBX's recordings that lie on the first medium and ended before `first`, or on either before `either`.

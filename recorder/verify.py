@@ -21,6 +21,7 @@ from recorder.vault.stream import Reader
 
 UNFINISHED = "has no end: the recorder ends it when it starts; after a power failure `kikitori recover` does"
 KINDS = ("agebody", "manifest", "tail0", "tail1")
+BOTH = "lies on both media: `kikitori catalogue rebuild`, then `kikitori retention run`, takes it from here"
 LEFT_OVER = "is finished, and its tails are left over; `kikitori recover` removes them"
 
 
@@ -120,12 +121,18 @@ class Verifying:
                     yield Finding(what=str(folder / name), problem="is no file of a vault")
 
     def second(self) -> Iterator[Finding]:
-        """Files on the second medium that belong to no segment of the vault."""
+        """Files on the second medium that belong to no segment of the vault, and bodies that lie on both."""
+        both = []
         for name in self.vault.second.names():
             stem, _, kind = name.rpartition(".")
             known = is_segment_name(stem) and self.vault.manifest_path(*split_name(stem)).exists()
             if kind not in ("agebody", "manifest") or not known:
                 yield Finding(what=self.vault.second.where(name), problem="belongs to no segment of the vault")
+            elif kind == "agebody" and self.vault.body_path(*split_name(stem)).exists():
+                both.append(self.vault.body_path(*split_name(stem)))
+        for path in both:
+            if path.exists():  # still: it was not on its way just now
+                yield Finding(what=str(path), problem=BOTH)
 
     def lines(self) -> Iterator[Finding]:
         """Every line of every file of call records, of steps, of promises kept and of holds."""

@@ -77,15 +77,15 @@ class Mover:
     def move(self, recordings: Sequence[str], act: str) -> list[Outcome]:
         """Move those that are due; what became of each, in their order. `act` names the try in the access log.
 
-        Raises SecondMediumError, before anything is done; and what `plan` and `tell` raise: then those that were not
-        told of are where they were, or on both media.
+        Raises SecondMediumError, before anything is done; and what `plan` and `tell` raise, and OSError: then some may
+        have moved, and the next try tells of them.
         """
-        plan, found = self._plan(), dict[str, Outcome | _Going]()
+        plan, room, found = self._plan(), self.vault.second.room(), dict[str, Outcome | _Going]()
         for recording in dict.fromkeys(recordings):
             found[recording] = self._look(recording, plan)
         going = [one for one in found.values() if isinstance(one, _Going)]
         if going:
-            needed, room = sum(one.size for one in going), self.vault.second.room()
+            needed = sum(one.size for one in going)
             if room < needed:
                 raise SecondMediumError(f"it has room for {room} bytes, and {needed} are to go there")
             about, names = going[0].segments[0].pbx, [one.recording for one in going]
@@ -105,28 +105,25 @@ class Mover:
             return Outcome(recording=recording, fate=Fate.UNKNOWN)
         try:
             segments = manifests(self.vault, self._verifiers, recording)
-        except (VaultError, OSError, UnicodeDecodeError) as error:
+            return self._going(recording, segments, plan)
+        except (VaultError, OSError, ValueError) as error:
             return Outcome(recording=recording, fate=Fate.FAILED, problem=problem_of(error))
+
+    def _going(self, recording: str, segments: list[Manifest], plan: Plan) -> Outcome | _Going:
         if not segments:
             return Outcome(recording=recording, fate=Fate.UNKNOWN)
-        here = [one for one in segments if self.vault.body_path(recording, one.segment).exists()]
-        kept = Kept(
-            recording=recording, conversation=segments[0].conversation, ended=max(map(_ended, segments)),
-            medium=Medium.FIRST if here else Medium.SECOND,
-        )  # fmt: skip
-        if not here:
-            return self._elsewhere(recording, segments)
-        due = plan.of(kept)
-        if due is None or due.deed is not Deed.MOVE:
+        if not any(self.vault.body_path(recording, one.segment).exists() for one in segments):
+            names = [body_name(recording, one.segment) for one in segments]
+            lost = [name for name in names if not self.vault.second.has(name)]
+            if lost:
+                return Outcome(recording=recording, fate=Fate.FAILED, problem=f"{lost[0]} lies on neither medium")
+            return Outcome(recording=recording, fate=Fate.THERE, segments=len(segments))
+        ended, conversation = max(map(_ended, segments)), segments[0].conversation
+        due = plan.of(Kept(recording=recording, conversation=conversation, ended=ended, medium=Medium.FIRST))
+        # Whose period is over altogether does not stay here either: nothing erases it yet.
+        if due is None or due.deed not in (Deed.MOVE, Deed.ERASE):
             return Outcome(recording=recording, fate=Fate.NOT_DUE)
         return _Going(recording, segments)
-
-    def _elsewhere(self, recording: str, segments: Sequence[Manifest]) -> Outcome:
-        names = [body_name(recording, one.segment) for one in segments]
-        lost = [name for name in names if not self.vault.second.has(name)]
-        if lost:
-            return Outcome(recording=recording, fate=Fate.FAILED, problem=f"{lost[0]} lies on neither medium")
-        return Outcome(recording=recording, fate=Fate.THERE, segments=len(segments))
 
     def _go(self, going: Sequence[_Going]) -> Iterator[Outcome]:
         """All are copied together; where that fails, one by one, so that none fails for another's sake."""
@@ -142,13 +139,13 @@ class Mover:
                 yield Outcome(recording=one.recording, fate=Fate.FAILED, problem=problem_of(error))
 
     def _leave(self, one: _Going, bad: set[str]) -> Outcome:
-        for name in (body_name(one.recording, segment.segment) for segment in one.segments):
-            if name in bad:
+        for name in sorted(bad):
+            if name.startswith(one.recording):
                 problem = f"{name} is not what its manifest says; `kikitori verify` says more"
                 return Outcome(recording=one.recording, fate=Fate.FAILED, problem=problem)
         try:
             leave_first(self.vault, one.segments, self._moved)
-        except NotProvenError:
+        except (NotProvenError, OSError):
             # An older copy, which lay there before: a new one, once.
             self.vault.second.take(list(self._copies(one, anew=True)), self._moved)
             leave_first(self.vault, one.segments, self._moved)

@@ -26,10 +26,10 @@ from recorder.access.entry import Draft
 from recorder.access.errors import AccessError, CheckpointError
 from recorder.access.log import AccessLog
 from recorder.vault.errors import VaultError
-from recorder.vault.folder import HELD, VaultFolder
+from recorder.vault.folder import HELD, VaultFolder, one_at_a_time
 from recorder.vault.keys import load_signer, load_verifier
 from retention.held import HeldFolder
-from retention.mover import Mover, Tell, problem_of
+from retention.mover import Mover, Outcome, Tell, problem_of
 from retention.plan import Plan
 
 log = structlog.get_logger()
@@ -73,7 +73,7 @@ def teller(settings: Settings, clock: Clock) -> Tell:
 
 
 def build_mover(settings: Settings, clock: Clock) -> Mover:
-    """Needs no database, and no key that opens anything. Raises VaultError."""
+    """Needs no database, and no key that opens anything; policy and holds are read at each batch. Raises VaultError."""
     policies = Fresh(settings.paths.policies)
     vault = VaultFolder(settings.paths.vault, settings.paths.mirror)
     held = HeldFolder(vault.root / HELD)
@@ -86,13 +86,17 @@ def build_mover(settings: Settings, clock: Clock) -> Mover:
 
 async def run_keeper(settings: Settings, clock: Clock, notifier: Notifier) -> None:
     """The keeper's process, until SIGTERM; what it has begun it ends, or it is done again."""
-    mover, alone = build_mover(settings, clock), asyncio.Lock()
+    mover = build_mover(settings, clock)
+
+    def alone(names: list[str], act: str) -> list[Outcome]:
+        # Two keepers would take each other's half-written copies for their own.
+        with one_at_a_time(mover.vault.root / "segments"):
+            return mover.move(names, act)
 
     async def move(question: dict[str, Any]) -> dict[str, Any]:
         names, act = [str(name) for name in question["recordings"]], str(question["act"])
         try:
-            async with alone:
-                outcomes = await asyncio.to_thread(mover.move, names, act)
+            outcomes = await asyncio.to_thread(alone, names, act)
         except (OSError, AccessError, VaultError, PolicyError, KikitoriError) as error:
             log.error("nothing moved", error=str(error))
             return {"problem": problem_of(error)}

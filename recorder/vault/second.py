@@ -8,7 +8,8 @@ A file is there under its name whole and durable, or not at all.
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import stat
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
@@ -48,14 +49,14 @@ class Second(Protocol):
     def take(self, copies: Sequence[Copy], moved: Moved) -> list[str]:
         """Copy these; when it returns they are durable. The names of those whose source is not what it is to be."""
 
-    def digest(self, name: str, moved: Moved) -> str | None:
-        """SHA-256 (hex) of what the medium itself gives, no cache of it; None: there is no such file."""
+    def digest(self, name: str, source: Path, moved: Moved) -> str | None:
+        """SHA-256 (hex) of what the medium itself gives, no cache of it; None: there is no such file.
+
+        Raises SecondMediumError where what has that name is not on the medium, or is `source` itself.
+        """
 
     def open(self, name: str) -> BufferedReader:
         """The file. Raises FileNotFoundError."""
-
-    def remove(self, names: Iterable[str]) -> None:
-        """Gone, durably; whether or not they were there."""
 
     def has(self, name: str) -> bool:
         """Whether the file is there, by its name alone."""
@@ -80,8 +81,7 @@ class Folder:
 
     def room(self) -> int:
         """As `Second.room`."""
-        if not self.sign.exists():  # an empty mount point: what is written there lies on the disk below it
-            raise SecondMediumError(f"{self.root.parent} is empty: mount it")
+        self._check()
         found = os.statvfs(self.root.parent)
         return max(0, found.f_bavail * found.f_frsize - RESERVE)
 
@@ -110,13 +110,18 @@ class Folder:
         sync_all(self.root)
         return wrong
 
-    def digest(self, name: str, moved: Moved) -> str | None:
+    def digest(self, name: str, source: Path, moved: Moved) -> str | None:
         """As `Second.digest`: what Linux keeps of the file in RAM is dropped first."""
+        path = self.path(name)
         try:
-            file = self.path(name).open("rb", buffering=0)
+            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except FileNotFoundError:
             return None
-        with file:
+        with os.fdopen(handle, "rb", buffering=0) as file:
+            here = os.fstat(file.fileno())
+            # Links and mounts can make two names of one file: then there is no copy.
+            if here.st_dev != self._check() or (source.exists() and os.path.samestat(here, source.stat())):
+                raise SecondMediumError(f"{path} is no file of the second medium")
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
             found = hashlib.sha256()
             while block := file.read(BLOCK):
@@ -129,17 +134,6 @@ class Folder:
     def open(self, name: str) -> BufferedReader:
         """As `Second.open`."""
         return self.path(name).open("rb")
-
-    def remove(self, names: Iterable[str]) -> None:
-        """As `Second.remove`."""
-        folders = set()
-        for name in names:
-            path = self.path(name)
-            path.unlink(missing_ok=True)
-            folders.add(path.parent)
-        for folder in folders:
-            if folder.exists():
-                DISK.sync_folder(folder)
 
     def has(self, name: str) -> bool:
         """As `Second.has`."""
@@ -155,8 +149,23 @@ class Folder:
             for folder in sorted(self.root.iterdir()):
                 yield from sorted(path.name for path in folder.iterdir())
 
+    def _check(self) -> int:
+        """The device of the medium, where that is there and its folder is nobody else's. Raises SecondMediumError."""
+        try:
+            device = self.sign.stat().st_dev
+        except FileNotFoundError:  # an empty mount point: what is written there lies on the disk below it
+            raise SecondMediumError(f"{self.root.parent} is empty: mount it") from None
+        try:
+            root = self.root.lstat()
+        except FileNotFoundError:
+            return device
+        if not stat.S_ISDIR(root.st_mode) or root.st_uid not in (os.geteuid(), 0):
+            raise SecondMediumError(f"{self.root} is no folder of its own: whoever has it can take recordings away")
+        return device
+
     def _prepare(self, folder: Path) -> None:
         """Made if need be."""
+        self._check()  # it may have gone since the last look
         for each in (self.root, folder):
             if not each.exists():
                 each.mkdir(mode=0o750)  # setgid comes from the folder above

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from recorder.vault.disk import sync_all
 from recorder.vault.errors import VaultError
-from recorder.vault.folder import VaultFolder, body_name
+from recorder.vault.folder import VaultFolder
 from recorder.vault.manifest import Manifest
 from recorder.vault.second import Moved
 
@@ -15,24 +15,18 @@ class NotProvenError(VaultError):
     code = "not-proven"
 
 
-def leave_first(vault: VaultFolder, segments: Sequence[Manifest], moved: Moved) -> int:
-    """Remove the bodies of `segments` from the first medium; how many lay there.
+def leave_first(vault: VaultFolder, segments: Sequence[Manifest], moved: Moved) -> None:
+    """Remove the bodies of `segments` from the first medium.
 
-    Each is read from the second medium first, and is the one that its manifest names (B-16): else NotProvenError, and
-    none is removed. Raises OSError. `settle` makes it durable.
+    Each is read from the second medium first, is another file, and is the one that its manifest names (B-16): else
+    NotProvenError or SecondMediumError, and none is removed. Raises OSError. `settle` makes it durable.
     """
-    for one in segments:
-        name = body_name(one.recording, one.segment)
-        found, where = vault.second.digest(name, moved), vault.second.where(name)
-        if found is None:
-            raise NotProvenError(f"{where}: is not there")
-        if found != one.body_sha256:
-            raise NotProvenError(f"{where}: is not the one that its manifest names")
     paths = [vault.body_path(one.recording, one.segment) for one in segments]
-    here = [path for path in paths if path.exists()]
-    for path in here:
-        path.unlink()
-    return len(here)
+    for one, path in zip(segments, paths, strict=True):
+        if vault.second.digest(path.name, path, moved) != one.body_sha256:
+            raise NotProvenError(f"{vault.second.where(path.name)}: is not the one that its manifest names")
+    for path in paths:
+        path.unlink(missing_ok=True)
 
 
 def settle(vault: VaultFolder) -> None:

@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from cti.holding import Holding
 from cti.moving import AGAIN, BATCH, LATE, Moving, late
 from policies.calendar import JST
+from policies.errors import PolicyError
 from policies.load import Policies, shipped
+from recorder.catalogue import Catalogue, plain, recordings
 from recorder.wanted import Wanted
 from retention.holds import Ground
 from retention.plan import Deed
@@ -185,3 +188,107 @@ async def test_one_run_at_a_time_and_a_few_recordings_at_once(office: Office) ->
     assert (len(asked), len(asked[0])) == (1, 3)
     assert len(asked[0]) <= BATCH
     assert (await office.desk.catalogue.recordings(Wanted(recording=uuid("one"))))[0]["medium"] == "second"
+
+
+@pytest.mark.rule("B-15")
+async def test_what_is_over_altogether_moves_as_long_as_nothing_erases_it(office: Office) -> None:
+    moving = at(office, ENDS)
+    sums = (await moving.plan()).sums
+    assert (sums[Deed.MOVE].count, sums[Deed.ERASE].count) == (3, 3)
+    assert (await moving.run()).moved == 3
+    assert await late(office.desk, POLICY, ENDS) == (0, 0)
+    assert {deed: one.count for deed, one in (await moving.plan()).sums.items()} == {
+        Deed.MOVE: 0, Deed.ERASE: 3, Deed.STOPPED: 0,
+    }  # fmt: skip
+
+
+async def test_what_lies_nowhere_is_not_said_to_have_moved(office: Office) -> None:
+    moving = at(office, MOVES)
+    (office.vault.root / "segments" / uuid("one")[:2] / f"{uuid('one')}.001.agebody").unlink()
+    await office.desk.rebuild(lambda _count: None)
+    assert (await media(office))[uuid("one")] == "first"
+    run = await moving.run()
+    assert [one.problem for one in run.failed] == [f"{uuid('one')}.001.agebody lies on neither medium"]
+
+
+@pytest.mark.rule("B-15")
+async def test_a_late_segment_is_not_left_behind(office: Office) -> None:
+    await office.desk.catalogue.moved({uuid("two"): 1})
+    assert (await media(office))[uuid("two")] == "first", "it has two"
+    moving = at(office, MOVES)
+    await moving.run()
+    row = next(row for name, row in (await office.desk.catalogue.segments()).items() if name.startswith(uuid("two")))
+    await office.desk.catalogue.put([{**row, "loudness": None}])
+    assert (await media(office))[uuid("two")] == "first", "whatever is new lies there"
+    again = await moving.run()
+    assert (again.planned, again.moved) == (1, 0)
+    assert (await media(office))[uuid("two")] == "second", "the keeper knows better"
+
+
+@pytest.mark.rule("B-15")
+async def test_a_body_on_both_media_is_named_and_taken_from_the_first(office: Office) -> None:
+    moving = at(office, MOVES)
+    body = office.vault.root / "segments" / uuid("one")[:2] / f"{uuid('one')}.001.agebody"
+    data = body.read_bytes()
+    await moving.run()
+    body.write_bytes(data)  # of a backup
+    assert [finding.what for finding in await office.verify()] == [str(body)]
+    await office.desk.rebuild(lambda _count: None)
+    assert (await moving.run()).moved == 1
+    assert await office.verify() == []
+
+
+async def test_a_run_that_an_error_ends_says_so(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    moving = at(office, MOVES)
+
+    async def refuse(_there: object) -> None:
+        raise OSError("the database is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(office.desk.catalogue, "moved", refuse)
+        with pytest.raises(OSError, match="away"):
+            await moving.run()
+    assert moving.last is not None
+    assert (moving.last.problem, moving.last.ended) == ("the database is away", MOVES)
+    assert ((await moving.run()).problem, set((await media(office)).values())) == (None, {"second"})
+
+
+async def test_an_answer_of_another_version_ends_the_run_and_not_the_desk(office: Office) -> None:
+    office.desk.now = lambda: MOVES
+    for answer in (
+        {"outcomes": [{"recording": uuid("one"), "fate": "teleported"}]},
+        {"outcomes": [{}]},
+        {"error": "x"},
+    ):
+
+        async def keeper(_question: object, _deadline: float, answer: dict[str, Any] = answer) -> dict[str, Any]:
+            return answer
+
+        moving = Moving(office.desk, lambda: POLICY, keeper)
+        await moving.look()
+        assert moving.last is not None
+        assert moving.last.problem
+
+
+async def test_a_policy_that_is_broken_is_said_to_whoever_asked(office: Office) -> None:
+    def broken() -> Any:
+        raise PolicyError("retention.toml:3", "no number", "write one")
+
+    moving = Moving(office.desk, broken, moving_of(office.desk, shipped())._keeper)
+    moving.begin()
+    await asyncio.wait([moving._begun])  # type: ignore[list-item]
+    assert moving.last is not None
+    assert "no number" in str(moving.last.problem)
+
+
+async def test_the_oldest_goes_first_and_another_site_s_is_none_of_ours(office: Office) -> None:
+    catalogue, engine = office.desk.catalogue, office.desk.catalogue.engine
+    async with engine.begin() as connection:
+        for days, name in ((3, "three"), (9, "two"), (5, "one")):
+            change = {"end": plain(MOVES - timedelta(days=200 + days))}
+            await connection.execute(update(recordings).where(recordings.c.recording == uuid(name)).values(**change))
+    moving = at(office, MOVES)
+    assert [name async for name in moving._moving(MOVES)] == [uuid(name) for name in ("two", "one", "three")]
+    other = Catalogue(engine, "pbx2")
+    assert [rows async for rows in other.ended_before(MOVES, MOVES)] == []
+    assert (await other.late(MOVES), await catalogue.late(MOVES)) == (0, 3)

@@ -26,6 +26,7 @@ TABLE = {
     "kikitori.toml": ("root", "root", 0o644),
     "mirror": (R, users.VAULT, 0o3770),
     "mirror/keys.slots": (R, users.VAULT, 0o660),
+    "mirror/segments": (R, users.VAULT, 0o2750),
     "mirror/checkpoints": (D, users.LOG, 0o2770),
     "mirror/escrow": (D, users.VAULT, 0o700),
     "keys": (D, users.VAULT, 0o755),

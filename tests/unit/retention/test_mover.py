@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,19 @@ import pytest
 
 from policies.calendar import JST
 from policies.load import Policies, shipped
+from recorder.vault import second, shred
 from recorder.vault.folder import body_name
+from recorder.vault.manifest import dump, load
 from recorder.vault.second import Copy, Folder, Moved, SecondMediumError
 from retention.holds import Holds
 from retention.mover import Fate, Mover, Outcome
+from retention.period import after, day_of, over
 from retention.plan import Plan
 from tests.unit.recorder.rig import RATE, Rig, noise, ram_folder, record, uuid
 
 POLICY = Policies(shipped()).retention
 DUE = datetime(2026, 10, 2, tzinfo=JST)
+DIGEST = Folder.digest
 LEFT, RIGHT = noise("left", 9 * RATE), noise("right", 9 * RATE)
 
 
@@ -117,9 +121,139 @@ def test_nothing_leaves_before_its_day_whoever_asks(house: House) -> None:
     assert not house.second.exists()
 
 
-def test_what_is_to_be_erased_is_not_moved_any_more(house: House) -> None:
+@pytest.mark.rule("B-15")
+def test_what_is_over_altogether_does_not_stay_here_either(house: House) -> None:
     house.now = datetime(2027, 4, 2, tzinfo=JST)
-    assert house.fates("one") == [Fate.NOT_DUE]
+    assert house.fates("one") == [Fate.MOVED]
+
+
+@pytest.mark.rule("B-16")
+def test_the_first_medium_is_no_second_one(house: House) -> None:
+    house.second.symlink_to(house.rig.vault.root / "segments")
+    with pytest.raises(SecondMediumError, match="no folder of its own"):
+        house.move("one")
+    assert house.whole("one")
+
+
+@pytest.mark.rule("B-16")
+@pytest.mark.parametrize(("link", "fate"), [(Path.symlink_to, Fate.MOVED), (Path.hardlink_to, Fate.FAILED)])
+def test_a_link_to_the_first_body_is_no_copy_of_it(house: House, link: Callable[..., None], fate: Fate) -> None:
+    (body,) = house.first_bodies("one")
+    there = house.second / uuid("one")[:2] / body.name
+    there.parent.mkdir(parents=True)
+    link(there, body)
+    assert house.fates("one") == [fate]
+    assert body.exists() is (fate is Fate.FAILED)
+    assert house.whole("one")
+    assert not there.is_symlink()
+
+
+def test_a_folder_of_somebody_else_s_is_no_second_medium(house: House) -> None:
+    house.second.mkdir()
+    if os.geteuid() == 0:
+        os.chown(house.second, 12345, -1)
+        with pytest.raises(SecondMediumError, match="whoever has it can take recordings away"):
+            house.move("one")
+        assert len(house.first_bodies("one")) == 1
+
+
+@pytest.mark.rule("B-16")
+def test_a_medium_that_goes_away_in_the_middle_takes_nothing_with_it(house: House) -> None:
+    sign, away = house.rig.root / "mirror/keys.slots", house.rig.root / "away"
+
+    def count(_size: int) -> None:
+        if sign.exists():
+            sign.rename(away)
+
+    mover = Mover(
+        house.rig.vault, [house.rig.signer.verifier], lambda: Plan(POLICY, Holds(), DUE), house.tell, count
+    )  # fmt: skip
+    outcomes = mover.move([uuid("one"), uuid("two")], "act")
+    assert [one.fate for one in outcomes] == [Fate.FAILED, Fate.FAILED]
+    assert (len(house.first_bodies("one")), len(house.first_bodies("two"))) == (1, 3)
+    away.rename(sign)
+    assert house.fates("one", "two") == [Fate.MOVED, Fate.MOVED]
+
+
+@pytest.mark.rule("B-16")
+def test_a_medium_that_is_away_has_lost_nothing(house: House) -> None:
+    house.move("one")
+    said = len(house.lines)
+    (house.rig.root / "mirror/keys.slots").rename(house.rig.root / "away")
+    with pytest.raises(SecondMediumError):
+        house.move("one")
+    assert len(house.lines) == said
+
+
+def test_what_lies_on_neither_medium_is_said_to(house: House) -> None:
+    (body,) = house.first_bodies("one")
+    body.unlink()
+    (one, two) = house.move("one", "two")
+    assert (one.fate, one.problem, two.fate) == (Fate.FAILED, f"{body.name} lies on neither medium", Fate.MOVED)
+
+
+@pytest.mark.rule("B-15")
+def test_the_latest_end_counts_and_a_clock_that_was_set_back_makes_nothing_older(house: House) -> None:
+    paths = house.rig.vault.manifests_of(uuid("two"))
+    ends = []
+    for path, late in zip(paths, (timedelta(), timedelta(hours=20), timedelta()), strict=True):
+        made = load(path.read_text(), [house.rig.signer.verifier], str(path))
+        # The clock was set back in the middle: it ended before it began.
+        changed = replace(made, start=made.start + late, end=made.start - timedelta(hours=5))
+        ends.append(changed.start + timedelta(seconds=changed.frames / changed.rate))
+        path.chmod(0o640)
+        path.write_text(dump(changed, house.rig.signer))
+    last = over(after(day_of(max(ends)), 6))
+    assert last > DUE
+    house.now = last - timedelta(microseconds=1)
+    assert house.fates("two") == [Fate.NOT_DUE]
+    house.now = last
+    assert house.fates("two") == [Fate.MOVED]
+
+
+@pytest.mark.rule("B-16")
+def test_a_copy_is_durable_before_it_has_its_name_and_read_back_before_the_first_goes(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+
+    def noted(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **more: Any) -> Any:
+            if "agebody" in str(args[0]) or name.startswith("sync"):
+                done.append(name)
+            return real(*args, **more)
+
+        return call
+
+    monkeypatch.setattr(os, "rename", noted("rename", os.rename))
+    monkeypatch.setattr(os, "unlink", noted("unlink", os.unlink))
+    monkeypatch.setattr(Folder, "digest", lambda self, *args: done.append("read") or DIGEST(self, *args))
+    for module in (second, shred):
+        monkeypatch.setattr(module, "sync_all", noted(f"sync {module.__name__[15:]}", module.sync_all))
+    house.move("one", "two")
+    assert [name for number, name in enumerate(done) if done[number - 1 : number] != [name]] == [
+        "unlink",  # what an earlier try left half-written
+        "sync second", "rename", "sync second", "read", "unlink", "read", "unlink", "sync shred",
+    ]  # fmt: skip
+    assert done.count("read") == 4
+
+
+def test_an_old_copy_that_cannot_be_read_is_made_anew(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    (path,) = house.first_bodies("one")
+    there = house.rig.vault.second.path(path.name)  # type: ignore[attr-defined]
+    there.parent.mkdir(parents=True)
+    there.write_bytes(b"old")
+    tried: list[str] = []
+
+    def digest(self: Folder, name: str, source: Path, moved: Moved) -> str | None:
+        tried.append(name)
+        if len(tried) == 1:
+            raise OSError(5, "Input/output error", name)
+        return DIGEST(self, name, source, moved)
+
+    monkeypatch.setattr(Folder, "digest", digest)
+    assert house.fates("one") == [Fate.MOVED]
+    assert house.whole("one")
 
 
 @pytest.mark.parametrize("name", ["", "../../etc", "x" * 36, uuid("one").upper(), f"{uuid('one')}\n", "*" * 36])
@@ -153,6 +287,22 @@ def test_a_manifest_that_nobody_signed_moves_nothing(house: House) -> None:
     manifest.write_text(manifest.read_text().replace('"end": "2026', '"end": "2025'))
     (one,) = house.move("one")
     assert (one.fate, len(house.first_bodies("one"))) == (Fate.FAILED, 1)
+
+
+def test_one_that_cannot_even_be_looked_at_does_not_hold_up_the_others(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (path,) = house.first_bodies("one")
+    looking = Path.stat
+
+    def refuse(self: Path, **more: Any) -> os.stat_result:
+        if self == path:
+            raise OSError(117, "Structure needs cleaning", str(self))
+        return looking(self, **more)
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    (one, two) = house.move("one", "two")
+    assert (one.fate, one.problem, two.fate) == (Fate.FAILED, f"{path}: Structure needs cleaning", Fate.MOVED)
 
 
 @pytest.mark.rule("B-16")
@@ -207,7 +357,6 @@ def test_a_medium_without_room_gets_nothing(house: House, monkeypatch: pytest.Mo
 
 def test_one_that_cannot_be_read_does_not_hold_up_the_others(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     (path,) = house.first_bodies("one")
-    real = os.open
     reading = Path.open
 
     def refuse(self: Path, *args: Any, **more: Any) -> Any:
@@ -216,7 +365,6 @@ def test_one_that_cannot_be_read_does_not_hold_up_the_others(house: House, monke
         return reading(self, *args, **more)
 
     monkeypatch.setattr(Path, "open", refuse)
-    assert os.open is real
     (one, two) = house.move("one", "two")
     assert (one.fate, one.problem, two.fate) == (Fate.FAILED, f"{path}: Input/output error", Fate.MOVED)
 
