@@ -112,8 +112,8 @@ class Moving:
             if due.deed is Deed.ERASE and due.kept.medium is Medium.FIRST:
                 sums[Deed.MOVE].add(due, seconds)  # nothing erases it yet, and it does not stay there either
             if due.deed is Deed.STOPPED and len(stopped) < NAMED:
-                kept = due.kept
-                stopped.append(Stopped(recording=kept.recording, conversation=kept.conversation, since=due.since))
+                of = due.kept
+                stopped.append(Stopped(recording=of.recording, conversation=of.conversation, since=due.since))
         return Planned(at=now, sums=sums, stopped=tuple(stopped))
 
     @property

@@ -94,9 +94,8 @@ class Mover:
             settle(self.vault)
         outcomes = [one for one in found.values() if isinstance(one, Outcome)]
         # One that is there already was interrupted between its end and its line.
-        self._tell([
-            ("move.result", one.recording, _said(one, act)) for one in outcomes if one.fate in _TOLD
-        ])  # fmt: skip
+        if told := [("move.result", one.recording, _said(one, act)) for one in outcomes if one.fate in _TOLD]:
+            self._tell(told)
         return outcomes
 
     def _look(self, recording: str, plan: Plan) -> Outcome | _Going:
