@@ -11,7 +11,7 @@ from recorder.vault.folder import HELD, KEPT, LINES, OUTBOXES, STATEMENTS, WITNE
 from recorder.vault.keys import number_of
 
 SOCKET: Final = "recorder.sock"  # in paths.run
-KEEPER_SOCKET: Final = "keeper.sock"  # in paths.vault, whose group the gate is not in
+KEEPER_SOCKET: Final = "keeper.sock"  # there, too: whoever asks, only what is due is moved
 GATE_SOCKET: Final = "gate.sock"  # in paths.gate
 SECRET_FILES: Final = (
     "recorder.key",
@@ -70,7 +70,7 @@ def others(settings: Settings, asterisk_group: str) -> dict[Path, Owned]:
     who, paths = settings.users, settings.paths
     return {
         paths.log: Owned(who.recorder, LOG, 0o2770),
-        # Only the recorder binds there: who could put a socket of its own in place of the recorder's would be given
+        # Only the recorder's user binds there: who could put a socket in place of the recorder's would be given
         # keys.
         paths.run: Owned(who.recorder, RUN, 0o2750),
         paths.gate: Owned(who.gate, asterisk_group, 0o2750),

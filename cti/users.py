@@ -1,9 +1,9 @@
 """System users and groups: a user a process, but for the keeper; groups for what two of them share.
 
 kikitori-spool   Asterisk writes sound, the recorder takes it
-kikitori-vault   the desk reads what is sealed, and asks the keeper
+kikitori-vault   the desk reads what is sealed
 kikitori-log     recorder, keeper and desk append to the access log
-kikitori-run     gate and desk ask the recorder
+kikitori-run     gate and desk ask the recorder, and the desk the keeper
 """
 
 import fcntl

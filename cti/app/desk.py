@@ -127,7 +127,7 @@ def sending_at(desk: Desk, settings: Settings, book: CaseBook, clock: Clock) -> 
 
 def moving_at(desk: Desk, settings: Settings, policies: Fresh) -> Moving:
     """What is due of the recordings of `desk`, and the keeper that does it."""
-    socket = settings.paths.vault / KEEPER_SOCKET
+    socket = settings.paths.run / KEEPER_SOCKET
     return Moving(
         desk, lambda: policies.now().retention, lambda question, deadline: control.ask(socket, question, deadline)
     )  # fmt: skip

@@ -102,7 +102,7 @@ async def run_keeper(settings: Settings, clock: Clock, notifier: Notifier) -> No
             return {"problem": problem_of(error)}
         return {"outcomes": [asdict(outcome) for outcome in outcomes]}
 
-    server = await control.serve(settings.paths.vault / KEEPER_SOCKET, {"move": move})
+    server = await control.serve(settings.paths.run / KEEPER_SOCKET, {"move": move})
     beating = asyncio.create_task(notifier.beat())
     notifier.send("READY=1")
     await terminated()

@@ -30,7 +30,7 @@ _WEIGHTS: Final = {10: 11, 0: 100, -10: 932}
 _WRITES: Final = {
     "recorder": ("vault", "mirror", "log", "spool", "run"),
     "gate": ("gate",),
-    "keeper": ("vault", "mirror", "log"),
+    "keeper": ("vault", "mirror", "log", "run"),
     "desk": ("vault", "mirror", "log", "desk", "hours"),
 }
 _HIDDEN: Final = {

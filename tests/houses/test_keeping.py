@@ -105,7 +105,7 @@ async def move(house: House) -> list[str]:
     """What the desk asks the keeper; the fate of each, nothing where it dies meanwhile."""
     question = {"ask": "move", "recordings": house.recordings(), "act": "test"}
     try:
-        answer = await control.ask(house.lab.settings.paths.vault / KEEPER_SOCKET, question, 60)
+        answer = await control.ask(house.lab.settings.paths.run / KEEPER_SOCKET, question, 60)
     except (OSError, ValueError):
         return []
     return [one["fate"] for one in answer["outcomes"]]

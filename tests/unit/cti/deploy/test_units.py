@@ -109,8 +109,6 @@ def test_each_writes_where_something_is_its_own_and_nowhere_else(made: Path, rol
     folders = {path for path in owned if path.is_relative_to(HOUSE) and "keys" not in path.relative_to(HOUSE).parts}
     # What is decided on the command line, as root, the desk's process only reads.
     folders -= {SETTINGS.paths.hours}
-    if role == "keeper":  # it shares its user with the recorder, and neither socket nor spool
-        folders -= {path for path in folders if path.is_relative_to(SETTINGS.paths.run)}
     assert {path for path in folders if not any(path.is_relative_to(top) for top in writes)} == set()
     assert writes.isdisjoint(hidden)
     assert said["ProtectSystem"] == ["strict"]
