@@ -40,7 +40,7 @@ from recorder.access import checkpoint, proof
 from recorder.access.audit import Report
 from recorder.access.checkpoint import Checkpoint
 from recorder.access.entry import Entry
-from recorder.access.errors import AccessError, CheckpointError, RewoundLogError
+from recorder.access.errors import AccessError, CheckpointError
 from recorder.access.log import AccessLog
 from recorder.catalogue import Catalogue, Place
 from recorder.catalogue import row as catalogue_row
@@ -162,14 +162,10 @@ class Desk:
                     gone.append(row["recording"])
                 count += 1
             progress(1)
-        await self.catalogue.moved({name: count for name, count in Counter(gone).items() if not self.lies_here(name)})
+        await self.catalogue.moved(Counter(gone))
         await self._read_calls()
         await self.read_steps()
         return count
-
-    def lies_here(self, recording: str) -> bool:
-        """Whether any of a recording's sound is on the first medium."""
-        return any(path.with_suffix(".agebody").exists() for path in self.vault.manifests_of(recording))
 
     def _row(self, path: Path) -> dict[str, Any] | None:
         """None for a manifest that cannot be used: it must not hide the others; `kikitori verify` names it."""
@@ -575,11 +571,7 @@ class Desk:
     def _checkpoint(self, access: AccessLog) -> None:
         """Sign the log's state onto the second medium; the entry itself is durable whether or not that is there."""
         signer = load_signer(self.keys / "log.key")
-        try:
-            checkpoint.write_checkpoint(access, self.checkpoints, signer, signer.name, self.now())
-        except RewoundLogError:
-            raise
-        except CheckpointError as error:
+        if error := checkpoint.try_checkpoint(access, self.checkpoints, signer, self.now()):
             log.warning("no checkpoint", error=str(error))
 
     # --- proof ------------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from recorder.catalogue import Ended
 from recorder.medium import Medium
 from recorder.vault.folder import HELD
 from retention.held import HeldFolder
+from retention.holds import Holds
 from retention.mover import Fate, Outcome, problem_of
 from retention.plan import Deed, Due, Kept, Plan, ends_before, moves_before
 
@@ -98,7 +99,6 @@ class Moving:
     def __init__(self, desk: Desk, policy: Callable[[], Retention], keeper: Ask) -> None:
         """`policy` reads the one in force; `keeper` asks, with a deadline in seconds."""
         self.desk, self._policy, self._keeper = desk, policy, keeper
-        self._held = HeldFolder(desk.vault.root / HELD)
         self._alone = asyncio.Lock()
         self._failed: dict[str, datetime] = {}
         self._begun: asyncio.Task[None] | None = None
@@ -205,7 +205,7 @@ class Moving:
     async def _due(self, now: datetime) -> AsyncIterator[tuple[Due, float]]:
         """What the catalogue has of it, one by one."""
         policy = await asyncio.to_thread(self._policy)
-        plan = Plan(policy, await asyncio.to_thread(self._held.now), now)
+        plan = Plan(policy, await asyncio.to_thread(_holds_of(self.desk)), now)
         async for rows in self.desk.catalogue.ended_before(moves_before(policy, now), ends_before(policy, now)):
             for row in rows:
                 if (found := plan.of(kept(row))) is not None:
@@ -217,13 +217,17 @@ async def late(desk: Desk, policy: Retention, now: datetime) -> tuple[int, int]:
 
     Raises OSError.
     """
-    holds = await asyncio.to_thread(_held_at(desk.vault.root / HELD).now)
+    holds = await asyncio.to_thread(_holds_of(desk))
     plan, held = Plan(policy, holds, now), {hold.conversation for hold in holds.all if hold.released is None}
     over = await desk.catalogue.ended_of(held, ends_before(policy, now))
     # Wherever it lies: what is held is stopped on both media.
     found = [plan.of(replace(kept(row), medium=Medium.SECOND)) for row in over]
     stopped = sum(due is not None and due.deed is Deed.STOPPED for due in found)
     return await desk.catalogue.late(moves_before(policy, now - LATE)), stopped
+
+
+def _holds_of(desk: Desk) -> Callable[[], Holds]:
+    return _held_at(desk.vault.root / HELD).now
 
 
 @cache

@@ -1,6 +1,5 @@
 """What is due: what moves to the second medium, what is erased, what something stops (6条1項; B-16 to B-18). Pure."""
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -51,10 +50,6 @@ class Plan:
         self._policy, self._holds, self._now = policy, holds, now
         self._held = {hold.conversation for hold in holds.all}
         self._days: dict[date, Course] = {}
-
-    def due(self, kept: Iterable[Kept]) -> Iterator[Due]:
-        """What is due of them, in their order; nothing of what is not."""
-        return (found for one in kept if (found := self.of(one)) is not None)
 
     def of(self, kept: Kept) -> Due | None:
         """What is due of one; None: nothing yet. Raises ValueError for an end that no calendar here reckons with."""

@@ -1,6 +1,6 @@
 """What goes in and out when rows of a sheet become cases, as OpenAPI shows it."""
 
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final
 
 from pydantic import AfterValidator, BaseModel, Field
 
@@ -8,6 +8,7 @@ from cti.api.caseshapes import At, Short, Text, Typed, Unit, mail
 from cti.api.shapes import In
 from cti.cases.acts import Channel, Outcome
 from cti.cases.contact import Missing
+from cti.cases.rows import Became
 
 if TYPE_CHECKING:
     from cti.cases.importing import Verdict
@@ -64,7 +65,7 @@ class ImportedRow(BaseModel):
     """What became of a row, or would: new, there (a case already: `case`), or refused: `field` or `rule`, and why."""
 
     line: int
-    became: Literal["new", "there", "refused"]
+    became: Became
     case: int | None
     field: str | None
     rule: str | None

@@ -21,9 +21,9 @@ from cti.places import KEEPER_SOCKET
 from cti.settings import Settings
 from policies.errors import PolicyError
 from policies.load import Fresh
-from recorder.access.checkpoint import write_checkpoint
+from recorder.access.checkpoint import try_checkpoint
 from recorder.access.entry import Draft
-from recorder.access.errors import AccessError, CheckpointError
+from recorder.access.errors import AccessError
 from recorder.access.log import AccessLog
 from recorder.vault.errors import VaultError
 from recorder.vault.folder import HELD, VaultFolder, one_at_a_time
@@ -64,9 +64,7 @@ def teller(settings: Settings, clock: Clock) -> Tell:
         signer = load_signer(settings.paths.keys / "log.key")
         with AccessLog(settings.paths.log / "access.db") as access:
             access.append_all(drafts)
-            try:
-                write_checkpoint(access, settings.paths.mirror / "checkpoints", signer, signer.name, clock())
-            except CheckpointError as error:
+            if error := try_checkpoint(access, settings.paths.mirror / "checkpoints", signer, clock()):
                 log.warning("no checkpoint", error=str(error))
 
     return tell

@@ -8,19 +8,17 @@ from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from cti.cases.acts import Act, Reply
 from cti.cases.book import ChangedError, OrderError, done_with
 from cti.cases.case import RuleError
 from cti.cases.desk import CaseDesk, Stated
 from cti.cases.drafting import may_be_unchecked
-from cti.cases.rows import followed, question, whole
+from cti.cases.rows import Became, followed, question, whole
 from cti.errors import FieldError
 from cti.i18n import _
 from recorder.access.people import Account
-
-Became = Literal["new", "there", "refused"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,11 +7,14 @@ import json
 import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from cti.cases.acts import Act, Channel, Close, Note, Outcome, Register, Reply, Result
 from cti.cases.contact import ContactError, contact
 from cti.cases.model import as_asked
+
+Became = Literal["new", "there", "refused"]
+"""What comes of a row."""
 
 ASKED: Final = (
     "channel", "received_by", "received_at", "inquiry", "name", "contact", "missing", "email", "address",

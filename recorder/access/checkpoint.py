@@ -60,6 +60,20 @@ class DamagedCheckpoint:
     problem: str
 
 
+def try_checkpoint(log: AccessLog, folder: Path, signer: Signer, now: datetime) -> CheckpointError | None:
+    """As `write_checkpoint`, beside an entry that is durable without: what the second medium refuses is returned.
+
+    Raises RewoundLogError.
+    """
+    try:
+        write_checkpoint(log, folder, signer, signer.name, now)
+    except RewoundLogError:
+        raise
+    except CheckpointError as error:
+        return error
+    return None
+
+
 def write_checkpoint(log: AccessLog, folder: Path, signer: Signer, origin: str, now: datetime) -> str | None:
     """Append the log's present state to the file of `now`'s day (UTC) and return the note once it is durable.
 

@@ -75,7 +75,8 @@ def test_another_conversation_s_hold_is_none_of_its_business() -> None:
 def test_of_many_what_is_due_comes_in_their_order() -> None:
     old = ENDED - timedelta(days=400)
     many = [kept("1"), kept("2", old), kept("3", ENDED + timedelta(days=1)), kept("4", old, Medium.SECOND)]
-    found = Plan(POLICY, Holds(), MOVES).due(iter(many))
+    plan = Plan(POLICY, Holds(), MOVES)
+    found = [due for one in many if (due := plan.of(one)) is not None]
     assert [(one.kept.recording, one.deed) for one in found] == [
         ("1", Deed.MOVE), ("2", Deed.ERASE), ("4", Deed.ERASE),
     ]  # fmt: skip
